@@ -1,0 +1,429 @@
+//! Frames, keys and JSON evictions to bytes and back.
+//!
+//! Architecture invariant: this is the only module of the workspace that names bincode, so that the encoding can be
+//! swapped. Nothing here allocates what a length prefix claims, and nothing panics on any input.
+//!
+//! The layout of a frame is
+//!
+//! ```text
+//! 0xC5 | version: u8 | oldest version that can read it: u8 | body in bincode (standard configuration)
+//! ```
+//!
+//! and the body is origin, session, sequence, sent at, hold, cache, key shape, key id, MAC, operation, payload. The
+//! payload of an operation is length-prefixed, so that an operation which a reader does not know can be skipped; a
+//! later version may append fields, which an earlier reader skips too.
+
+use std::{borrow::Cow, time::Duration};
+
+use bincode::config;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_bytes::ByteBuf;
+
+use crate::{
+    frame::{Authentication, EncodedKey, Frame, NodeId, Operation},
+    name::Name,
+    shape::KeyShape,
+};
+
+/// The version of the frames that [`encode`] makes.
+pub const VERSION: u8 = 1;
+/// The oldest version whose readers understand the frames that [`encode`] makes.
+const OLDEST_READER: u8 = 1;
+const MAGIC: u8 = 0xC5;
+
+/// The most keys that one frame names.
+pub const MAX_KEYS: usize = 1_000;
+/// The longest encoded key, in bytes; the eviction of a longer one travels as [`Operation::All`].
+pub const MAX_KEY_BYTES: usize = 16 * 1024;
+/// The longest message body that is read, in bytes. A writer stays far below it, see [`TARGET_FRAME_BYTES`].
+pub const MAX_FRAME_BYTES: usize = 512 * 1024;
+/// A writer closes a frame at this many bytes of keys.
+pub const TARGET_FRAME_BYTES: usize = 128 * 1024;
+
+const TAG_KEYS: u8 = 1;
+const TAG_ALL: u8 = 2;
+const TAG_TAGS: u8 = 3;
+const TAG_HEARTBEAT: u8 = 4;
+
+/// Why a message body is not a frame, and what it may have concerned.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct DecodeError {
+    /// What is wrong with it.
+    pub reason: DecodeReason,
+    /// The cache that the body names, as far as it could be read.
+    pub cache: Option<Name>,
+}
+
+/// What is wrong with a message body. One of few, so that it can be counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum DecodeReason {
+    /// Not one of our frames at all.
+    #[error("the message is not a cachesync frame")]
+    NotAFrame,
+    /// Made by a version that this one is too old to understand.
+    #[error("the frame was made by a cachesync too new to be understood; upgrade this node")]
+    TooNew,
+    /// Cut short, or not what its version says.
+    #[error("the frame is truncated or malformed")]
+    Malformed,
+    /// Longer than [`MAX_FRAME_BYTES`], or with more than [`MAX_KEYS`] keys.
+    #[error("the message is larger than any that cachesync sends")]
+    TooLarge,
+    /// Not JSON, or JSON of another form.
+    #[error(
+        r#"the JSON message is not of the form {{"cache": "users", "keys": [42]}} or {{"cache": "users", "all": true}}"#
+    )]
+    BadJson,
+}
+
+/// A key cannot be turned into bytes or back.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct KeyError(String);
+
+/// The body of a frame of version 1. Later versions append fields and never change these.
+#[derive(Serialize, Deserialize)]
+struct Body<'a> {
+    origin: u128,
+    session: u64,
+    sequence: u64,
+    sent_at: u64,
+    hold_ms: u64,
+    cache: Cow<'a, str>,
+    shape: Cow<'a, str>,
+    key_id: u32,
+    mac: ByteBuf,
+    operation: u8,
+    payload: ByteBuf,
+}
+
+/// The bytes of `frame`.
+pub fn encode(frame: &Frame) -> Vec<u8> {
+    let (operation, payload) = encode_operation(&frame.operation);
+    let body = Body {
+        origin: frame.origin.0,
+        session: frame.session,
+        sequence: frame.sequence,
+        sent_at: frame.sent_at,
+        hold_ms: u64::try_from(frame.hold.as_millis()).unwrap_or(u64::MAX),
+        cache: Cow::Borrowed(frame.cache.as_ref().map_or("", Name::as_str)),
+        shape: Cow::Borrowed(frame.shape.as_str()),
+        key_id: frame.authentication.as_ref().map_or(0, |authentication| authentication.key_id),
+        mac: ByteBuf::from(frame.authentication.as_ref().map_or_else(Vec::new, |a| a.mac.clone())),
+        operation,
+        payload: ByteBuf::from(payload),
+    };
+    let mut bytes = vec![MAGIC, VERSION, OLDEST_READER];
+    bytes.extend(to_bytes(&body));
+    bytes
+}
+
+fn encode_operation(operation: &Operation) -> (u8, Vec<u8>) {
+    match operation {
+        Operation::Keys(keys) => {
+            let keys: Vec<_> = keys.iter().map(|key| serde_bytes::Bytes::new(&key.0)).collect();
+            (TAG_KEYS, to_bytes(&keys))
+        }
+        Operation::All => (TAG_ALL, Vec::new()),
+        Operation::Tags(tags) => (TAG_TAGS, to_bytes(tags)),
+        Operation::Heartbeat { at } => (TAG_HEARTBEAT, to_bytes(at)),
+        Operation::Unknown(tag) => (*tag, Vec::new()),
+    }
+}
+
+/// For our own plain types, which always encode.
+fn to_bytes<T: Serialize>(value: &T) -> Vec<u8> {
+    bincode::serde::encode_to_vec(value, config::standard()).expect("integers, strings and bytes always encode")
+}
+
+/// Reads a frame.
+///
+/// # Errors
+///
+/// [`DecodeError`] when `bytes` are not a frame that this version can read. An operation that it does not know is
+/// not an error but [`Operation::Unknown`].
+pub fn decode(bytes: &[u8]) -> Result<Frame, DecodeError> {
+    let unreadable = |reason| DecodeError { reason, cache: None };
+    if bytes.len() > MAX_FRAME_BYTES {
+        return Err(unreadable(DecodeReason::TooLarge));
+    }
+    let [MAGIC, version, oldest_reader, body @ ..] = bytes else {
+        return Err(unreadable(DecodeReason::NotAFrame));
+    };
+    if *oldest_reader > VERSION {
+        return Err(unreadable(DecodeReason::TooNew));
+    }
+    let (body, consumed): (Body<'_>, usize) = from_bytes(body).ok_or(unreadable(DecodeReason::Malformed))?;
+    // Fields that a newer version appended may follow; after a frame of our own version there is nothing.
+    if consumed != bytes.len() - 3 && *version <= VERSION {
+        return Err(unreadable(DecodeReason::Malformed));
+    }
+    let cache = match body.cache.as_ref() {
+        "" => None,
+        name => Some(Name::new(name).map_err(|_| unreadable(DecodeReason::Malformed))?),
+    };
+    let operation = decode_operation(body.operation, &body.payload)
+        .map_err(|reason| DecodeError { reason, cache: cache.clone() })?;
+    if cache.is_none() != matches!(operation, Operation::Heartbeat { .. }) {
+        return Err(DecodeError { reason: DecodeReason::Malformed, cache });
+    }
+    Ok(Frame {
+        origin: NodeId(body.origin),
+        session: body.session,
+        sequence: body.sequence,
+        sent_at: body.sent_at,
+        hold: Duration::from_millis(body.hold_ms),
+        cache,
+        shape: KeyShape::from_wire(&body.shape),
+        operation,
+        authentication: (!body.mac.is_empty())
+            .then(|| Authentication { key_id: body.key_id, mac: body.mac.into_vec() }),
+    })
+}
+
+fn decode_operation(tag: u8, payload: &[u8]) -> Result<Operation, DecodeReason> {
+    match tag {
+        TAG_KEYS => {
+            let keys: Vec<ByteBuf> = from_bytes_exactly(payload)?;
+            if keys.len() > MAX_KEYS {
+                return Err(DecodeReason::TooLarge);
+            }
+            Ok(Operation::Keys(keys.into_iter().map(|key| EncodedKey(key.into_vec().into_boxed_slice())).collect()))
+        }
+        TAG_ALL => Ok(Operation::All),
+        TAG_TAGS => from_bytes_exactly(payload).map(Operation::Tags),
+        TAG_HEARTBEAT => from_bytes_exactly(payload).map(|at| Operation::Heartbeat { at }),
+        unknown => Ok(Operation::Unknown(unknown)),
+    }
+}
+
+fn from_bytes<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<(T, usize)> {
+    bincode::serde::borrow_decode_from_slice(bytes, config::standard().with_limit::<MAX_FRAME_BYTES>()).ok()
+}
+
+fn from_bytes_exactly<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, DecodeReason> {
+    match from_bytes(bytes) {
+        Some((value, consumed)) if consumed == bytes.len() => Ok(value),
+        _ => Err(DecodeReason::Malformed),
+    }
+}
+
+/// The bytes of a cache's key, as they travel.
+///
+/// # Errors
+///
+/// [`KeyError`] when the key's `Serialize` fails, or the bytes are more than [`MAX_KEY_BYTES`].
+pub fn encode_key<K: Serialize + ?Sized>(key: &K) -> Result<EncodedKey, KeyError> {
+    let bytes = bincode::serde::encode_to_vec(key, config::standard())
+        .map_err(|error| KeyError(format!("the key cannot be serialized: {error}")))?;
+    if bytes.len() > MAX_KEY_BYTES {
+        return Err(KeyError(format!("the key takes {} bytes, more than the {MAX_KEY_BYTES} allowed", bytes.len())));
+    }
+    Ok(EncodedKey(bytes.into_boxed_slice()))
+}
+
+/// Reads back what [`encode_key`] made.
+///
+/// # Errors
+///
+/// [`KeyError`] when the bytes are not exactly one key of this type.
+pub fn decode_key<K: DeserializeOwned>(key: &EncodedKey) -> Result<K, KeyError> {
+    let limit = config::standard().with_limit::<MAX_KEY_BYTES>();
+    match bincode::serde::decode_from_slice(&key.0, limit) {
+        Ok((value, consumed)) if consumed == key.0.len() => Ok(value),
+        Ok(_) => Err(KeyError("the key has bytes left over".into())),
+        Err(error) => Err(KeyError(format!("the key cannot be read: {error}"))),
+    }
+}
+
+/// An eviction in JSON, from a program in any language.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JsonEviction {
+    /// The cache.
+    pub cache: Name,
+    /// The keys as JSON values; `None` for all of them.
+    pub keys: Option<Vec<serde_json::Value>>,
+}
+
+/// Reads `{"cache": "users", "keys": [42]}` or `{"cache": "users", "all": true}`.
+///
+/// # Errors
+///
+/// [`DecodeError`] for everything else, also for both or neither of `keys` and `all`, and for unknown fields: a
+/// field that is not understood may be the one that matters.
+pub fn decode_json(bytes: &[u8]) -> Result<JsonEviction, DecodeError> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Json {
+        cache: String,
+        keys: Option<Vec<serde_json::Value>>,
+        #[serde(default)]
+        all: bool,
+    }
+
+    if bytes.len() > MAX_FRAME_BYTES {
+        return Err(DecodeError { reason: DecodeReason::TooLarge, cache: None });
+    }
+    let bad = |cache| DecodeError { reason: DecodeReason::BadJson, cache };
+    let json: Json = serde_json::from_slice(bytes).map_err(|_| bad(None))?;
+    let cache = Name::new(&json.cache).map_err(|_| bad(None))?;
+    match (json.keys, json.all) {
+        (keys @ Some(_), false) | (keys @ None, true) => Ok(JsonEviction { cache, keys }),
+        _ => Err(bad(Some(cache))),
+    }
+}
+
+/// Reads a key of a [`JsonEviction`].
+///
+/// # Errors
+///
+/// [`KeyError`] when the value is not a key of this type.
+pub fn decode_json_key<K: DeserializeOwned>(key: &serde_json::Value) -> Result<K, KeyError> {
+    K::deserialize(key).map_err(|error| KeyError(format!("the JSON key cannot be read: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(operation: Operation) -> Frame {
+        let heartbeat = matches!(operation, Operation::Heartbeat { .. });
+        Frame {
+            origin: NodeId(0x1234_5678_9abc_def0_1234_5678_9abc_def0),
+            session: 3,
+            sequence: 7,
+            sent_at: 1_760_000_000_000,
+            hold: Duration::from_secs(5),
+            cache: (!heartbeat).then(|| Name::new("users").unwrap()),
+            shape: KeyShape::of::<u64>(),
+            operation,
+            authentication: None,
+        }
+    }
+
+    fn frames() -> Vec<Frame> {
+        let keys = [1u64, 2, u64::MAX].iter().map(|key| encode_key(key).unwrap()).collect();
+        let mut frames: Vec<_> = [
+            Operation::Keys(keys),
+            Operation::All,
+            Operation::Tags(vec!["a".into(), "b".into()]),
+            Operation::Heartbeat { at: 42 },
+        ]
+        .into_iter()
+        .map(frame)
+        .collect();
+        frames.push(Frame {
+            authentication: Some(Authentication { key_id: 2, mac: vec![9; 32] }),
+            ..frame(Operation::All)
+        });
+        frames
+    }
+
+    #[test]
+    fn every_frame_comes_back_equal() {
+        for frame in frames() {
+            assert_eq!(decode(&encode(&frame)), Ok(frame));
+        }
+    }
+
+    #[test]
+    fn a_frame_cut_anywhere_is_an_error_and_never_a_panic() {
+        for frame in frames() {
+            let bytes = encode(&frame);
+            for end in 0..bytes.len() {
+                assert!(decode(&bytes[..end]).is_err(), "{frame:?} cut at {end}");
+            }
+        }
+    }
+
+    #[test]
+    fn bytes_after_a_frame_are_an_error_unless_a_newer_version_appended_them() {
+        let mut bytes = encode(&frame(Operation::All));
+        bytes.push(0);
+        assert_eq!(decode(&bytes).unwrap_err().reason, DecodeReason::Malformed);
+        bytes[1] = VERSION + 1;
+        assert_eq!(decode(&bytes), Ok(frame(Operation::All)));
+    }
+
+    #[test]
+    fn a_frame_that_only_newer_readers_understand_is_refused() {
+        let mut bytes = encode(&frame(Operation::All));
+        bytes[1] = 9;
+        bytes[2] = VERSION + 1;
+        assert_eq!(decode(&bytes).unwrap_err().reason, DecodeReason::TooNew);
+    }
+
+    #[test]
+    fn an_unknown_operation_still_names_its_cache() {
+        let unknown = frame(Operation::Unknown(200));
+        assert_eq!(decode(&encode(&unknown)), Ok(unknown));
+    }
+
+    #[test]
+    fn a_forged_length_prefix_is_an_error_not_an_allocation() {
+        // 0xFD announces eight bytes of length in bincode's variable encoding.
+        let huge = [0xFD, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F];
+        assert_eq!(decode_operation(TAG_KEYS, &huge), Err(DecodeReason::Malformed));
+        assert_eq!(decode_operation(TAG_TAGS, &huge), Err(DecodeReason::Malformed));
+        assert!(decode_key::<String>(&EncodedKey(huge.into())).is_err());
+        let mut bytes = vec![MAGIC, VERSION, OLDEST_READER];
+        bytes.extend(huge);
+        assert!(decode(&bytes).is_err());
+    }
+
+    #[test]
+    fn too_many_keys_and_too_long_a_body_are_refused() {
+        let keys = (0..=MAX_KEYS as u64).map(|key| encode_key(&key).unwrap()).collect();
+        let error = decode(&encode(&frame(Operation::Keys(keys)))).unwrap_err();
+        assert_eq!(error, DecodeError { reason: DecodeReason::TooLarge, cache: Some(Name::new("users").unwrap()) });
+        assert_eq!(decode(&vec![MAGIC; MAX_FRAME_BYTES + 1]).unwrap_err().reason, DecodeReason::TooLarge);
+    }
+
+    #[test]
+    fn a_key_comes_back_equal_and_nothing_may_follow_it() {
+        let key = (7u32, String::from("ada"), Some(-3i64));
+        let mut encoded = encode_key(&key).unwrap();
+        assert_eq!(decode_key::<(u32, String, Option<i64>)>(&encoded).as_ref(), Ok(&key));
+        encoded.0 = [&encoded.0[..], &[0]].concat().into();
+        assert!(decode_key::<(u32, String, Option<i64>)>(&encoded).is_err());
+    }
+
+    #[test]
+    fn a_key_that_is_too_long_is_refused_on_the_way_out() {
+        let error = encode_key(&"x".repeat(MAX_KEY_BYTES)).unwrap_err().to_string();
+        assert!(error.contains("more than the 16384 allowed"), "{error}");
+    }
+
+    #[test]
+    fn json_names_keys_or_all() {
+        let cache = Name::new("users").unwrap();
+        let keys = decode_json(br#"{"cache": "users", "keys": [42, "a"]}"#).unwrap();
+        assert_eq!(keys, JsonEviction { cache: cache.clone(), keys: Some(vec![42.into(), "a".into()]) });
+        let all = decode_json(br#"{"cache": "users", "all": true}"#).unwrap();
+        assert_eq!(all, JsonEviction { cache, keys: None });
+        assert_eq!(decode_json_key::<u64>(&42.into()), Ok(42));
+        assert!(decode_json_key::<u64>(&"a".into()).is_err());
+    }
+
+    #[test]
+    fn json_of_another_form_is_an_error() {
+        for bad in [
+            "",
+            "[]",
+            "null",
+            "{",
+            r#"{"cache": "users"}"#,
+            r#"{"cache": "users", "all": false}"#,
+            r#"{"cache": "users", "keys": [1], "all": true}"#,
+            r#"{"cache": "users", "keys": 1}"#,
+            r#"{"cache": "us.ers", "all": true}"#,
+            r#"{"cache": 1, "all": true}"#,
+            r#"{"cache": "users", "all": true, "tenant": 3}"#,
+            &"[".repeat(100_000),
+        ] {
+            assert_eq!(decode_json(bad.as_bytes()).unwrap_err().reason, DecodeReason::BadJson, "{bad:.80}");
+        }
+    }
+}
