@@ -1,0 +1,215 @@
+//! [`AmqpBackend`]: where the broker is and how it is used. Connecting itself is in `connect`.
+
+use std::{fmt, time::Duration};
+
+use cachesync_core::{
+    Backend, BackendError, BackendErrorKind, BoxFuture, Session,
+    backend::{Interest, Position},
+};
+
+use crate::{connect, url::BrokerUrl};
+
+/// Nothing here is waited for longer than this.
+const MAX_TIMEOUT: Duration = Duration::from_hours(1);
+
+/// The RabbitMQ backend: carries evictions over an AMQP 0-9-1 broker.
+///
+/// It holds no connection: each session opens its own, and nothing reconnects behind the engine's back. Cloning is cheap
+/// enough for start-up.
+///
+/// ```
+/// use std::time::Duration;
+/// use cachesync_amqp::AmqpBackend;
+///
+/// let backend = AmqpBackend::new("amqp://shop:secret@rabbit.internal/%2fshop")?
+///     .exchange("shop-caches")
+///     .connect_timeout(Duration::from_secs(3));
+/// assert!(!format!("{backend:?}").contains("secret"));
+/// # Ok::<(), cachesync_core::BackendError>(())
+/// ```
+#[derive(Clone)]
+pub struct AmqpBackend {
+    pub(crate) url: BrokerUrl,
+    pub(crate) exchange: String,
+    pub(crate) heartbeat: Duration,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) publish_timeout: Duration,
+    pub(crate) close_timeout: Duration,
+    #[cfg(feature = "rustls")]
+    pub(crate) ca_file: Option<std::path::PathBuf>,
+}
+
+impl AmqpBackend {
+    /// A backend for the broker at `url`, `amqp://user:password@host:port/vhost`. Does not connect yet.
+    ///
+    /// User and password default to `guest`, the port to 5672 (5671 for `amqps://`). Without a path the virtual host is
+    /// the default one, `/`, which can be written `/%2f` too; a path of `/` alone would be a virtual host without a
+    /// name and is refused. Special characters in user, password and virtual host are percent-encoded. The parameters
+    /// `?heartbeat=` (seconds) and `connection_timeout=` (milliseconds) stand for the options of these names.
+    ///
+    /// # Errors
+    ///
+    /// A [`Configuration`](BackendErrorKind::Configuration) error that says what is wrong with the URL, without
+    /// quoting its password; also for an `amqps://` URL without the feature `amqp-rustls` of `cachesync`.
+    pub fn new(url: &str) -> Result<Self, BackendError> {
+        let url: BrokerUrl = url.parse()?;
+        if url.tls && cfg!(not(feature = "rustls")) {
+            return Err(configuration("an `amqps://` URL needs TLS; enable the feature `amqp-rustls` of `cachesync`"));
+        }
+        Ok(Self {
+            exchange: "cachesync".to_owned(),
+            heartbeat: url.heartbeat.unwrap_or(Duration::from_secs(10)),
+            connect_timeout: url.connect_timeout.unwrap_or(Duration::from_secs(10)),
+            publish_timeout: Duration::from_secs(5),
+            close_timeout: Duration::from_secs(2),
+            #[cfg(feature = "rustls")]
+            ca_file: None,
+            url,
+        })
+    }
+
+    /// The topic exchange that carries the messages; `cachesync` unless set. It is declared as durable.
+    ///
+    /// 1 to 255 bytes, not beginning with `amq.`; all nodes must use the same one.
+    #[must_use]
+    pub fn exchange(mut self, name: impl Into<String>) -> Self {
+        self.exchange = name.into();
+        self
+    }
+
+    /// How often the connection shows that it is alive; 10 s unless set, here or in the URL.
+    ///
+    /// Whole seconds, from 1 s to 1 h; the broker may ask for less. A connection on which nothing was heard for twice
+    /// this time has ended. cachesync's lease, which rests on heartbeats of its own, notices earlier.
+    #[must_use]
+    pub fn heartbeat(mut self, interval: Duration) -> Self {
+        self.heartbeat = interval;
+        self
+    }
+
+    /// How long opening a session may take, from name resolution to the bound queue; 10 s unless set, here or in the
+    /// URL. More than zero, at most 1 h.
+    #[must_use]
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How long the broker may take to confirm what was published before the session is given up; 5 s unless set.
+    /// More than zero, at most 1 h.
+    ///
+    /// It counts anew for every 256 messages, or 1 MiB, of what is published at once.
+    #[must_use]
+    pub fn publish_timeout(mut self, timeout: Duration) -> Self {
+        self.publish_timeout = timeout;
+        self
+    }
+
+    /// How long the goodbye to the broker may take before the connection is cut; 2 s unless set. More than zero, at
+    /// most 1 h.
+    #[must_use]
+    pub fn close_timeout(mut self, timeout: Duration) -> Self {
+        self.close_timeout = timeout;
+        self
+    }
+
+    /// A PEM file of certificates that are trusted besides the system's, for an `amqps://` URL. It is read at each
+    /// connect, so that it may be exchanged.
+    #[cfg(feature = "rustls")]
+    #[must_use]
+    pub fn ca_file(mut self, path: impl Into<std::path::PathBuf>) -> Self {
+        self.ca_file = Some(path.into());
+        self
+    }
+
+    /// The heartbeat as AMQP negotiates it, once all options have been found possible.
+    pub(crate) fn validate(&self) -> Result<u16, BackendError> {
+        if self.exchange.is_empty() || self.exchange.len() > 255 || self.exchange.starts_with("amq.") {
+            return Err(configuration(&format!(
+                "`{}` cannot be an exchange's name; use 1 to 255 bytes that do not begin with `amq.`",
+                self.exchange.escape_debug()
+            )));
+        }
+        for (option, timeout) in [
+            ("connect_timeout", self.connect_timeout),
+            ("publish_timeout", self.publish_timeout),
+            ("close_timeout", self.close_timeout),
+        ] {
+            if timeout.is_zero() || timeout > MAX_TIMEOUT {
+                return Err(configuration(&format!("`{option}` is {timeout:?}; use more than zero and at most 1 h")));
+            }
+        }
+        let seconds = self.heartbeat.as_secs();
+        if self.heartbeat.subsec_nanos() != 0 || !(1..=MAX_TIMEOUT.as_secs()).contains(&seconds) {
+            return Err(configuration(&format!(
+                "`heartbeat` is {:?}; use whole seconds from 1 s to 1 h",
+                self.heartbeat
+            )));
+        }
+        u16::try_from(seconds).map_err(|_| configuration("`heartbeat` is too long; use at most 1 h"))
+    }
+}
+
+impl fmt::Debug for AmqpBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AmqpBackend").field("url", &self.url).field("exchange", &self.exchange).finish_non_exhaustive()
+    }
+}
+
+impl Backend for AmqpBackend {
+    /// Opens a session on a connection of its own. Nothing can be replayed, so `resume` is ignored.
+    fn connect(&self, interest: Interest, _resume: Option<Position>) -> BoxFuture<'_, Result<Session, BackendError>> {
+        Box::pin(connect::open_session(self, interest))
+    }
+}
+
+fn configuration(message: &str) -> BackendError {
+    BackendError::new(BackendErrorKind::Configuration, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn backend() -> AmqpBackend {
+        AmqpBackend::new("amqp://shop:hunter2@localhost?heartbeat=7").unwrap()
+    }
+
+    #[test]
+    fn options_out_of_range_are_refused_by_name() {
+        assert_eq!(backend().validate().unwrap(), 7);
+        let hour = Duration::from_hours(1);
+        assert_eq!(backend().heartbeat(hour).validate().unwrap(), 3600);
+        for (backend, option) in [
+            (backend().exchange(""), "exchange"),
+            (backend().exchange("amq.topic"), "amq.topic"),
+            (backend().exchange("x".repeat(256)), "exchange"),
+            (backend().heartbeat(Duration::ZERO), "heartbeat"),
+            (backend().heartbeat(Duration::from_millis(1500)), "heartbeat"),
+            (backend().heartbeat(hour * 2), "heartbeat"),
+            (backend().connect_timeout(Duration::ZERO), "connect_timeout"),
+            (backend().publish_timeout(Duration::MAX), "publish_timeout"),
+            (backend().close_timeout(Duration::MAX), "close_timeout"),
+        ] {
+            let error = backend.validate().expect_err(option);
+            assert_eq!(error.kind(), BackendErrorKind::Configuration);
+            assert!(error.to_string().contains(option), "{error}");
+        }
+    }
+
+    #[cfg(not(feature = "rustls"))]
+    #[test]
+    fn tls_without_its_feature_is_refused_instead_of_sending_the_password_in_clear() {
+        let error = AmqpBackend::new("amqps://shop:hunter2@localhost").unwrap_err();
+        assert_eq!(error.kind(), BackendErrorKind::Configuration);
+        assert!(error.to_string().contains("`amqp-rustls`"), "{error}");
+    }
+
+    #[test]
+    fn debug_shows_no_password() {
+        assert_eq!(
+            format!("{:?}", backend()),
+            r#"AmqpBackend { url: amqp://shop@localhost:5672/%2F, exchange: "cachesync", .. }"#
+        );
+    }
+}

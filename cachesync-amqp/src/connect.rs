@@ -1,0 +1,167 @@
+//! How a session is opened, step by step: TCP, TLS, login, channels, exchange, queue, bindings, consumer.
+//!
+//! Invariant: one TCP connection per session. lapin is handed a stream that is already open, once, so it could not
+//! reconnect if it tried; lapin's own recovery would hide lost messages. Every step is under one deadline, and dropping
+//! the future at any step takes the connection along.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_compat::Compat;
+use cachesync_core::{BackendError, Session, backend::Interest};
+use lapin::{
+    AsyncTcpStream, Channel, Connection, ConnectionProperties, Consumer, ExchangeKind,
+    options::{
+        BasicConsumeOptions, BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions,
+        QueueDeclareOptions,
+    },
+    types::{AMQPValue, FieldTable},
+};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, timeout_at},
+};
+
+use crate::{
+    AmqpBackend,
+    error::{Stage, connect_error, connect_timeout, io_error},
+    link::{Link, Socket},
+    names,
+    publisher::AmqpPublisher,
+    subscriber::{AmqpSubscriber, PREFETCH},
+};
+
+/// The longest connection name that is sent, in characters.
+const MAX_CONNECTION_NAME: usize = 200;
+
+type Stream = AsyncTcpStream<Compat<TcpStream>>;
+
+/// Opens a session: when it returns, the queue is bound and consumed, and confirms are on.
+pub(crate) async fn open_session(backend: &AmqpBackend, interest: Interest) -> Result<Session, BackendError> {
+    let heartbeat_seconds = backend.validate()?;
+    let attempt = Attempt { backend, deadline: Instant::now() + backend.connect_timeout };
+    let queue = names::queue(&interest);
+    let exchange = backend.exchange.as_str();
+
+    let (stream, socket) = attempt.open_stream().await?;
+    let connection = attempt.login(stream, &interest.node_name, heartbeat_seconds).await?;
+    let link = Arc::new(Link::new(connection, socket));
+    let publishing =
+        attempt.amqp(Stage::Exchange(exchange), open_publishing_channel(link.connection(), exchange)).await?;
+    let (consuming, consumer) = attempt
+        .amqp(
+            Stage::Queue(&queue, exchange),
+            open_consuming_channel(link.connection(), exchange, &queue, names::bindings(&interest)),
+        )
+        .await?;
+    tracing::debug!(url = %backend.url, exchange, queue, "a session with RabbitMQ is open");
+
+    let namespace = interest.namespace;
+    Ok(Session {
+        publisher: Box::new(AmqpPublisher::new(publishing, Arc::clone(&link), namespace.clone(), backend)),
+        subscriber: Box::new(AmqpSubscriber::new(consumer, consuming, link, namespace)),
+        resumed: false,
+    })
+}
+
+/// One attempt to open a session.
+struct Attempt<'a> {
+    backend: &'a AmqpBackend,
+    deadline: Instant,
+}
+
+impl Attempt<'_> {
+    /// Opens the connection, with TLS where the URL asks for it, and a second handle of its socket.
+    async fn open_stream(&self) -> Result<(Stream, Socket), BackendError> {
+        let url = &self.backend.url;
+        let (stream, socket) = self
+            .io(Stage::Reach, async {
+                let stream = TcpStream::connect((url.host.as_str(), url.port)).await?;
+                stream.set_nodelay(true)?;
+                let stream = stream.into_std()?;
+                let socket = Socket(stream.try_clone()?);
+                Ok((TcpStream::from_std(stream)?, socket))
+            })
+            .await?;
+        let stream = AsyncTcpStream::Plain(Compat::new(stream));
+        #[cfg(feature = "rustls")]
+        if url.tls {
+            let handshake = crate::tls::handshake(stream, &url.host, self.backend.ca_file.as_deref());
+            return Ok((self.io(Stage::Tls, handshake).await?, socket));
+        }
+        Ok((stream, socket))
+    }
+
+    /// Runs lapin's handshake over `stream`.
+    async fn login(&self, stream: Stream, node_name: &str, heartbeat: u16) -> Result<Connection, BackendError> {
+        let name: String = node_name.chars().take(MAX_CONNECTION_NAME).collect();
+        let properties = ConnectionProperties::default()
+            .with_connection_name(name.into())
+            .with_client_property("product".into(), "cachesync".into())
+            .with_client_property("version".into(), env!("CARGO_PKG_VERSION").into());
+        let stream = Mutex::new(Some(stream));
+        self.amqp(Stage::Login, async move {
+            let runtime = lapin::runtime::default_runtime()?;
+            let hand_over = async move |_, _| {
+                let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
+                stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into())
+            };
+            Connection::connector(self.backend.url.to_lapin(heartbeat), runtime, hand_over, properties).await
+        })
+        .await
+    }
+
+    async fn io<T>(&self, stage: Stage<'_>, step: impl Future<Output = io::Result<T>>) -> Result<T, BackendError> {
+        match timeout_at(self.deadline, step).await {
+            Ok(result) => result.map_err(|error| io_error(&self.backend.url, stage, error)),
+            Err(_) => Err(self.out_of_time(stage)),
+        }
+    }
+
+    async fn amqp<T>(&self, stage: Stage<'_>, step: impl Future<Output = lapin::Result<T>>) -> Result<T, BackendError> {
+        match timeout_at(self.deadline, step).await {
+            Ok(result) => result.map_err(|error| connect_error(&self.backend.url, stage, error)),
+            Err(_) => Err(self.out_of_time(stage)),
+        }
+    }
+
+    fn out_of_time(&self, stage: Stage<'_>) -> BackendError {
+        let allowed: Duration = self.backend.connect_timeout;
+        connect_timeout(&self.backend.url, stage, allowed)
+    }
+}
+
+async fn open_publishing_channel(connection: &Connection, exchange: &str) -> lapin::Result<Channel> {
+    let channel = connection.create_channel().await?;
+    let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    channel.exchange_declare(exchange.into(), ExchangeKind::Topic, durable, FieldTable::default()).await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    Ok(channel)
+}
+
+async fn open_consuming_channel(
+    connection: &Connection,
+    exchange: &str,
+    queue: &str,
+    bindings: Vec<String>,
+) -> lapin::Result<(Channel, Consumer)> {
+    let channel = connection.create_channel().await?;
+    channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+    let ours_alone = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
+    // A virtual host may have another type as its default, and only a classic queue can be exclusive.
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
+    channel.queue_declare(queue.into(), ours_alone, arguments).await?;
+    let last = bindings.len() - 1;
+    for (index, binding) in bindings.into_iter().enumerate() {
+        // A channel is in order: the answer to the last one stands for all, and a refusal ends the channel.
+        let options = QueueBindOptions { nowait: index != last };
+        channel.queue_bind(queue.into(), exchange.into(), binding.into(), options, FieldTable::default()).await?;
+    }
+    let consumer =
+        channel.basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default()).await?;
+    Ok((channel, consumer))
+}

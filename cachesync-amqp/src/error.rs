@@ -1,0 +1,192 @@
+//! What lapin and RabbitMQ report, as a [`BackendError`] that says what to do.
+//!
+//! lapin's errors carry the broker's own text and never the URL, so they may stand in the source chain.
+
+use std::{io, time::Duration};
+
+use cachesync_core::{BackendError, BackendErrorKind};
+use lapin::{
+    ErrorKind,
+    protocol::{AMQPErrorKind, AMQPHardError, AMQPSoftError},
+};
+
+use crate::url::BrokerUrl;
+
+/// What was being done when a session could not be opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage<'a> {
+    /// Name resolution and the TCP connection.
+    Reach,
+    /// The TLS handshake.
+    Tls,
+    /// Protocol header, login, opening the virtual host.
+    Login,
+    /// Channels and the declaration of this exchange.
+    Exchange(&'a str),
+    /// The declaration, binding and consumption of this queue, bound to this exchange.
+    Queue(&'a str, &'a str),
+}
+
+/// An I/O error before AMQP was spoken.
+pub(crate) fn io_error(url: &BrokerUrl, stage: Stage<'_>, error: io::Error) -> BackendError {
+    let message = match stage {
+        Stage::Tls => format!(
+            "no TLS with {}: {error}; check that the port speaks TLS (5671 by default), that its certificate names this \
+             host, and that its issuer is trusted, or set `ca_file`",
+            url.address()
+        ),
+        _ => format!("RabbitMQ cannot be reached at {}: {error}; check host, port and firewall", url.address()),
+    };
+    let kind = if stage == Stage::Tls { BackendErrorKind::Refused } else { BackendErrorKind::Unreachable };
+    BackendError::new(kind, message).with_source(error)
+}
+
+/// An error of lapin's while a session was being opened.
+pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: lapin::Error) -> BackendError {
+    let (kind, message) = match (protocol_error(&error), stage) {
+        (Some(AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED)), _) => (
+            BackendErrorKind::Refused,
+            format!(
+                "the virtual host `{}` at {} does not exist, or user `{}` may not use it; check the URL's path, or \
+                 `rabbitmqctl add_vhost` and `rabbitmqctl set_permissions`",
+                url.vhost,
+                url.address(),
+                url.user
+            ),
+        ),
+        (Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)), Stage::Login) => (
+            BackendErrorKind::Refused,
+            format!(
+                "RabbitMQ at {} refuses the login of user `{}`; check user and password in the URL (user `guest` may \
+                 log in from the broker's own host only)",
+                url.address(),
+                url.user
+            ),
+        ),
+        (Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)), Stage::Exchange(exchange)) => (
+            BackendErrorKind::Refused,
+            format!(
+                "user `{}` may not declare the exchange `{exchange}` in virtual host `{}`; grant configure, write and \
+                 read on `{exchange}` and on `cachesync.*` with `rabbitmqctl set_permissions`",
+                url.user, url.vhost
+            ),
+        ),
+        (Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)), Stage::Exchange(exchange)) => (
+            BackendErrorKind::Refused,
+            format!(
+                "the exchange `{exchange}` in virtual host `{}` exists and is not a durable topic exchange; choose \
+                 another name with `exchange`, or delete it on the broker",
+                url.vhost
+            ),
+        ),
+        (Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)), Stage::Queue(queue, exchange)) => (
+            BackendErrorKind::Refused,
+            format!(
+                "user `{}` may not declare the queue `{queue}` or bind it to `{exchange}` in virtual host `{}`; grant \
+                 configure, write and read on `{exchange}` and on `cachesync.*` with `rabbitmqctl set_permissions`",
+                url.user, url.vhost
+            ),
+        ),
+        (Some(_), _) => (BackendErrorKind::Refused, format!("RabbitMQ refuses a session at {url}: {error}")),
+        // RabbitMQ answers a wrong protocol, and some brokers a wrong password, by closing the connection.
+        (None, Stage::Login) => (
+            BackendErrorKind::Unreachable,
+            format!(
+                "{} closed the connection during the login: {error}; check that the port speaks AMQP 0-9-1 (5672 by \
+                 default, 5671 with TLS), and user and password",
+                url.address()
+            ),
+        ),
+        (None, _) => (
+            BackendErrorKind::Unreachable,
+            format!(
+                "the connection to RabbitMQ at {} broke while the session was being opened: {error}",
+                url.address()
+            ),
+        ),
+    };
+    BackendError::new(kind, message).with_source(error)
+}
+
+/// The time for opening a session was over at `stage`.
+pub(crate) fn connect_timeout(url: &BrokerUrl, stage: Stage<'_>, timeout: Duration) -> BackendError {
+    let address = url.address();
+    let message = match stage {
+        Stage::Reach => {
+            format!("no connection to {address} within {timeout:?}; check host, port and firewall, or allow more time")
+        }
+        Stage::Tls => {
+            format!(
+                "no TLS handshake with {address} within {timeout:?}; check that the port speaks TLS (5671 by default)"
+            )
+        }
+        Stage::Login => format!(
+            "{address} accepts connections and does not speak AMQP within {timeout:?}; check that the port is RabbitMQ's \
+             (5672 by default; with TLS, use `amqps://`)"
+        ),
+        Stage::Exchange(_) | Stage::Queue(..) => {
+            format!(
+                "RabbitMQ at {address} did not open a session within {timeout:?}; check its load, or allow more time"
+            )
+        }
+    };
+    BackendError::new(BackendErrorKind::Timeout, message)
+}
+
+/// The end of a session that had been open.
+pub(crate) fn lost(reason: impl Into<String>) -> BackendError {
+    BackendError::new(BackendErrorKind::Lost, reason)
+}
+
+/// The end of a session that had been open, as lapin reports it.
+pub(crate) fn lost_by(what: &str, error: lapin::Error) -> BackendError {
+    lost(format!("the session with RabbitMQ has ended while {what}: {error}")).with_source(error)
+}
+
+fn protocol_error(error: &lapin::Error) -> Option<AMQPErrorKind> {
+    match error.kind() {
+        ErrorKind::ProtocolError(error) => Some(error.kind().clone()),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lapin::protocol::AMQPError;
+
+    use super::*;
+
+    fn url() -> BrokerUrl {
+        "amqp://shop:hunter2@example.com/orders".parse().unwrap()
+    }
+
+    fn refused(kind: AMQPErrorKind) -> lapin::Error {
+        ErrorKind::ProtocolError(AMQPError::new(kind, "the broker's text".into())).into()
+    }
+
+    #[test]
+    fn each_refusal_names_what_was_refused_and_what_to_do() {
+        let stages: [(AMQPErrorKind, _, _); 6] = [
+            (AMQPSoftError::ACCESSREFUSED.into(), Stage::Login, "check user and password"),
+            (AMQPHardError::NOTALLOWED.into(), Stage::Login, "the virtual host `orders` at example.com:5672"),
+            (AMQPSoftError::PRECONDITIONFAILED.into(), Stage::Exchange("cs"), "`cs` in virtual host `orders` exists"),
+            (AMQPSoftError::ACCESSREFUSED.into(), Stage::Exchange("cs"), "may not declare the exchange `cs`"),
+            (AMQPSoftError::ACCESSREFUSED.into(), Stage::Queue("q", "cs"), "may not declare the queue `q`"),
+            (AMQPHardError::INTERNALERROR.into(), Stage::Login, "the broker's text"),
+        ];
+        for (kind, stage, expected) in stages {
+            let error = connect_error(&url(), stage, refused(kind));
+            assert_eq!(error.kind(), BackendErrorKind::Refused, "{error}");
+            assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_broken_connection_is_not_a_refusal() {
+        let aborted = || lapin::Error::from(io::Error::from(io::ErrorKind::ConnectionAborted));
+        let error = connect_error(&url(), Stage::Login, aborted());
+        assert_eq!(error.kind(), BackendErrorKind::Unreachable);
+        assert!(error.to_string().contains("speaks AMQP 0-9-1"), "{error}");
+        assert_eq!(connect_error(&url(), Stage::Exchange("cs"), aborted()).kind(), BackendErrorKind::Unreachable);
+    }
+}

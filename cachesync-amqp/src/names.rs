@@ -1,0 +1,108 @@
+//! What the things on the broker are called: routing keys and queues.
+//!
+//! A name of cachesync is one word of a routing key, and no name begins with `~`: a pattern `<namespace>.*` matches every
+//! cache and no heartbeat, which has two more words.
+
+use cachesync_core::{
+    Name,
+    backend::{Caches, Interest, Topic},
+};
+
+/// How much of a node's name goes into its queue's, in bytes. A queue's name has at most 255.
+const MAX_NODE_NAME_BYTES: usize = 64;
+
+/// The routing key of a message.
+pub(crate) fn routing_key(namespace: &Name, topic: &Topic) -> String {
+    match topic {
+        Topic::Cache(cache) => format!("{namespace}.{cache}"),
+        Topic::Heartbeat(node) => format!("{namespace}.~heartbeat.{node}"),
+    }
+}
+
+/// The cache that a routing key names; `None` for a heartbeat, another namespace, or anything that is no name.
+pub(crate) fn cache_of(namespace: &Name, routing_key: &str) -> Option<Name> {
+    Name::new(routing_key.strip_prefix(namespace.as_str())?.strip_prefix('.')?).ok()
+}
+
+/// The patterns by which a session's queue is bound. The heartbeat's is the last.
+pub(crate) fn bindings(interest: &Interest) -> Vec<String> {
+    let namespace = &interest.namespace;
+    let mut bindings: Vec<_> = match &interest.caches {
+        Caches::Named(caches) => {
+            caches.iter().map(|cache| routing_key(namespace, &Topic::Cache(cache.clone()))).collect()
+        }
+        Caches::All => vec![format!("{namespace}.*")],
+    };
+    bindings.push(routing_key(namespace, &Topic::Heartbeat(interest.node)));
+    bindings
+}
+
+/// The name of a new session's queue.
+///
+/// It is another one at each attempt: the queue of a half-open old connection lives until the broker notices, and is
+/// locked so long.
+pub(crate) fn queue(interest: &Interest) -> String {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+    let node: String = interest
+        .node_name
+        .bytes()
+        .take(MAX_NODE_NAME_BYTES)
+        .map(|byte| if allowed(byte) { char::from(byte) } else { '_' })
+        .collect();
+    format!("cachesync.{}.{node}.{:016x}", interest.namespace, rand::random::<u64>())
+}
+
+#[cfg(test)]
+mod tests {
+    use cachesync_core::frame::NodeId;
+
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::new(text).unwrap()
+    }
+
+    fn interest(node_name: &str, caches: Caches) -> Interest {
+        Interest { namespace: name("shop"), node_name: node_name.into(), node: NodeId(7), caches }
+    }
+
+    #[test]
+    fn a_routing_key_leads_back_to_its_cache() {
+        let key = routing_key(&name("shop"), &Topic::Cache(name("users")));
+        assert_eq!(key, "shop.users");
+        assert_eq!(cache_of(&name("shop"), &key), Some(name("users")));
+    }
+
+    #[test]
+    fn a_routing_key_that_names_no_cache_leads_nowhere() {
+        let heartbeat = routing_key(&name("shop"), &Topic::Heartbeat(NodeId(7)));
+        assert_eq!(heartbeat, "shop.~heartbeat.00000000000000000000000000000007");
+        for key in [heartbeat.as_str(), "shop", "shop.", "shopusers", "shop.a.b", "shopping.users", "x", "", "shop.a b"]
+        {
+            assert_eq!(cache_of(&name("shop"), key), None, "{key}");
+        }
+    }
+
+    #[test]
+    fn a_session_is_bound_to_its_caches_and_its_own_heartbeat() {
+        let heartbeat = "shop.~heartbeat.00000000000000000000000000000007";
+        let named = interest("a", Caches::Named(vec![name("users"), name("orders")]));
+        assert_eq!(bindings(&named), ["shop.users", "shop.orders", heartbeat]);
+        assert_eq!(bindings(&interest("a", Caches::All)), ["shop.*", heartbeat]);
+    }
+
+    #[test]
+    fn a_queue_shows_the_node_and_is_new_each_time() {
+        let interest = interest("höst 1/#\n", Caches::All);
+        let queue = queue(&interest);
+        assert!(queue.starts_with("cachesync.shop.h__st_1___."), "{queue}");
+        assert_ne!(queue, super::queue(&interest));
+    }
+
+    #[test]
+    fn a_queue_name_fits_whatever_the_node_is_called() {
+        let mut interest = interest(&"n".repeat(5_000), Caches::All);
+        interest.namespace = name(&"x".repeat(Name::MAX_LEN));
+        assert!(queue(&interest).len() <= 255);
+    }
+}

@@ -1,0 +1,193 @@
+//! The receiving half of a session.
+//!
+//! Invariant: a message is acknowledged only after `next` was called again, which says that it was applied; it is never
+//! requeued, since the queue ends with the session. The broker keeps at most [`PREFETCH`] messages under way, so a slow
+//! node fills its queue at the broker and not its own memory.
+
+use std::sync::Arc;
+
+use cachesync_core::{
+    BackendError, BoxFuture, Name, Subscriber,
+    backend::{Delivery, Format},
+    codec,
+};
+use futures_util::{FutureExt, StreamExt};
+use lapin::{Channel, Consumer, options::BasicAckOptions};
+
+use crate::{
+    error::{lost, lost_by},
+    link::Link,
+    names,
+};
+
+/// How many messages the broker sends ahead of their acknowledgement.
+pub(crate) const PREFETCH: u16 = 512;
+/// Acknowledgements go out when this many are due, or when there is nothing else to do.
+const ACK_BATCH: u16 = PREFETCH / 4;
+
+pub(crate) struct AmqpSubscriber {
+    consumer: Consumer,
+    channel: Channel,
+    namespace: Name,
+    acks: Acks,
+    ended: bool,
+    // Keeps the connection open as long as this half lives.
+    _link: Arc<Link>,
+}
+
+impl AmqpSubscriber {
+    pub(crate) fn new(consumer: Consumer, channel: Channel, link: Arc<Link>, namespace: Name) -> Self {
+        Self { consumer, channel, namespace, acks: Acks::default(), ended: false, _link: link }
+    }
+
+    /// Cancel safe: what is taken from the consumer is returned in the same poll, and an acknowledgement is queued as
+    /// soon as it is counted as sent.
+    async fn receive(&mut self) -> Result<Delivery, BackendError> {
+        if self.ended {
+            return Err(lost("the session with RabbitMQ has ended; open a new one"));
+        }
+        self.acks.all_applied();
+        let delivery = if let Some(delivery) = self.consumer.next().now_or_never() {
+            self.acknowledge(ACK_BATCH)?;
+            delivery
+        } else {
+            self.acknowledge(1)?;
+            self.consumer.next().await
+        };
+        match delivery {
+            Some(Ok(delivery)) => {
+                self.acks.delivered(delivery.delivery_tag);
+                Ok(self.read(delivery))
+            }
+            Some(Err(error)) => Err(self.end(lost_by("waiting for messages", error))),
+            // The channel lives on, and publishing would go on being confirmed.
+            None => Err(self.end(lost("RabbitMQ cancelled the subscription: the session's queue was deleted"))),
+        }
+    }
+
+    /// Acknowledges what was applied, if that is at least `batch` messages.
+    fn acknowledge(&mut self, batch: u16) -> Result<(), BackendError> {
+        let Some(tag) = self.acks.due(batch) else {
+            return Ok(());
+        };
+        // The first poll queues it. That it could not be sent later is the end of the connection, and the consumer
+        // says so.
+        match self.channel.basic_ack(tag, BasicAckOptions { multiple: true }).now_or_never() {
+            Some(Err(error)) => Err(self.end(lost_by("acknowledging messages", error))),
+            _ => Ok(()),
+        }
+    }
+
+    fn read(&self, delivery: lapin::message::Delivery) -> Delivery {
+        let content_type = delivery.properties.content_type().as_ref().map_or("", |text| text.as_str());
+        Delivery {
+            format: format_of(content_type),
+            cache: names::cache_of(&self.namespace, delivery.routing_key.as_str()),
+            body: bounded(delivery.data),
+            position: None,
+        }
+    }
+
+    fn end(&mut self, error: BackendError) -> BackendError {
+        self.ended = true;
+        error
+    }
+}
+
+impl Subscriber for AmqpSubscriber {
+    fn next(&mut self) -> BoxFuture<'_, Result<Delivery, BackendError>> {
+        Box::pin(self.receive())
+    }
+}
+
+/// Which deliveries are to be acknowledged.
+#[derive(Debug, Default)]
+struct Acks {
+    /// The tag of the last delivery that was handed out.
+    delivered: u64,
+    /// The tag of the last one that was applied, and of the last one that was acknowledged.
+    applied: u64,
+    acknowledged: u64,
+}
+
+impl Acks {
+    fn delivered(&mut self, tag: u64) {
+        self.delivered = tag;
+    }
+
+    fn all_applied(&mut self) {
+        self.applied = self.delivered;
+    }
+
+    /// The tag up to which everything is to be acknowledged now, if that is at least `batch` messages; it then counts
+    /// as acknowledged.
+    fn due(&mut self, batch: u16) -> Option<u64> {
+        // The tags of a channel count up one by one.
+        let due = self.applied - self.acknowledged >= u64::from(batch);
+        due.then(|| {
+            self.acknowledged = self.applied;
+            self.applied
+        })
+    }
+}
+
+/// Anything but JSON is taken for a frame: the decoder tells what is none.
+fn format_of(content_type: &str) -> Format {
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if media_type.eq_ignore_ascii_case("application/json") { Format::Json } else { Format::Frame }
+}
+
+/// Cuts what no decoder would read, so that a huge message does not stay in memory. It remains one byte too long, by
+/// which the decoder knows it.
+fn bounded(mut body: Vec<u8>) -> Vec<u8> {
+    if body.len() > codec::MAX_FRAME_BYTES {
+        body.truncate(codec::MAX_FRAME_BYTES + 1);
+        body.shrink_to_fit();
+    }
+    body
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delivery_is_acknowledged_only_after_it_was_applied() {
+        let mut acks = Acks::default();
+        acks.delivered(1);
+        assert_eq!(acks.due(1), None);
+        acks.all_applied();
+        acks.delivered(2);
+        assert_eq!(acks.due(1), Some(1));
+        assert_eq!(acks.due(1), None);
+    }
+
+    #[test]
+    fn acknowledgements_are_gathered() {
+        let mut acks = Acks::default();
+        for tag in 1..=3 {
+            acks.delivered(tag);
+            acks.all_applied();
+        }
+        assert_eq!(acks.due(4), None);
+        assert_eq!(acks.due(3), Some(3));
+    }
+
+    #[test]
+    fn json_is_known_by_its_media_type() {
+        for json in ["application/json", "application/json; charset=utf-8", "Application/JSON"] {
+            assert_eq!(format_of(json), Format::Json, "{json}");
+        }
+        for frame in ["application/x-cachesync-frame", "", "text/json", "application/jsonl"] {
+            assert_eq!(format_of(frame), Format::Frame, "{frame}");
+        }
+    }
+
+    #[test]
+    fn a_huge_body_is_cut_and_still_recognized_as_too_large() {
+        let body = bounded(vec![0; 3 * codec::MAX_FRAME_BYTES]);
+        assert_eq!(codec::decode(&body).unwrap_err().reason, codec::DecodeReason::TooLarge);
+        assert!(body.capacity() < 2 * codec::MAX_FRAME_BYTES);
+        assert_eq!(bounded(vec![0; codec::MAX_FRAME_BYTES]).len(), codec::MAX_FRAME_BYTES);
+    }
+}
