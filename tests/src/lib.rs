@@ -1,1 +1,14 @@
-//! Stub.
+//! What the tests of the workspace share: brokers, a network that can be broken, waiting.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`broker`] | [`Broker`](broker::Broker): a private RabbitMQ node that can be killed, stopped and restarted |
+//! | [`proxy`] | [`Proxy`](proxy::Proxy): a TCP link that can be cut or stalled |
+//! | [`wait`] | [`eventually`](wait::eventually): waits for a condition and never just for time to pass |
+
+// A fixture that cannot do its work fails the test that asked for it.
+#![allow(clippy::missing_panics_doc)]
+
+pub mod broker;
+pub mod proxy;
+pub mod wait;

@@ -1,0 +1,318 @@
+//! Private RabbitMQ nodes for tests.
+//!
+//! Each node has its own folder, ports, cookie and epmd, so it meets no other broker of the machine. It runs from the
+//! scripts of Debian's package `rabbitmq-server`, as any user.
+//!
+//! Invariant: nothing outlives the test process, however that ends. A watchdog process waits for the end of a pipe that
+//! only the test process holds open, then kills the node and its epmd and removes the folder. Dropping a [`Broker`]
+//! closes the pipe and waits for the watchdog, so there is one way of cleaning up, and it works for statics too, which
+//! are never dropped.
+
+use std::{
+    env, fs,
+    io::{Read, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio, id},
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The environment variable with the URL of a broker for [`Broker::shared`].
+pub const URL_VARIABLE: &str = "CACHESYNC_AMQP_URL";
+
+const NODE: &str = "cachesync@localhost";
+const START_DEADLINE: Duration = Duration::from_secs(60);
+const INSTRUCTIONS: &str = "this test needs RabbitMQ: run `cargo xtask test`, which sets it up, or install it \
+    (`apt-get install rabbitmq-server`); tests that share a broker also take the one that CACHESYNC_AMQP_URL names";
+
+/// Where Debian's package puts the scripts; those in `sbin` change user and directory.
+const DEBIAN_SCRIPTS: &str = "/usr/lib/rabbitmq/bin";
+
+/// Reads its input until the owner is gone, then removes every trace. `$1` is the node's folder, `$2` its epmd's port.
+const WATCHDOG: &str = r#"
+trap "" HUP INT TERM
+cat
+for file in "$1/group" "$1/pid"; do
+    if [ -s "$file" ]; then
+        kill -s KILL -- "$(cat "$file")"
+    fi
+done
+tries=0
+# epmd does not end as long as it believes that the node lives.
+while [ $tries -lt 50 ] && epmd -port "$2" -names && ! epmd -port "$2" -kill; do
+    tries=$((tries + 1))
+    sleep 0.1
+done
+rm -rf "$1"
+"#;
+
+/// A RabbitMQ broker.
+///
+/// Its methods block: a start takes 4 to 20 s, a [`ctl`](Self::ctl) up to 1 s.
+#[derive(Debug)]
+pub struct Broker {
+    url: String,
+    private: Option<Node>,
+}
+
+impl Broker {
+    /// Starts a node of one's own, to be killed and stopped at will.
+    pub fn start() -> Self {
+        let scripts = scripts().unwrap_or_else(|| panic!("{INSTRUCTIONS}"));
+        let mut failure = String::new();
+        // Another process may take a free port before the node does.
+        for _ in 0..3 {
+            match Node::start(&scripts) {
+                Ok(node) => {
+                    return Self { url: format!("amqp://guest:guest@127.0.0.1:{}", node.port), private: Some(node) };
+                }
+                Err(error) => failure = error,
+            }
+        }
+        panic!("the private RabbitMQ node did not start: {failure}");
+    }
+
+    /// The broker that the tests of a binary share: the one that [`URL_VARIABLE`] names, or a node that is started at
+    /// the first call. It must stay alive, and tests keep apart by their namespaces.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Broker> = OnceLock::new();
+        SHARED.get_or_init(|| match env::var(URL_VARIABLE) {
+            Ok(url) if !url.is_empty() => Self { url, private: None },
+            _ => Self::start(),
+        })
+    }
+
+    /// A private node that the tests of a binary share, whether or not [`URL_VARIABLE`] is set: for
+    /// [`ctl`](Self::ctl) commands that leave other tests alone.
+    pub fn shared_private() -> &'static Self {
+        static PRIVATE: OnceLock<Broker> = OnceLock::new();
+        let shared = Self::shared();
+        if shared.private.is_some() { shared } else { PRIVATE.get_or_init(Self::start) }
+    }
+
+    /// Its URL: user and password `guest`, the default virtual host, unless it was named by [`URL_VARIABLE`].
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Its URL with this virtual host, user and password instead.
+    pub fn url_with(&self, user: &str, password: &str, vhost: &str) -> String {
+        format!("amqp://{user}:{password}@127.0.0.1:{}/{vhost}", self.node().port)
+    }
+
+    /// Kills it with SIGKILL; its clients' connections break.
+    pub fn kill(&self) {
+        self.node().kill();
+    }
+
+    /// Starts it again on its data and port, after [`kill`](Self::kill).
+    pub fn restart(&self) {
+        let node = self.node();
+        node.kill();
+        node.run().expect("the node runs again");
+    }
+
+    /// Freezes it with SIGSTOP: connections stay open, and nothing answers.
+    pub fn stop(&self) {
+        self.node().signal("STOP");
+    }
+
+    /// Lets it go on after [`stop`](Self::stop).
+    pub fn cont(&self) {
+        self.node().signal("CONT");
+    }
+
+    /// Runs `rabbitmqctl` with these arguments and returns what it prints.
+    pub fn ctl(&self, arguments: &[&str]) -> String {
+        let node = self.node();
+        let output = node
+            .command("rabbitmqctl")
+            .args(["-q", "-n", NODE, "--timeout", "30"])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .expect("rabbitmqctl runs");
+        assert!(
+            output.status.success(),
+            "rabbitmqctl {arguments:?}: {}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn node(&self) -> &Node {
+        self.private.as_ref().expect("only a private node can be controlled: use `Broker::start()`")
+    }
+}
+
+/// The folder with the scripts of RabbitMQ; `None` if it is not installed.
+pub fn scripts() -> Option<PathBuf> {
+    let debian = PathBuf::from(DEBIAN_SCRIPTS);
+    let on_path = env::var_os("PATH").map(|path| env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
+    [debian].into_iter().chain(on_path).find(|folder| folder.join("rabbitmq-server").is_file())
+}
+
+/// A node's processes, ports and folder.
+#[derive(Debug)]
+struct Node {
+    scripts: PathBuf,
+    folder: PathBuf,
+    port: u16,
+    distribution_port: u16,
+    epmd_port: u16,
+    process: Mutex<Option<Child>>,
+    watchdog: Child,
+}
+
+impl Node {
+    fn start(scripts: &Path) -> Result<Self, String> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder = env::temp_dir().join(format!("cachesync-rabbitmq-{}-{count}", id()));
+        let [port, distribution_port, epmd_port] = free_ports();
+        fs::create_dir_all(folder.join("home")).expect("a folder for the node");
+        let watchdog = Command::new("sh")
+            .args(["-c", WATCHDOG, "watchdog"])
+            .arg(&folder)
+            .arg(epmd_port.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // Not killed together with the tests by a Ctrl-C in the terminal.
+            .process_group(0)
+            .spawn()
+            .expect("sh runs");
+        let node = Self {
+            scripts: scripts.to_owned(),
+            folder,
+            port,
+            distribution_port,
+            epmd_port,
+            process: Mutex::new(None),
+            watchdog,
+        };
+        node.configure().expect("the node's folder can be written");
+        node.run()?;
+        Ok(node)
+    }
+
+    fn configure(&self) -> std::io::Result<()> {
+        fs::create_dir_all(self.folder.join("log"))?;
+        let cookie = self.folder.join("home/.erlang.cookie");
+        fs::write(&cookie, "cachesync")?;
+        fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400))?;
+        fs::write(self.folder.join("enabled_plugins"), "[].\n")?;
+        fs::write(
+            self.folder.join("rabbitmq.conf"),
+            "disk_free_limit.absolute = 50MB\nvm_memory_high_watermark.absolute = 1GB\nlog.console = false\n",
+        )
+    }
+
+    /// One of RabbitMQ's scripts, in this node's environment.
+    fn command(&self, script: &str) -> Command {
+        let mut command = Command::new(self.scripts.join(script));
+        let folder = &self.folder;
+        command
+            .current_dir(folder)
+            .env("HOME", folder.join("home"))
+            .env("ERL_EPMD_PORT", self.epmd_port.to_string())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("RABBITMQ_CONF_ENV_FILE", folder.join("none"))
+            .env("RABBITMQ_NODENAME", NODE)
+            .env("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1")
+            .env("RABBITMQ_NODE_PORT", self.port.to_string())
+            .env("RABBITMQ_DIST_PORT", self.distribution_port.to_string())
+            .env("RABBITMQ_MNESIA_BASE", folder.join("mnesia"))
+            .env("RABBITMQ_LOG_BASE", folder.join("log"))
+            .env("RABBITMQ_PID_FILE", folder.join("pid"))
+            .env("RABBITMQ_CONFIG_FILE", folder.join("rabbitmq.conf"))
+            .env("RABBITMQ_ADVANCED_CONFIG_FILE", folder.join("advanced.config"))
+            .env("RABBITMQ_GENERATED_CONFIG_DIR", folder.join("config"))
+            .env("RABBITMQ_ENABLED_PLUGINS_FILE", folder.join("enabled_plugins"))
+            .env("RABBITMQ_FEATURE_FLAGS_FILE", folder.join("feature_flags"))
+            .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "-kernel inet_dist_use_interface {127,0,0,1}");
+        command
+    }
+
+    /// Starts the node's process and waits until it speaks AMQP.
+    fn run(&self) -> Result<(), String> {
+        let log = fs::File::create(self.folder.join("log/start.log")).map_err(|error| error.to_string())?;
+        let errors = log.try_clone().map_err(|error| error.to_string())?;
+        let process = self
+            .command("rabbitmq-server")
+            .stdin(Stdio::null())
+            .stdout(log)
+            .stderr(errors)
+            .process_group(0)
+            .spawn()
+            .map_err(|error| error.to_string())?;
+        // The watchdog takes it from here.
+        fs::write(self.folder.join("group"), format!("-{}", process.id())).map_err(|error| error.to_string())?;
+        *self.process() = Some(process);
+        let start = Instant::now();
+        while !speaks_amqp(self.port) {
+            let exited = self.process().as_mut().is_some_and(|process| !matches!(process.try_wait(), Ok(None)));
+            if exited || start.elapsed() > START_DEADLINE {
+                let log = fs::read_to_string(self.folder.join("log/start.log")).unwrap_or_default();
+                return Err(if exited { log } else { format!("no answer within {START_DEADLINE:?}; {log}") });
+            }
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    fn kill(&self) {
+        let Some(mut process) = self.process().take() else { return };
+        self.signal("KILL");
+        process.wait().expect("the node was our child");
+    }
+
+    fn signal(&self, signal: &str) {
+        let pid = fs::read_to_string(self.folder.join("pid")).expect("a running node has written its pid");
+        let status = Command::new("kill").args(["-s", signal, pid.trim()]).status().expect("kill runs");
+        assert!(status.success(), "the node of pid {} does not take SIG{signal}", pid.trim());
+    }
+
+    fn process(&self) -> std::sync::MutexGuard<'_, Option<Child>> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        drop(self.watchdog.stdin.take());
+        // A failing test must not fail once more here.
+        let _ = self.watchdog.wait();
+        if let Some(mut process) = self.process().take() {
+            let _ = process.wait();
+        }
+    }
+}
+
+fn free_ports<const N: usize>() -> [u16; N] {
+    // All are held until the last is found, so that they differ.
+    let listeners: [TcpListener; N] =
+        std::array::from_fn(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
+    listeners.each_ref().map(|listener| listener.local_addr().expect("its own address").port())
+}
+
+/// Whether RabbitMQ on this port answers the protocol header with a method frame, `connection.start`.
+fn speaks_amqp(port: u16) -> bool {
+    let limit = Duration::from_secs(2);
+    let answer = || -> std::io::Result<u8> {
+        let mut stream = TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), limit)?;
+        stream.set_read_timeout(Some(limit))?;
+        stream.write_all(b"AMQP\0\0\x09\x01")?;
+        let mut first = [0];
+        stream.read_exact(&mut first)?;
+        Ok(first[0])
+    };
+    matches!(answer(), Ok(1))
+}
