@@ -1,0 +1,271 @@
+//! The arguments of an attribute, as written: syntax and names, not yet what they mean together.
+//!
+//! Invariant: every argument keeps the span of its name, so that what is wrong with an argument is blamed on it.
+
+use proc_macro2::{Span, TokenStream};
+use syn::{
+    Expr, Ident, Path, Token,
+    ext::IdentExt,
+    parenthesized,
+    parse::{ParseStream, Parser},
+    punctuated::Punctuated,
+    token::Paren,
+};
+
+use crate::{
+    attribute::Attribute,
+    mistakes::{Mistakes, listed},
+};
+
+/// An argument with a value, or a flag (`T` is `()`).
+pub(crate) struct Argument<T = ()> {
+    /// The name of the argument, as it stands in the source.
+    pub(crate) name: Ident,
+    pub(crate) value: T,
+}
+
+/// What was written in the parentheses of the attribute.
+#[derive(Default)]
+pub(crate) struct Arguments {
+    pub(crate) cache: Option<Argument<Expr>>,
+    pub(crate) key: Option<Argument<Expr>>,
+    pub(crate) skip: Option<Argument<Vec<Ident>>>,
+    pub(crate) registry: Option<Argument<Expr>>,
+    pub(crate) krate: Option<Argument<Path>>,
+    pub(crate) cache_value: Option<Argument>,
+    pub(crate) all: Option<Argument>,
+    pub(crate) always: Option<Argument>,
+    pub(crate) before: Option<Argument>,
+    /// Arguments that were written in a way that could not be read: their absence is not a second mistake.
+    attempted: Vec<Name>,
+}
+
+/// The arguments that exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    Cache,
+    Key,
+    Skip,
+    Registry,
+    Crate,
+    CacheValue,
+    All,
+    Always,
+    Before,
+}
+
+impl Name {
+    const ALL: [Self; 9] = [
+        Self::Cache,
+        Self::Key,
+        Self::Skip,
+        Self::Registry,
+        Self::Crate,
+        Self::CacheValue,
+        Self::All,
+        Self::Always,
+        Self::Before,
+    ];
+
+    fn text(self) -> &'static str {
+        match self {
+            Self::Cache => "cache",
+            Self::Key => "key",
+            Self::Skip => "skip",
+            Self::Registry => "registry",
+            Self::Crate => "crate",
+            Self::CacheValue => "cache_value",
+            Self::All => "all",
+            Self::Always => "always",
+            Self::Before => "before",
+        }
+    }
+
+    /// How the argument is written; shown when it was written otherwise.
+    fn example(self) -> &'static str {
+        match self {
+            Self::Cache => "cache = \"users\"",
+            Self::Key => "key = id",
+            Self::Skip => "skip(db)",
+            Self::Registry => "registry = self.registry",
+            Self::Crate => "crate = path::to::cachesync",
+            Self::CacheValue => "cache_value",
+            Self::All => "all",
+            Self::Always => "always",
+            Self::Before => "before",
+        }
+    }
+
+    fn belongs_to(self, attribute: Attribute) -> bool {
+        match self {
+            Self::All | Self::Always | Self::Before => attribute == Attribute::CacheEvict,
+            _ => true,
+        }
+    }
+
+    fn of(ident: &Ident) -> Option<Self> {
+        Self::ALL.into_iter().find(|name| ident == name.text())
+    }
+
+    /// The argument of `attribute` that a misspelt one is most likely meant to be.
+    fn meant_by(ident: &Ident, attribute: Attribute) -> Option<Self> {
+        let written = ident.to_string();
+        Self::ALL
+            .into_iter()
+            .filter(|name| name.belongs_to(attribute))
+            .map(|name| (strsim::damerau_levenshtein(&written, name.text()), name))
+            .filter(|(distance, name)| *distance <= (name.text().len() / 3).max(1))
+            .min_by_key(|(distance, _)| *distance)
+            .map(|(_, name)| name)
+    }
+}
+
+impl Arguments {
+    /// Reads all arguments. One that cannot be read does not hide the mistakes in those that follow.
+    pub(crate) fn parse(tokens: TokenStream, attribute: Attribute, mistakes: &mut Mistakes) -> Self {
+        let mut arguments = Self::default();
+        let parser = |input: ParseStream<'_>| {
+            while !input.is_empty() {
+                if let Err(error) = arguments.parse_one(input, attribute, mistakes) {
+                    mistakes.add(error);
+                    skip_to_next(input);
+                } else if !input.is_empty() && !input.peek(Token![,]) {
+                    mistakes.add(input.error("expected `,` between arguments"));
+                    if !starts_argument(input) {
+                        skip_to_next(input);
+                    }
+                }
+                input.parse::<Option<Token![,]>>()?;
+            }
+            Ok(())
+        };
+        if let Err(error) = parser.parse2(tokens) {
+            mistakes.add(error);
+        }
+        arguments
+    }
+
+    /// Whether `name` was written, be it in a way that could not be read.
+    pub(crate) fn attempted(&self, name: Name) -> bool {
+        self.attempted.contains(&name)
+    }
+
+    fn parse_one(
+        &mut self,
+        input: ParseStream<'_>,
+        attribute: Attribute,
+        mistakes: &mut Mistakes,
+    ) -> syn::Result<()> {
+        if !input.peek(Ident::peek_any) {
+            return Err(input.error(format!("expected the name of an argument, as in `{}`", Name::Cache.example())));
+        }
+        let ident = input.call(Ident::parse_any)?;
+        let Some(name) = Name::of(&ident).filter(|name| name.belongs_to(attribute)) else {
+            let meant = Name::meant_by(&ident, attribute);
+            self.attempted.extend(meant);
+            return Err(syn::Error::new(ident.span(), unknown(&ident, meant, attribute)));
+        };
+        self.attempted.push(name);
+        match name {
+            Name::Cache => set(&mut self.cache, ident, value(input, name)?, mistakes),
+            Name::Key => set(&mut self.key, ident, value(input, name)?, mistakes),
+            Name::Registry => set(&mut self.registry, ident, value(input, name)?, mistakes),
+            Name::Crate => {
+                equals(input, name)?;
+                set(&mut self.krate, ident, input.call(Path::parse_mod_style)?, mistakes);
+            }
+            Name::Skip => set(&mut self.skip, ident, parameters(input, name)?, mistakes),
+            Name::CacheValue => set(&mut self.cache_value, ident, flag(input, name)?, mistakes),
+            Name::All => set(&mut self.all, ident, flag(input, name)?, mistakes),
+            Name::Always => set(&mut self.always, ident, flag(input, name)?, mistakes),
+            Name::Before => set(&mut self.before, ident, flag(input, name)?, mistakes),
+        }
+        Ok(())
+    }
+}
+
+fn set<T>(slot: &mut Option<Argument<T>>, name: Ident, value: T, mistakes: &mut Mistakes) {
+    if slot.is_some() {
+        mistakes.on(&name, format_args!("`{name}` is given twice: remove one of the two"));
+    } else {
+        *slot = Some(Argument { name, value });
+    }
+}
+
+fn unknown(ident: &Ident, meant: Option<Name>, attribute: Attribute) -> String {
+    if Name::of(ident).is_some() {
+        return format!("`{ident}` is an argument of {}: remove it from {attribute}", Attribute::CacheEvict);
+    }
+    match meant {
+        Some(name) => format!("unknown argument `{ident}`: did you mean `{}`?", name.text()),
+        None => {
+            let names = Name::ALL.into_iter().filter(|name| name.belongs_to(attribute)).map(Name::text);
+            format!("unknown argument `{ident}`: the arguments of {attribute} are {}", listed(names))
+        }
+    }
+}
+
+fn equals(input: ParseStream<'_>, name: Name) -> syn::Result<()> {
+    let wrong = || format!("expected a value for `{}`: write `{}`", name.text(), name.example());
+    if !input.peek(Token![=]) || input.peek(Token![==]) {
+        return Err(syn::Error::new(before(input), wrong()));
+    }
+    let equals: Token![=] = input.parse()?;
+    if input.is_empty() || input.peek(Token![,]) {
+        return Err(syn::Error::new(equals.span, wrong()));
+    }
+    Ok(())
+}
+
+fn value(input: ParseStream<'_>, name: Name) -> syn::Result<Expr> {
+    equals(input, name)?;
+    input.parse()
+}
+
+fn parameters(input: ParseStream<'_>, name: Name) -> syn::Result<Vec<Ident>> {
+    let wrong = || format!("`{}` takes names of parameters: write `{}`", name.text(), name.example());
+    if !input.peek(Paren) {
+        return Err(syn::Error::new(before(input), wrong()));
+    }
+    let content;
+    let parentheses = parenthesized!(content in input);
+    if content.is_empty() {
+        return Err(syn::Error::new(parentheses.span.join(), wrong()));
+    }
+    let names = Punctuated::<Ident, Token![,]>::parse_terminated_with(&content, Ident::parse_any)
+        .map_err(|error| syn::Error::new(error.span(), wrong()))?;
+    Ok(names.into_iter().collect())
+}
+
+fn flag(input: ParseStream<'_>, name: Name) -> syn::Result<()> {
+    if input.is_empty() || input.peek(Token![,]) {
+        return Ok(());
+    }
+    Err(input.error(format!("`{0}` takes no value: write `{0}` alone", name.text())))
+}
+
+/// Where to point when something is missing here: at the next token, or at the attribute when nothing follows.
+fn before(input: ParseStream<'_>) -> Span {
+    input.span()
+}
+
+fn starts_argument(input: ParseStream<'_>) -> bool {
+    let ahead = input.fork();
+    ahead.call(Ident::parse_any).is_ok_and(|ident| Name::of(&ident).is_some())
+}
+
+/// After what cannot be read: on to the comma before the next argument, so that commas within an expression (`f::<A, B>`)
+/// do not look like the start of one.
+fn skip_to_next(input: ParseStream<'_>) {
+    while !input.is_empty() {
+        if input.peek(Token![,]) {
+            let ahead = input.fork();
+            if ahead.parse::<Token![,]>().is_err() || ahead.is_empty() || starts_argument(&ahead) {
+                return;
+            }
+        }
+        if input.parse::<proc_macro2::TokenTree>().is_err() {
+            return;
+        }
+    }
+}

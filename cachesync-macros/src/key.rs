@@ -1,0 +1,243 @@
+//! The key of an annotated function: the expression that was written, or its parameters.
+//!
+//! Invariant: a name in a key that is no parameter is a mistake that is found here. Otherwise a misspelt parameter may
+//! silently be some constant of that name.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote};
+use syn::{Expr, ExprLit, ExprTuple, Lit, ext::IdentExt, spanned::Spanned};
+
+use crate::{
+    arguments::{Argument, Arguments, Name},
+    attribute::Attribute,
+    function::{Function, Parameter},
+    mistakes::{Mistakes, listed},
+    names::{Mentions, Use, Values},
+};
+
+/// The longest tuple that is a key.
+const MAX_PARTS: usize = 8;
+
+/// A key in which no mistake was found.
+pub(crate) struct Key {
+    pub(crate) part: Part,
+    /// The word `result`, where the key uses it.
+    pub(crate) result: Option<Ident>,
+    /// Whatever its tokens mention.
+    pub(crate) mentions: Mentions,
+    /// It can only be evaluated within the function: it has a `?`, for example.
+    pub(crate) tied: bool,
+}
+
+/// A key, or a part of one.
+pub(crate) enum Part {
+    /// An expression.
+    One(TokenStream),
+    /// A tuple, written as such: its elements are looked up each in its own borrowed form.
+    Tuple(Vec<Part>, Span),
+}
+
+impl Key {
+    /// The key that `arguments` ask for. `None` only after a mistake.
+    pub(crate) fn check(
+        attribute: Attribute,
+        arguments: &Arguments,
+        function: &Function,
+        mistakes: &mut Mistakes,
+    ) -> Option<Self> {
+        if let Some(Argument { value, .. }) = &arguments.key {
+            if let Some(Argument { name, .. }) = &arguments.skip {
+                mistakes.on(
+                    name,
+                    "`skip` leaves parameters out of the default key, and `key` replaces that: remove one of the two",
+                );
+            }
+            return explicit(value, attribute, function, mistakes);
+        }
+        let unread = arguments.skip.is_none() && arguments.attempted(Name::Skip);
+        if unread || arguments.attempted(Name::Key) {
+            return None;
+        }
+        default(arguments, attribute, function, mistakes)
+    }
+
+    /// The parameters that it may use.
+    pub(crate) fn parameters<'f>(&self, function: &'f Function) -> impl Iterator<Item = &'f Parameter> {
+        function
+            .parameters
+            .iter()
+            .filter(|parameter| parameter.bindings.iter().any(|binding| self.mentions.has(&binding.ident)))
+    }
+
+    fn new(part: Part, tokens: &impl ToTokens) -> Self {
+        Self { part, result: None, mentions: Mentions::of(tokens), tied: false }
+    }
+}
+
+fn explicit(expression: &Expr, attribute: Attribute, function: &Function, mistakes: &mut Mistakes) -> Option<Key> {
+    if let Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) = expression {
+        let text_is_code = syn::parse_str::<Expr>(&text.value()).is_ok();
+        let instead = if text_is_code { text.value() } else { "id".into() };
+        mistakes.on(text, format_args!("the key is a Rust expression, not a string: write `key = {instead}`"));
+        return None;
+    }
+    let values = Values::of(expression);
+    let mut key = Key::new(part(expression, mistakes)?, expression);
+    key.tied = values.tied;
+    let mut known = true;
+    for ident in values.free() {
+        if ident == "self" {
+            if function.receiver.is_none() {
+                mistakes.on(ident, format_args!("`{}` has no `self`: {}", function.name(), instead(function)));
+                known = false;
+            }
+        } else if function.binding(ident).is_none() && ident != "result" {
+            mistakes.on(
+                ident,
+                format_args!(
+                    "`{ident}` is not a parameter of `{}`: {} (an item of this name can be written `self::{ident}`)",
+                    function.name(),
+                    instead(function)
+                ),
+            );
+            known = false;
+        }
+    }
+    let result_is_parameter = function.binding(&Ident::new("result", Span::call_site())).is_some();
+    let result = values.uses("result").filter(|_| !result_is_parameter);
+    match (attribute, result) {
+        (_, None) => {}
+        (Attribute::CacheEvict, Some(Use::Here(ident))) => key.result = Some(ident),
+        (Attribute::CacheEvict, Some(Use::InMacro)) => key.result = Some(Ident::new("result", Span::call_site())),
+        (Attribute::Cacheable, Some(place)) => {
+            let message =
+                format!("there is no `result` yet when the key of {attribute} is evaluated: {}", instead(function));
+            match place {
+                Use::Here(ident) => mistakes.on(&ident, message),
+                Use::InMacro => mistakes.on(expression, message),
+            }
+            known = false;
+        }
+    }
+    known.then_some(key)
+}
+
+/// "use one of ..", for a name that is none of the parameters.
+fn instead(function: &Function) -> String {
+    match &*function.binding_names() {
+        [] => "it has no parameters".into(),
+        [one] => format!("use `{one}`"),
+        names => format!("use one of {}", listed(names)),
+    }
+}
+
+/// Tuples that are written out are taken apart, also within each other; `None` after a mistake.
+fn part(expression: &Expr, mistakes: &mut Mistakes) -> Option<Part> {
+    match expression {
+        Expr::Tuple(ExprTuple { elems, .. }) => {
+            if elems.len() > MAX_PARTS {
+                mistakes.on(
+                    expression,
+                    format_args!("a key has at most {MAX_PARTS} parts: group some of them, as in `((a, b), c)`"),
+                );
+                return None;
+            }
+            let parts = elems.iter().map(|element| part(element, mistakes)).collect::<Option<Vec<_>>>()?;
+            Some(Part::Tuple(parts, expression.span()))
+        }
+        Expr::Paren(inner) if is_tuple(&inner.expr) => part(&inner.expr, mistakes),
+        Expr::Group(inner) if is_tuple(&inner.expr) => part(&inner.expr, mistakes),
+        _ => Some(Part::One(expression.to_token_stream())),
+    }
+}
+
+fn is_tuple(expression: &Expr) -> bool {
+    match expression {
+        Expr::Tuple(_) => true,
+        Expr::Paren(inner) => is_tuple(&inner.expr),
+        Expr::Group(inner) => is_tuple(&inner.expr),
+        _ => false,
+    }
+}
+
+fn default(
+    arguments: &Arguments,
+    attribute: Attribute,
+    function: &Function,
+    mistakes: &mut Mistakes,
+) -> Option<Key> {
+    let skipped = skipped(arguments, function, mistakes);
+    if let Some(receiver) = &function.receiver
+        && !skipped.iter().any(|name| *name == "self")
+    {
+        mistakes.on(
+            receiver,
+            format_args!(
+                "{attribute} on a method needs `key`: a default key knows nothing of `self`, so two tenants could share \
+                 an entry; add `key = ...`, or `skip(self)` if `self` makes no difference"
+            ),
+        );
+        return None;
+    }
+    let mut names = Vec::new();
+    let mut complete = true;
+    for parameter in &function.parameters {
+        match parameter.name() {
+            Some(name) if skipped.iter().any(|skipped| skipped.unraw() == name.unraw()) => {}
+            Some(name) if !parameter.conditional => names.push(name),
+            Some(name) => {
+                mistakes.on(name, format_args!("`{name}` is not always there (`#[cfg]`): write `key = ...`"));
+                complete = false;
+            }
+            None => {
+                mistakes.on(
+                    &parameter.pattern,
+                    "a pattern cannot be part of the default key: write `key = ...`, or give the parameter a name",
+                );
+                complete = false;
+            }
+        }
+    }
+    if names.len() > MAX_PARTS {
+        mistakes.on(
+            function.name(),
+            format_args!(
+                "the default key of `{}` has {} parts, and {MAX_PARTS} is the most: write `key = ...`, or `skip(...)` \
+                 some parameters",
+                function.name(),
+                names.len()
+            ),
+        );
+        return None;
+    }
+    let part = match &*names {
+        [name] => Part::One(name.to_token_stream()),
+        names => {
+            let parts = names.iter().map(|name| Part::One(name.to_token_stream())).collect();
+            Part::Tuple(parts, function.name().span())
+        }
+    };
+    complete.then(|| Key::new(part, &quote!(#(#names),*)))
+}
+
+/// The names in `skip(..)`, of which each must be a parameter.
+fn skipped<'a>(arguments: &'a Arguments, function: &Function, mistakes: &mut Mistakes) -> &'a [Ident] {
+    let Some(Argument { value: skipped, .. }) = &arguments.skip else { return &[] };
+    let receiver = function.receiver.map(|_| "self".to_owned());
+    let names: Vec<String> = receiver
+        .into_iter()
+        .chain(function.parameters.iter().filter_map(Parameter::name).map(|name| name.unraw().to_string()))
+        .collect();
+    for (index, name) in skipped.iter().enumerate() {
+        if !names.iter().any(|known| name.unraw() == known) {
+            let listed = if names.is_empty() { "it has none".into() } else { format!("it has {}", listed(&names)) };
+            mistakes.on(
+                name,
+                format_args!("`{name}` is not the name of a parameter of `{}`: {listed}", function.name()),
+            );
+        } else if skipped[..index].contains(name) {
+            mistakes.on(name, format_args!("`{name}` is skipped twice: remove one of the two"));
+        }
+    }
+    skipped
+}

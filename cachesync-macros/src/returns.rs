@@ -1,0 +1,134 @@
+//! What the annotated function returns.
+//!
+//! Whether it is a `Result`, an `Option` or neither is decided by its type in the expansion, since a macro sees only how
+//! the type is spelt. That cannot work where the type is a parameter: there the plain case would always be chosen, and
+//! errors be cached.
+
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+use syn::{
+    BoundLifetimes, Lifetime, ParenthesizedGenericArguments, Path, ReturnType, TraitBound, Type, TypeFnPtr,
+    TypeImplTrait, TypePath, TypeReference, parse_quote_spanned,
+    visit::{self, Visit},
+};
+
+use crate::{attribute::Attribute, function::Function, mistakes::Mistakes};
+
+/// The return type of a function, in which no mistake was found.
+pub(crate) struct Returns {
+    pub(crate) ty: Type,
+}
+
+impl Returns {
+    /// `None` only after a mistake.
+    pub(crate) fn check(
+        attribute: Attribute,
+        function: &Function,
+        cache_value: bool,
+        mistakes: &mut Mistakes,
+    ) -> Option<Self> {
+        let ty = match &function.signature.output {
+            ReturnType::Type(_, ty) => (**ty).clone(),
+            ReturnType::Default => parse_quote_spanned!(function.name().span()=> ()),
+        };
+        let mut found = Found::default();
+        found.visit_type(&ty);
+        let mut good = true;
+        for opaque in &found.opaque {
+            mistakes.on(opaque, format_args!("{attribute} has to name the type that is returned: write it out"));
+            good = false;
+        }
+        if attribute == Attribute::Cacheable {
+            for (tokens, what) in &found.borrowed {
+                mistakes.on(
+                    tokens,
+                    format_args!("a cached value must be owned, and {what}: return `Arc<T>`, or a clone"),
+                );
+                good = false;
+            }
+        }
+        if !cache_value && is_parameter(&ty, function) {
+            let (risk, otherwise) = match attribute {
+                Attribute::Cacheable => ("an error would be cached", "cache"),
+                Attribute::CacheEvict => ("an error would count as success", "act on"),
+            };
+            mistakes.on(
+                &ty,
+                format_args!(
+                    "whether this type is a `Result` or an `Option` cannot be told here, and {risk}: return \
+                     `Result<_, _>`, or add `cache_value` to {otherwise} whatever is returned"
+                ),
+            );
+            good = false;
+        }
+        good.then_some(Self { ty })
+    }
+}
+
+/// Whether `ty` as a whole is a type parameter or an associated type.
+fn is_parameter(ty: &Type, function: &Function) -> bool {
+    match ty {
+        Type::Paren(inner) => is_parameter(&inner.elem, function),
+        Type::Group(inner) => is_parameter(&inner.elem, function),
+        Type::Path(TypePath { qself: Some(_), .. }) => true,
+        Type::Path(TypePath { qself: None, path, .. }) => {
+            let Some(first) = path.segments.first().filter(|_| path.leading_colon.is_none()) else { return false };
+            if !first.arguments.is_none() {
+                return false;
+            }
+            let is_generic = function.generics().any(|generic| *generic == first.ident) || looks_generic(path);
+            // `Self` alone is a type that the author knows; `Self::Output` is not.
+            is_generic || path.segments.len() > 1 && first.ident == "Self"
+        }
+        _ => false,
+    }
+}
+
+/// Whether a path starts with what is by convention a type parameter: `T`, `T1`. The parameters of an `impl` cannot be
+/// seen from the function, so the convention has to do.
+pub(crate) fn looks_generic(path: &Path) -> bool {
+    path.leading_colon.is_none()
+        && path.segments.first().is_some_and(|first| {
+            let name = first.ident.to_string();
+            let mut characters = name.chars();
+            first.arguments.is_none()
+                && characters.next().is_some_and(|first| first.is_ascii_uppercase())
+                && characters.all(|other| other.is_ascii_digit())
+        })
+}
+
+/// What stands in a return type and should not.
+#[derive(Default)]
+struct Found {
+    opaque: Vec<TypeImplTrait>,
+    borrowed: Vec<(TokenStream, String)>,
+}
+
+impl<'ast> Visit<'ast> for Found {
+    fn visit_type_impl_trait(&mut self, ty: &'ast TypeImplTrait) {
+        self.opaque.push(ty.clone());
+    }
+
+    fn visit_type_reference(&mut self, ty: &'ast TypeReference) {
+        if ty.lifetime.as_ref().is_none_or(|lifetime| lifetime.ident != "static") {
+            self.borrowed.push((ty.to_token_stream(), "this is a reference".into()));
+        }
+        self.visit_type(&ty.elem);
+    }
+
+    fn visit_lifetime(&mut self, lifetime: &'ast Lifetime) {
+        if lifetime.ident != "static" {
+            self.borrowed.push((lifetime.to_token_stream(), format!("`{lifetime}` borrows")));
+        }
+    }
+
+    // The arguments of functions are not part of the value.
+    fn visit_type_fn_ptr(&mut self, _: &'ast TypeFnPtr) {}
+    fn visit_parenthesized_generic_arguments(&mut self, _: &'ast ParenthesizedGenericArguments) {}
+    fn visit_bound_lifetimes(&mut self, _: &'ast BoundLifetimes) {}
+    fn visit_trait_bound(&mut self, bound: &'ast TraitBound) {
+        if bound.lifetimes.is_none() {
+            visit::visit_trait_bound(self, bound);
+        }
+    }
+}
