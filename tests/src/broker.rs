@@ -27,7 +27,7 @@ use std::{
 pub const URL_VARIABLE: &str = "CACHESYNC_AMQP_URL";
 
 const NODE: &str = "cachesync@localhost";
-const START_DEADLINE: Duration = Duration::from_secs(60);
+const START_DEADLINE: Duration = Duration::from_mins(1);
 const INSTRUCTIONS: &str = "this test needs RabbitMQ: run `cargo xtask test`, which sets it up, or install it \
     (`apt-get install rabbitmq-server`); tests that share a broker also take the one that CACHESYNC_AMQP_URL names";
 

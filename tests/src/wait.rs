@@ -26,9 +26,7 @@ pub fn eventually(deadline: Duration, mut condition: impl FnMut() -> bool) -> im
 pub fn within<F: Future>(deadline: Duration, future: F) -> impl Future<Output = F::Output> {
     let caller = Location::caller();
     async move {
-        match tokio::time::timeout(deadline, future).await {
-            Ok(output) => output,
-            Err(_) => panic!("nothing came within {deadline:?} at {caller}"),
-        }
+        let output = tokio::time::timeout(deadline, future).await;
+        output.unwrap_or_else(|_| panic!("nothing came within {deadline:?} at {caller}"))
     }
 }

@@ -1,0 +1,69 @@
+//! What sessions and abandoned attempts leave in the process: nothing. Threads are counted, so this test is alone in
+//! its binary.
+
+use std::{fs, time::Duration};
+
+use cachesync_amqp::AmqpBackend;
+use cachesync_core::{
+    Backend, Name,
+    backend::{Caches, Interest},
+    frame::NodeId,
+};
+use cachesync_tests::{broker::Broker, proxy::Proxy, wait::eventually};
+use tokio::{net::TcpListener, runtime::Handle};
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+fn interest() -> Interest {
+    Interest {
+        namespace: Name::new("leaks").expect("a valid name"),
+        node_name: "leaks".to_owned(),
+        node: NodeId::random(),
+        caches: Caches::All,
+    }
+}
+
+/// lapin runs a thread per connection.
+fn connection_threads() -> usize {
+    let names = fs::read_dir("/proc/self/task").expect("Linux").flatten().map(|task| task.path().join("comm"));
+    names.filter_map(|comm| fs::read_to_string(comm).ok()).filter(|comm| comm.starts_with("lapin")).count()
+}
+
+fn sockets() -> usize {
+    let links = fs::read_dir("/proc/self/fd").expect("Linux").flatten().map(|fd| fs::read_link(fd.path()));
+    links.flatten().filter(|link| link.to_string_lossy().starts_with("socket:")).count()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn neither_ended_sessions_nor_abandoned_attempts_leave_threads_tasks_or_sockets() {
+    let broker = Broker::shared();
+    let silent = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let silent = format!("amqp://{}", silent.local_addr().expect("its address"));
+    let proxy = Proxy::before(broker.url()).await;
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    let before = (tasks(), sockets());
+    assert_eq!(connection_threads(), 0);
+
+    let backend = AmqpBackend::new(broker.url()).expect("a URL").heartbeat(Duration::from_secs(1));
+    let stalling = AmqpBackend::new(proxy.url()).expect("a URL").heartbeat(Duration::from_secs(1));
+    for round in 0..5 {
+        let mut closed = backend.connect(interest(), None).await.expect("a session");
+        closed.publisher.close().await;
+        let dropped = backend.connect(interest(), None).await.expect("a session");
+        let stalled = stalling.connect(interest(), None).await.expect("a session");
+        assert!(connection_threads() >= 2);
+        proxy.stall();
+        drop((closed, dropped, stalled));
+        proxy.resume();
+
+        let limit = Duration::from_millis(50);
+        let abandoned = AmqpBackend::new(&silent).expect("a URL").connect_timeout(limit);
+        assert!(abandoned.connect(interest(), None).await.is_err());
+        // Dropped by its caller, at a different step each time.
+        let patience = Duration::from_millis(2 * round);
+        let _ = tokio::time::timeout(patience, backend.connect(interest(), None)).await;
+    }
+
+    eventually(DEADLINE, || connection_threads() == 0).await;
+    eventually(DEADLINE, || (tasks(), sockets()) == before).await;
+}

@@ -1,0 +1,162 @@
+//! What is said when there is no session to be had.
+
+use std::time::{Duration, Instant};
+
+use cachesync_amqp::AmqpBackend;
+use cachesync_core::{BackendError, BackendErrorKind};
+use cachesync_tests::{broker::Broker, wait::eventually};
+use lapin::{Connection, ConnectionProperties, ExchangeKind, options::ExchangeDeclareOptions, types::FieldTable};
+use tokio::{io::AsyncWriteExt, net::TcpListener};
+
+use crate::session::{DEADLINE, backend, everything_shown, interest, open, refusal};
+
+fn assert_says(error: &BackendError, kind: BackendErrorKind, texts: &[&str]) {
+    assert_eq!(error.kind(), kind, "{error}");
+    let message = error.to_string();
+    for text in texts {
+        assert!(message.contains(text), "{message}");
+    }
+    assert!(message.starts_with(|first: char| !first.is_uppercase() || message.starts_with("RabbitMQ")), "{message}");
+    assert!(!message.ends_with('.'), "{message}");
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_refused_and_not_shown() {
+    let url = Broker::shared_private().url_with("guest", "hunter2", "%2f");
+    let error = refusal(&backend(&url)).await;
+    assert_says(&error, BackendErrorKind::Refused, &["login of user `guest`", "check user and password"]);
+    let shown = everything_shown(&error);
+    assert!(!shown.contains("hunter2"), "{shown}");
+}
+
+#[tokio::test]
+async fn an_unknown_user_is_refused_and_the_password_not_shown() {
+    let url = Broker::shared_private().url_with("nobody", "hunter2", "%2f");
+    let error = refusal(&backend(&url)).await;
+    assert_says(&error, BackendErrorKind::Refused, &["login of user `nobody`"]);
+    assert!(!everything_shown(&error).contains("hunter2"));
+}
+
+#[tokio::test]
+async fn a_missing_virtual_host_is_named() {
+    let url = Broker::shared_private().url_with("guest", "guest", "no%2fsuch");
+    let error = refusal(&backend(&url)).await;
+    assert_says(&error, BackendErrorKind::Refused, &["virtual host `no/such`", "does not exist", "add_vhost"]);
+}
+
+#[tokio::test]
+async fn a_virtual_host_that_exists_is_used() {
+    let broker = Broker::shared_private();
+    broker.ctl(&["add_vhost", "used"]);
+    broker.ctl(&["set_permissions", "-p", "used", "guest", ".*", ".*", ".*"]);
+    let session = open(&backend(&broker.url_with("guest", "guest", "used")), &interest()).await;
+    assert!(broker.ctl(&["list_queues", "-p", "used", "name"]).contains("cachesync."));
+    drop(session);
+}
+
+#[tokio::test]
+async fn a_user_without_permissions_learns_which_are_missing() {
+    let broker = Broker::shared_private();
+    broker.ctl(&["add_user", "limited", "hunter2"]);
+    let url = broker.url_with("limited", "hunter2", "%2f");
+
+    let error = refusal(&backend(&url)).await;
+    assert_says(&error, BackendErrorKind::Refused, &["virtual host `/`", "set_permissions"]);
+
+    broker.ctl(&["set_permissions", "limited", "^$", "^$", "^$"]);
+    let error = refusal(&backend(&url)).await;
+    assert_says(&error, BackendErrorKind::Refused, &["may not declare the exchange `cachesync`", "set_permissions"]);
+
+    broker.ctl(&["set_permissions", "limited", "^cachesync$", "^cachesync$", "^cachesync$"]);
+    let error = refusal(&backend(&url)).await;
+    assert_says(&error, BackendErrorKind::Refused, &["may not declare the queue `cachesync.broker-", "`cachesync.*`"]);
+    assert!(!everything_shown(&error).contains("hunter2"));
+
+    // What the message asks for is enough.
+    let granted = r"^cachesync(\..*)?$";
+    broker.ctl(&["set_permissions", "limited", granted, granted, granted]);
+    open(&backend(&url), &interest()).await;
+}
+
+#[tokio::test]
+async fn an_exchange_of_another_kind_is_refused() {
+    let url = Broker::shared().url();
+    let connection = Connection::connect(url, ConnectionProperties::default()).await.expect("a connection");
+    let channel = connection.create_channel().await.expect("a channel");
+    let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    let transient = ExchangeDeclareOptions::default();
+    for (exchange, kind, options) in [
+        ("conflicting-kind", ExchangeKind::Fanout, durable),
+        ("conflicting-durability", ExchangeKind::Topic, transient),
+    ] {
+        channel.exchange_declare(exchange.into(), kind, options, FieldTable::default()).await.expect("declared");
+        let error = refusal(&backend(url).exchange(exchange)).await;
+        channel
+            .exchange_delete(exchange.into(), lapin::options::ExchangeDeleteOptions::default())
+            .await
+            .expect("deleted");
+        assert_says(&error, BackendErrorKind::Refused, &[exchange, "is not a durable topic exchange"]);
+    }
+}
+
+#[tokio::test]
+async fn nobody_listening_is_unreachable() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    drop(listener);
+    let error = refusal(&backend(&format!("amqp://shop:hunter2@{address}"))).await;
+    assert_says(&error, BackendErrorKind::Unreachable, &[&address.to_string(), "check host, port and firewall"]);
+    assert!(!everything_shown(&error).contains("hunter2"));
+}
+
+#[tokio::test]
+async fn an_unknown_host_is_unreachable() {
+    let error = refusal(&backend("amqp://no-such-host.invalid")).await;
+    assert_says(&error, BackendErrorKind::Unreachable, &["no-such-host.invalid:5672"]);
+}
+
+#[tokio::test]
+async fn a_silent_listener_is_given_up_in_time_and_its_connection_closed() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    let limit = Duration::from_millis(300);
+    let start = Instant::now();
+    let error = refusal(&backend(&format!("amqp://shop:hunter2@{address}")).connect_timeout(limit)).await;
+    assert!(start.elapsed() >= limit && start.elapsed() < DEADLINE / 4, "{:?}", start.elapsed());
+    assert_says(&error, BackendErrorKind::Timeout, &[&address.to_string(), "does not speak AMQP within 300ms"]);
+
+    // The client shut its side down: after the protocol header comes the end of the stream.
+    let (stream, _) = listener.accept().await.expect("the client's connection");
+    let mut header = [0; 64];
+    let mut received = 0;
+    eventually(DEADLINE, || match stream.try_read(&mut header) {
+        Ok(0) => true,
+        Ok(len) => {
+            received += len;
+            false
+        }
+        Err(_) => false,
+    })
+    .await;
+    assert_eq!(received, 8);
+}
+
+#[tokio::test]
+async fn a_listener_that_speaks_something_else_is_no_rabbitmq() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener.local_addr().expect("its address");
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a client");
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.expect("written");
+        stream
+    });
+    let error = refusal(&backend(&format!("amqp://{address}")).connect_timeout(Duration::from_secs(5))).await;
+    assert!(error.to_string().contains("check that the port"), "{error}");
+    drop(serving.await);
+}
+
+#[tokio::test]
+async fn options_out_of_range_are_refused_at_connect() {
+    let error = refusal(&AmqpBackend::new("amqp://localhost").expect("a URL").exchange("amq.topic")).await;
+    assert_says(&error, BackendErrorKind::Configuration, &["`amq.topic`"]);
+}

@@ -1,0 +1,6 @@
+use cachesync::cacheable;
+
+#[cacheable(cache = "users", all)]
+async fn find(id: u64) -> Option<u64> { Some(id) }
+
+fn main() {}

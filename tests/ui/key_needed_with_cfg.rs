@@ -1,0 +1,6 @@
+use cachesync::cacheable;
+
+#[cacheable(cache = "users")]
+async fn find(#[cfg(unix)] tenant: u32, id: u64) -> Option<u64> { Some(id) }
+
+fn main() {}

@@ -1,0 +1,14 @@
+use cachesync::cacheable;
+
+use std::borrow::Cow;
+
+#[cacheable(cache = "users", key = id)]
+async fn reference<'a>(names: &'a [String], id: usize) -> Option<&'a str> { None }
+
+#[cacheable(cache = "users", key = id)]
+async fn elided(names: &[String], id: usize) -> &String { &names[id] }
+
+#[cacheable(cache = "users", key = id)]
+async fn lifetime<'a>(names: &'a [String], id: usize) -> Cow<'a, str> { Cow::Borrowed(&names[id]) }
+
+fn main() {}

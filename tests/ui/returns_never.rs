@@ -1,0 +1,6 @@
+use cachesync::cacheable;
+
+#[cacheable(cache = "users")]
+async fn find(id: u64) -> ! { loop {} }
+
+fn main() {}
