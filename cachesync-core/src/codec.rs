@@ -80,8 +80,18 @@ pub enum DecodeReason {
 
 /// A key cannot be turned into bytes or back.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct KeyError(String);
+#[non_exhaustive]
+pub enum KeyError {
+    /// The key's `Serialize` failed.
+    #[error("the key cannot be serialized: {0}")]
+    Serialize(String),
+    /// The key takes more than [`MAX_KEY_BYTES`].
+    #[error("the key takes {0} bytes, more than the {MAX_KEY_BYTES} allowed")]
+    TooLong(usize),
+    /// The bytes, or the JSON value, are not one key of this type.
+    #[error("the key cannot be read: {0}")]
+    Deserialize(String),
+}
 
 /// The body of a frame of version 1. Later versions append fields and never change these.
 #[derive(Serialize, Deserialize)]
@@ -217,9 +227,9 @@ fn from_bytes_exactly<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Deco
 /// [`KeyError`] when the key's `Serialize` fails, or the bytes are more than [`MAX_KEY_BYTES`].
 pub fn encode_key<K: Serialize + ?Sized>(key: &K) -> Result<EncodedKey, KeyError> {
     let bytes = bincode::serde::encode_to_vec(key, config::standard())
-        .map_err(|error| KeyError(format!("the key cannot be serialized: {error}")))?;
+        .map_err(|error| KeyError::Serialize(error.to_string()))?;
     if bytes.len() > MAX_KEY_BYTES {
-        return Err(KeyError(format!("the key takes {} bytes, more than the {MAX_KEY_BYTES} allowed", bytes.len())));
+        return Err(KeyError::TooLong(bytes.len()));
     }
     Ok(EncodedKey(bytes.into_boxed_slice()))
 }
@@ -233,8 +243,8 @@ pub fn decode_key<K: DeserializeOwned>(key: &EncodedKey) -> Result<K, KeyError> 
     let limit = config::standard().with_limit::<MAX_KEY_BYTES>();
     match bincode::serde::decode_from_slice(&key.0, limit) {
         Ok((value, consumed)) if consumed == key.0.len() => Ok(value),
-        Ok(_) => Err(KeyError("the key has bytes left over".into())),
-        Err(error) => Err(KeyError(format!("the key cannot be read: {error}"))),
+        Ok(_) => Err(KeyError::Deserialize("it has bytes left over".into())),
+        Err(error) => Err(KeyError::Deserialize(error.to_string())),
     }
 }
 
@@ -281,7 +291,7 @@ pub fn decode_json(bytes: &[u8]) -> Result<JsonEviction, DecodeError> {
 ///
 /// [`KeyError`] when the value is not a key of this type.
 pub fn decode_json_key<K: DeserializeOwned>(key: &serde_json::Value) -> Result<K, KeyError> {
-    K::deserialize(key).map_err(|error| KeyError(format!("the JSON key cannot be read: {error}")))
+    K::deserialize(key).map_err(|error| KeyError::Deserialize(error.to_string()))
 }
 
 #[cfg(test)]

@@ -1,0 +1,58 @@
+//! One load in flight, and those who wait for it.
+
+use std::{
+    any::Any,
+    sync::{Arc, OnceLock},
+};
+
+use tokio::sync::Notify;
+
+/// An error that was cloned for all who waited; its type is the waiter's to guess.
+pub(crate) type SharedFailure = Arc<dyn Any + Send + Sync>;
+
+/// How a load ended.
+pub(crate) enum Outcome<V> {
+    /// With a value, kept or not.
+    Value(V),
+    /// With an error, or with a value that is not to be cached.
+    Failed(Option<SharedFailure>),
+    /// Not at all: its future was dropped, or it panicked.
+    Abandoned,
+}
+
+/// One load in flight. Its address is its identity.
+pub(crate) struct Flight<V> {
+    outcome: OnceLock<Outcome<V>>,
+    landed: Notify,
+}
+
+impl<V> Flight<V> {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { outcome: OnceLock::new(), landed: Notify::new() })
+    }
+
+    /// States how it ended and wakes everybody. Only the first statement counts.
+    pub(crate) fn land(&self, outcome: Outcome<V>) {
+        if self.outcome.set(outcome).is_ok() {
+            self.landed.notify_waiters();
+        }
+    }
+
+    /// Waits until it has ended.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe; nobody is owed anything.
+    pub(crate) async fn wait(&self) -> &Outcome<V> {
+        loop {
+            // Registered before the outcome is read, so that a landing in between is not missed.
+            let landed = self.landed.notified();
+            tokio::pin!(landed);
+            landed.as_mut().enable();
+            if let Some(outcome) = self.outcome.get() {
+                return outcome;
+            }
+            landed.await;
+        }
+    }
+}

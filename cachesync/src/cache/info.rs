@@ -1,0 +1,108 @@
+//! What a cache is, apart from the types of its keys and values.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, AtomicU64, Ordering},
+};
+
+use cachesync_core::{
+    Name,
+    codec::{self, KeyError},
+    frame::EncodedKey,
+};
+use tokio::runtime::Handle;
+
+use crate::{
+    clock::{Clock, Moment},
+    config::CacheConfig,
+    key::Key,
+    lease::Lease,
+    statistics::Counters,
+};
+
+/// The untyped part of a cache, shared by its slot in the registry and its store.
+pub(crate) struct CacheInfo {
+    /// Unique in the process, over all registries.
+    pub(crate) id: u64,
+    pub(crate) name: Name,
+    pub(crate) config: CacheConfig,
+    pub(crate) clock: Clock,
+    pub(crate) lease: Arc<Lease>,
+    pub(crate) counters: Counters,
+    /// The runtime that keeps the time of bounded waits, whatever executor runs the caller.
+    pub(crate) runtime: Handle,
+    /// Until then no load of any key is kept.
+    pub(crate) all_held_until: AtomicU64,
+    key_codec: AtomicU8,
+}
+
+const UNTRIED: u8 = 0;
+const GOOD: u8 = 1;
+const BAD: u8 = 2;
+
+impl CacheInfo {
+    pub(crate) fn new(name: Name, config: CacheConfig, clock: Clock, lease: Arc<Lease>, runtime: Handle) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            name,
+            config,
+            clock,
+            lease,
+            counters: Counters::default(),
+            runtime,
+            all_held_until: AtomicU64::new(Moment::PAST.0),
+            key_codec: AtomicU8::new(UNTRIED),
+        }
+    }
+
+    pub(crate) fn hold_all(&self, until: Moment) {
+        self.all_held_until.fetch_max(until.0, Ordering::AcqRel);
+    }
+
+    /// Whether the cache's key type survives the wire, found out with its first key (rule R10).
+    ///
+    /// A key that does not come back equal would be evicted here and stay cached elsewhere.
+    pub(crate) fn key_survives_the_wire<K: Key>(&self, key: &K) -> bool {
+        match self.key_codec.load(Ordering::Relaxed) {
+            GOOD => true,
+            BAD => false,
+            _ => {
+                let back = codec::encode_key(key).and_then(|encoded| codec::decode_key::<K>(&encoded));
+                match back {
+                    Ok(back) if back == *key => self.key_codec.store(GOOD, Ordering::Relaxed),
+                    Ok(_) => self.key_is_bad::<K>("it comes back as another key"),
+                    // That says nothing about the type; this one key travels as "all".
+                    Err(KeyError::TooLong(_)) => return true,
+                    Err(error) => self.key_is_bad::<K>(&error.to_string()),
+                }
+                self.key_codec.load(Ordering::Relaxed) != BAD
+            }
+        }
+    }
+
+    pub(crate) fn key_codec_is_bad(&self) -> bool {
+        self.key_codec.load(Ordering::Relaxed) == BAD
+    }
+
+    fn key_is_bad<K>(&self, why: &str) {
+        if self.key_codec.swap(BAD, Ordering::Relaxed) != BAD {
+            tracing::error!(
+                cache = %self.name,
+                key = std::any::type_name::<K>(),
+                "the key type does not survive serde, so the cache stays empty and its evictions travel as \"all\"; \
+                 mend its Serialize and Deserialize: {why}"
+            );
+        }
+    }
+
+    /// The key as it travels, or `None` if it cannot and "all" must travel in its place.
+    pub(crate) fn encode_key<K: Key>(&self, key: &K) -> Option<EncodedKey> {
+        if !self.key_survives_the_wire(key) {
+            return None;
+        }
+        codec::encode_key(key)
+            .inspect_err(|error| tracing::warn!(cache = %self.name, "evicting all in place of one key: {error}"))
+            .ok()
+    }
+}

@@ -1,0 +1,195 @@
+//! Loading: what a caller does whose key is absent.
+//!
+//! ```text
+//! miss ── inside a transaction, held, past the lease ──> run the body, keep nothing
+//!    ├─── nobody loads this key ───────────────────────> lead: run the body, keep, answer those who wait
+//!    └─── somebody does ───────────────────────────────> wait, at most `load_wait`
+//!             ├── a value ──> done
+//!             ├── an error that can be cloned ──> done
+//!             ├── an error that cannot ──> run the body too, a bounded number at a time
+//!             ├── the leader was dropped ──> begin again: one of those who waited leads
+//!             └── too long ──> run the body, keep nothing
+//! ```
+//!
+//! No wait is without bound, so loads that wait for each other in a circle end (rule R9).
+
+use std::{any::Any, pin::Pin, sync::Arc};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::{
+    flight::{Flight, Outcome, SharedFailure},
+    info::CacheInfo,
+    store::{Begun, Lead, Manner, Store},
+};
+use crate::{
+    key::{Key, KeyRef, Value},
+    statistics::count,
+    transaction,
+};
+
+/// What a caller found.
+pub(crate) enum Found<K: Key, V: Value> {
+    Hit(V),
+    Miss(Miss<K, V>),
+}
+
+/// How a caller who has no value gets one.
+pub(crate) enum Miss<K: Key, V: Value> {
+    /// No cache takes part: no registry, or none that has it.
+    Uncached,
+    Alone(Arc<CacheInfo>),
+    Lead(Lead<K, V>),
+    Wait(Waiter<K, V>),
+}
+
+/// How the outcome of a body relates to the cached value.
+pub(crate) trait Body<V> {
+    type Output;
+
+    fn value(&self, output: &Self::Output) -> Option<V>;
+    fn output(&self, value: V) -> Self::Output;
+    fn share_failure(&self, output: &Self::Output) -> Option<SharedFailure>;
+    fn failure(&self, shared: &(dyn Any + Send + Sync)) -> Option<Self::Output>;
+}
+
+/// Looks for the key, under the transaction of the calling task if there is one (rule R3).
+#[inline]
+pub(crate) fn find<K: Key, V: Value, Q: KeyRef<K>>(store: &Arc<Store<K, V>>, key: &Q) -> Found<K, V> {
+    match transaction::current() {
+        None => match store.hit(key) {
+            Some(value) => Found::Hit(value),
+            None => miss(store, key),
+        },
+        Some(transaction) => {
+            if !transaction.is_pending(&store.info, key)
+                && let Some(value) = store.hit(key)
+            {
+                return Found::Hit(value);
+            }
+            // It may read what it has not committed, or an old snapshot: nothing of that is kept, and nobody joins.
+            Found::Miss(Miss::Alone(store.info.clone()))
+        }
+    }
+}
+
+#[cold]
+fn miss<K: Key, V: Value, Q: KeyRef<K>>(store: &Arc<Store<K, V>>, key: &Q) -> Found<K, V> {
+    match store.begin(key, Manner::Shared) {
+        Begun::Hit(value) => Found::Hit(value),
+        Begun::Lead(lead) => Found::Miss(Miss::Lead(lead)),
+        Begun::Wait(flight) => Found::Miss(Miss::Wait(Waiter { store: store.clone(), key: key.to_key(), flight })),
+        Begun::Alone => Found::Miss(Miss::Alone(store.info.clone())),
+    }
+}
+
+/// Gets the value: runs `body`, or waits for another caller who does.
+///
+/// # Cancel safety
+///
+/// Dropping the future drops the body; if others wait for it, one of them runs its own.
+pub(crate) async fn load<K, V, B, F>(mut miss: Miss<K, V>, how: &B, body: Pin<&mut F>) -> B::Output
+where
+    K: Key,
+    V: Value,
+    B: Body<V>,
+    F: Future<Output = B::Output>,
+{
+    let mut _permit = None;
+    if let Miss::Wait(waiter) = miss {
+        // Boxed, so that the future of a caller who need not wait does not carry the room for it.
+        match Box::pin(waiter.wait(how)).await {
+            Waited::Output(output) => return output,
+            Waited::Load(next, permit) => (miss, _permit) = (next, permit),
+        }
+    }
+    match miss {
+        Miss::Lead(lead) => {
+            count(&lead.store().info.counters.loads, 1);
+            let output = body.await;
+            match how.value(&output) {
+                Some(value) => _ = lead.keep(value),
+                None => lead.fail(how.share_failure(&output)),
+            }
+            output
+        }
+        Miss::Alone(info) => {
+            count(&info.counters.loads, 1);
+            count(&info.counters.not_kept, 1);
+            drop(info);
+            body.await
+        }
+        Miss::Uncached | Miss::Wait(_) => body.await,
+    }
+}
+
+/// Waits for another caller's load.
+pub(crate) struct Waiter<K: Key, V: Value> {
+    store: Arc<Store<K, V>>,
+    key: K,
+    flight: Arc<Flight<V>>,
+}
+
+enum Waited<K: Key, V: Value, O> {
+    Output(O),
+    /// The caller loads after all, never by waiting once more.
+    Load(Miss<K, V>, Option<OwnedSemaphorePermit>),
+}
+
+impl<K: Key, V: Value> Waiter<K, V> {
+    async fn wait<B: Body<V>>(mut self, how: &B) -> Waited<K, V, B::Output> {
+        let info = self.store.info.clone();
+        let timeout = {
+            // The caller may run on any executor; the time is kept by the runtime that the registry was started on.
+            let _entered = info.runtime.enter();
+            tokio::time::sleep(info.config.load_wait)
+        };
+        tokio::pin!(timeout);
+        tokio::select! {
+            biased;
+            waited = self.answer(how) => waited,
+            () = &mut timeout => {
+                tracing::debug!(cache = %info.name, "waited too long for another load of the same key");
+                Waited::Load(Miss::Alone(info), None)
+            }
+        }
+    }
+
+    async fn answer<B: Body<V>>(&mut self, how: &B) -> Waited<K, V, B::Output> {
+        let info = self.store.info.clone();
+        loop {
+            let failed = match self.flight.wait().await {
+                Outcome::Value(value) => {
+                    count(&info.counters.shared, 1);
+                    return Waited::Output(how.output(value.clone()));
+                }
+                Outcome::Failed(failure) => {
+                    if let Some(output) = failure.as_deref().and_then(|shared| how.failure(shared)) {
+                        count(&info.counters.shared, 1);
+                        return Waited::Output(output);
+                    }
+                    true
+                }
+                Outcome::Abandoned => false,
+            };
+            let permit = if failed { self.permit().await } else { None };
+            let manner = if failed { Manner::Separate } else { Manner::Shared };
+            return match self.store.begin(&&self.key, manner) {
+                Begun::Hit(value) => Waited::Output(how.output(value)),
+                Begun::Lead(lead) => Waited::Load(Miss::Lead(lead), permit),
+                Begun::Alone => Waited::Load(Miss::Alone(info), permit),
+                Begun::Wait(flight) => {
+                    self.flight = flight;
+                    continue;
+                }
+            };
+        }
+    }
+
+    /// After a failure each who waited may try for itself, but not all at once.
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        let retries: Arc<Semaphore> = self.store.retries.clone();
+        // The semaphore is never closed.
+        retries.acquire_owned().await.ok()
+    }
+}

@@ -1,0 +1,202 @@
+//! Caches: named, bounded, typed maps in a registry.
+
+pub(crate) mod flight;
+pub(crate) mod info;
+pub(crate) mod load;
+mod reservation;
+pub(crate) mod store;
+mod stripe;
+
+use std::{any::Any, convert::Infallible, fmt, marker::PhantomData, pin::pin, sync::Arc, time::Duration};
+
+use flight::SharedFailure;
+use load::{Body, Found};
+pub use reservation::Reservation;
+use store::{Begun, Manner, Store};
+
+use crate::{
+    key::{Key, KeyRef, Value},
+    registry::{Registry, slot::Slot},
+    statistics::CacheStats,
+    transaction,
+};
+
+/// A handle on one cache of a [`Registry`].
+///
+/// Cheap to clone. What annotated functions do can be done by hand with it, under the same rules: inside a
+/// [`Transaction`](crate::Transaction)'s scope reads look there first, and [`evict`](Self::evict) and
+/// [`insert`](Self::insert) wait for the commit.
+///
+/// After the registry was shut down nothing is found or kept, and loaders run.
+pub struct Cache<K: Key, V: Value> {
+    registry: Registry,
+    slot: Arc<Slot>,
+    store: Arc<Store<K, V>>,
+}
+
+impl<K: Key, V: Value> Cache<K, V> {
+    pub(crate) fn new(registry: Registry, slot: Arc<Slot>, store: Arc<Store<K, V>>) -> Self {
+        Self { registry, slot, store }
+    }
+
+    /// The value of a key, if it is cached.
+    ///
+    /// `key` is a reference to a key, or one of the forms that [`KeyRef`] lists.
+    pub fn get<Q: KeyRef<K>>(&self, key: Q) -> Option<V> {
+        if let Some(transaction) = transaction::current()
+            && transaction.is_pending(&self.store.info, &key)
+        {
+            return None;
+        }
+        self.store.hit(&key)
+    }
+
+    /// The value of a key; `loader` is run if it is not cached. Callers who want the same key at the same time share
+    /// one load.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the load; if others wait for it, one of them runs its own.
+    pub async fn get_with<Q, L, F>(&self, key: Q, loader: L) -> V
+    where
+        Q: KeyRef<K>,
+        L: FnOnce() -> F,
+        F: Future<Output = V>,
+    {
+        match self.try_get_with(key, async || Ok::<_, Infallible>(loader().await)).await {
+            Ok(value) => value,
+        }
+    }
+
+    /// As [`get_with`](Self::get_with), for a loader that can fail.
+    ///
+    /// # Errors
+    ///
+    /// The loader's, which is not cached. Callers who waited for a load that failed run their own loaders then, a
+    /// bounded number at a time.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops the load; if others wait for it, one of them runs its own.
+    pub async fn try_get_with<Q, E, L, F>(&self, key: Q, loader: L) -> Result<V, E>
+    where
+        Q: KeyRef<K>,
+        L: FnOnce() -> F,
+        F: Future<Output = Result<V, E>>,
+    {
+        match load::find(&self.store, &key) {
+            Found::Hit(value) => Ok(value),
+            Found::Miss(miss) => load::load(miss, &ByHand(PhantomData), pin!(async { loader().await })).await,
+        }
+    }
+
+    /// Stores a value that has changed, and evicts the key on all other nodes; values do not travel.
+    ///
+    /// Loads of the key that are in flight are overtaken. Inside a transaction it waits for the commit; if the key is
+    /// evicted or put by somebody else until then, it is left absent. It is not kept while the key is held, past the
+    /// lease, or on a node that only evicts; the others are told all the same.
+    ///
+    /// The value must be newer than anything cached. If reading or computing it takes time, during which others may
+    /// write, use [`reserve`](Self::reserve).
+    pub fn insert(&self, key: K, value: V) {
+        let node = &self.registry.0.node;
+        if let Some(transaction) = transaction::current() {
+            return transaction.put(node, &self.slot, &self.store, key, value);
+        }
+        node.announce(&self.slot, &key, Duration::ZERO);
+        self.store.put(key, value);
+    }
+
+    /// Begins a load by hand: take the reservation, then read the source, then [fill](Reservation::fill) it.
+    pub fn reserve<Q: KeyRef<K>>(&self, key: Q) -> Reservation<K, V> {
+        if transaction::current().is_some() {
+            return Reservation::new(None);
+        }
+        match self.store.begin(&key, Manner::ByHand) {
+            Begun::Lead(lead) => Reservation::new(Some(lead)),
+            _ => Reservation::new(None),
+        }
+    }
+
+    /// Evicts a key, here and on every node, whether it is cached here or not. Inside a transaction it waits for the
+    /// commit.
+    ///
+    /// It is gone here when this returns; the broadcast is queued. To wait for the broker use [`Registry::flush`].
+    pub fn evict<Q: KeyRef<K>>(&self, key: Q) {
+        let node = &self.registry.0.node;
+        let key = key.to_key();
+        match transaction::current() {
+            Some(transaction) => transaction.evict(node, &self.slot, key),
+            None => _ = node.evict(&self.slot, &key, Duration::ZERO),
+        }
+    }
+
+    /// Evicts many keys, as [`evict`](Self::evict) does one.
+    pub fn evict_many<Q: KeyRef<K>>(&self, keys: impl IntoIterator<Item = Q>) {
+        keys.into_iter().for_each(|key| self.evict(key));
+    }
+
+    /// Evicts every key, here and on every node. Inside a transaction it waits for the commit.
+    pub fn evict_all(&self) {
+        let node = &self.registry.0.node;
+        match transaction::current() {
+            Some(transaction) => transaction.evict_all(node, &self.slot),
+            None => _ = node.evict_all(&self.slot, Duration::ZERO),
+        }
+    }
+
+    /// How many entries there are; some may have expired.
+    pub fn len(&self) -> usize {
+        self.store.len()
+    }
+
+    /// Whether there is no entry.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What this cache has counted.
+    pub fn stats(&self) -> CacheStats {
+        self.store.info.counters.snapshot(self.len())
+    }
+
+    /// The cache's name.
+    pub fn name(&self) -> &str {
+        self.slot.info.name.as_str()
+    }
+}
+
+impl<K: Key, V: Value> Clone for Cache<K, V> {
+    fn clone(&self) -> Self {
+        Self { registry: self.registry.clone(), slot: self.slot.clone(), store: self.store.clone() }
+    }
+}
+
+impl<K: Key, V: Value> fmt::Debug for Cache<K, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache").field("name", &self.name()).field("len", &self.len()).finish_non_exhaustive()
+    }
+}
+
+/// A loader given by hand: nothing is known of its error.
+struct ByHand<V, E>(PhantomData<fn() -> (V, E)>);
+
+impl<V: Value, E> Body<V> for ByHand<V, E> {
+    type Output = Result<V, E>;
+
+    fn value(&self, output: &Self::Output) -> Option<V> {
+        output.as_ref().ok().cloned()
+    }
+
+    fn output(&self, value: V) -> Self::Output {
+        Ok(value)
+    }
+
+    fn share_failure(&self, _: &Self::Output) -> Option<SharedFailure> {
+        None
+    }
+
+    fn failure(&self, _: &(dyn Any + Send + Sync)) -> Option<Self::Output> {
+        None
+    }
+}

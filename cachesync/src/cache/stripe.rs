@@ -1,0 +1,122 @@
+//! A stripe: the keys of a cache that hash alike, the loads of them in flight, and their holds.
+//!
+//! Invariant: at most one ticket of a key is joinable. A ticket that is no longer in its stripe was overtaken: what
+//! its holder loaded must not be kept.
+
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+
+use super::flight::Flight;
+use crate::{
+    clock::Moment,
+    key::{KeyRef, Probe},
+};
+
+/// The right to keep what is being loaded for a key, until an eviction takes it away.
+pub(super) struct Ticket<K, V> {
+    hash: u64,
+    key: K,
+    flight: Arc<Flight<V>>,
+    /// Whether callers who miss the key may wait for this load.
+    joinable: bool,
+}
+
+struct Hold<K> {
+    hash: u64,
+    key: K,
+    until: Moment,
+}
+
+pub(super) struct Stripe<K, V> {
+    tickets: HashTable<Ticket<K, V>>,
+    holds: HashTable<Hold<K>>,
+    /// When `holds` has grown to this, the ended ones are swept out.
+    sweep_at: usize,
+}
+
+impl<K, V> Default for Stripe<K, V> {
+    fn default() -> Self {
+        Self { tickets: HashTable::new(), holds: HashTable::new(), sweep_at: 32 }
+    }
+}
+
+impl<K: Eq, V> Stripe<K, V> {
+    /// The load of this key that can be waited for.
+    pub(super) fn joinable<Q: KeyRef<K>>(&self, hash: u64, key: &Q) -> Option<&Arc<Flight<V>>> {
+        self.tickets.find(hash, |ticket| ticket.joinable && key.is_key(&ticket.key)).map(|ticket| &ticket.flight)
+    }
+
+    pub(super) fn issue(&mut self, hash: u64, key: K, flight: &Arc<Flight<V>>, joinable: bool) {
+        let ticket = Ticket { hash, key, flight: flight.clone(), joinable };
+        self.tickets.insert_unique(hash, ticket, |ticket| ticket.hash);
+    }
+
+    /// Takes the ticket of this flight back and returns its key; `None` if it was overtaken.
+    pub(super) fn redeem(&mut self, hash: u64, flight: &Arc<Flight<V>>) -> Option<K> {
+        let found = self.tickets.find_entry(hash, |ticket| Arc::ptr_eq(&ticket.flight, flight)).ok()?;
+        Some(found.remove().0.key)
+    }
+
+    /// Takes every ticket of a key; they are returned so that they can be dropped outside the lock.
+    pub(super) fn overtake(&mut self, hash: u64, key: &K) -> Vec<Ticket<K, V>> {
+        let mut overtaken = Vec::new();
+        while let Ok(found) = self.tickets.find_entry(hash, |ticket| ticket.key == *key) {
+            overtaken.push(found.remove().0);
+        }
+        overtaken
+    }
+
+    /// Takes every ticket of every key.
+    pub(super) fn overtake_all(&mut self) -> HashTable<Ticket<K, V>> {
+        std::mem::take(&mut self.tickets)
+    }
+
+    /// For loads that begin before `until`, nothing of this key is kept.
+    pub(super) fn hold(&mut self, hash: u64, key: K, until: Moment, now: Moment) {
+        if let Some(hold) = self.holds.find_mut(hash, |hold| hold.key == key) {
+            hold.until = hold.until.max(until);
+            return;
+        }
+        if self.holds.len() >= self.sweep_at {
+            self.holds.retain(|hold| hold.until > now);
+            self.sweep_at = (2 * self.holds.len()).max(32);
+        }
+        self.holds.insert_unique(hash, Hold { hash, key, until }, |hold| hold.hash);
+    }
+
+    /// Whether the key is held; `now` is asked for only when something is.
+    pub(super) fn is_held<Q: KeyRef<K>>(&self, hash: u64, key: &Q, now: impl FnOnce() -> Moment) -> bool {
+        !self.holds.is_empty()
+            && self.holds.find(hash, |hold| key.is_key(&hold.key)).is_some_and(|hold| hold.until > now())
+    }
+}
+
+/// The hash of a key in any of its forms.
+pub(super) fn hash_of<K, Q: KeyRef<K>, S: std::hash::BuildHasher>(hasher: &S, key: &Q) -> u64 {
+    hasher.hash_one(Probe::<K, Q>::new(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ended_holds_are_swept_so_that_they_do_not_pile_up() {
+        let mut stripe = Stripe::<u64, ()>::default();
+        for key in 0..10_000 {
+            stripe.hold(key, key, Moment(key + 2), Moment(key));
+        }
+        assert!(stripe.holds.len() < 100, "{}", stripe.holds.len());
+        assert!(stripe.is_held(9_999, &9_999u64, || Moment(10_000)));
+        assert!(!stripe.is_held(9_999, &9_999u64, || Moment(10_001)));
+    }
+
+    #[test]
+    fn a_hold_is_extended_and_never_shortened() {
+        let mut stripe = Stripe::<u64, ()>::default();
+        stripe.hold(1, 1, Moment(100), Moment(1));
+        stripe.hold(1, 1, Moment(50), Moment(1));
+        assert!(stripe.is_held(1, &1u64, || Moment(99)));
+    }
+}

@@ -1,0 +1,137 @@
+//! What an application says of its caches.
+
+use std::time::Duration;
+
+use cachesync_core::Name;
+use serde::Deserialize;
+
+use crate::error::Error;
+
+/// The settings of one cache.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use cachesync::CacheConfig;
+///
+/// let config = CacheConfig::new("users").capacity(100_000).ttl(Duration::from_secs(600));
+///
+/// // The same from a configuration file; durations are texts such as "90s", "5m" or "1h 30m".
+/// let read: CacheConfig = serde_json::from_str(r#"{"name": "users", "capacity": 100000, "ttl": "10m"}"#).unwrap();
+/// assert_eq!(read, config);
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CacheConfig {
+    pub(crate) name: String,
+    #[serde(default = "default_capacity")]
+    pub(crate) capacity: usize,
+    #[serde(default, with = "humantime_serde")]
+    pub(crate) ttl: Option<Duration>,
+    #[serde(default = "default_load_wait", with = "humantime_serde")]
+    pub(crate) load_wait: Duration,
+    #[serde(default)]
+    pub(crate) evict_only: bool,
+}
+
+const fn default_capacity() -> usize {
+    10_000
+}
+
+const fn default_load_wait() -> Duration {
+    Duration::from_secs(5)
+}
+
+impl CacheConfig {
+    /// A cache of 10,000 entries that do not expire.
+    ///
+    /// The name is `[A-Za-z0-9_-]`, at most 100 bytes; it is checked when the registry starts.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            capacity: default_capacity(),
+            ttl: None,
+            load_wait: default_load_wait(),
+            evict_only: false,
+        }
+    }
+
+    /// A cache that this node evicts from and never reads: nothing is kept here, evictions are broadcast.
+    pub fn evict_only(name: impl Into<String>) -> Self {
+        Self { evict_only: true, ..Self::new(name) }
+    }
+
+    /// How many entries it holds; beyond that the least useful ones are displaced. At least 1; 10,000 by default.
+    ///
+    /// The capacity is divided among shards, so an unlucky distribution displaces a little earlier.
+    #[must_use]
+    pub fn capacity(mut self, entries: usize) -> Self {
+        self.capacity = entries;
+        self
+    }
+
+    /// How long an entry is served after it was stored; without end by default.
+    #[must_use]
+    pub fn ttl(mut self, ttl: Duration) -> Self {
+        self.ttl = Some(ttl);
+        self
+    }
+
+    /// How long a caller waits for another caller's load of the same key; 5 s by default.
+    ///
+    /// After that it runs its own body, and does not keep the value. It is what ends loads that wait for each other,
+    /// so set it above the slowest load that is healthy, not to infinity.
+    #[must_use]
+    pub fn load_wait(mut self, wait: Duration) -> Self {
+        self.load_wait = wait;
+        self
+    }
+
+    pub(crate) fn validate(&self) -> Result<Name, Error> {
+        let name = Name::new(&self.name)?;
+        if self.capacity == 0 {
+            return Err(Error::configuration(format!("cache `{name}`: the capacity must be at least 1")));
+        }
+        if self.ttl == Some(Duration::ZERO) {
+            return Err(Error::configuration(format!("cache `{name}`: the ttl must be longer than zero")));
+        }
+        Ok(name)
+    }
+}
+
+/// What becomes of annotated functions that name a cache which the registry does not have.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum UnknownCaches {
+    /// `start()` fails and names them, with file and line. The default.
+    #[default]
+    Fail,
+    /// They run uncached; evictions are still broadcast.
+    Bypass,
+    /// The cache is made at its first use, with these settings and the name asked for.
+    Create(CacheConfig),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_setting_is_an_error_and_not_ignored() {
+        let error = serde_json::from_str::<CacheConfig>(r#"{"name": "users", "tll": "5m"}"#).unwrap_err().to_string();
+        assert!(error.contains("unknown field `tll`"), "{error}");
+    }
+
+    #[test]
+    fn settings_that_cannot_work_are_refused_with_the_cache_named() {
+        for (config, part) in [
+            (CacheConfig::new("users").capacity(0), "capacity must be at least 1"),
+            (CacheConfig::new("users").ttl(Duration::ZERO), "ttl must be longer than zero"),
+            (CacheConfig::new("us.ers"), "is not a valid name"),
+        ] {
+            let error = config.validate().unwrap_err();
+            assert!(error.is_configuration());
+            assert!(error.to_string().contains(part), "{error}");
+        }
+    }
+}

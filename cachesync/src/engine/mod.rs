@@ -1,0 +1,238 @@
+//! The coherence engine: one task per registry that keeps a session with the backend.
+//!
+//! ```text
+//! connect ──> clear ──> renew the lease ──> serve: receive | publish | heartbeat
+//!    ^                                        │
+//!    └──────── wait, longer each time ────────┘  whatever goes wrong
+//! ```
+//!
+//! Invariants:
+//! - a session that ends is the only failure there is; what was not confirmed in it is sent first, byte for byte, in
+//!   the next one (rule R7);
+//! - a new session clears before it renews the lease: the node subscribes, then clears, then serves (rule R8);
+//! - one task applies what comes in, in order, so a heartbeat that came back proves that everything before it was
+//!   applied (rule R6).
+
+pub(crate) mod outbox;
+mod publisher;
+mod receiver;
+mod sequence;
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use backon::{BackoffBuilder, ExponentialBuilder};
+use cachesync_core::{
+    Backend, BackendError, BackendErrorKind, Session, Subscriber,
+    backend::{Caches, Interest},
+};
+use publisher::Sender;
+use receiver::Receiver;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+
+use crate::{config::UnknownCaches, registry::node::Node};
+
+/// The first wait before a session is tried again.
+const BACKOFF_MIN: Duration = Duration::from_millis(100);
+/// The longest such wait.
+const BACKOFF_MAX: Duration = Duration::from_secs(10);
+/// A session that lasted this long starts the waits anew.
+const STABLE: Duration = Duration::from_secs(30);
+
+/// How often a node sends its heartbeat, and for how long one allows to serve.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    pub(crate) heartbeat: Duration,
+    pub(crate) lease: Duration,
+}
+
+/// How the registry tells its engine to end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Signal {
+    Run,
+    /// Send what waits, for at most this long, and end.
+    Drain(Duration),
+}
+
+pub(crate) struct Engine {
+    pub(crate) node: Arc<Node>,
+    pub(crate) backend: Arc<dyn Backend>,
+    pub(crate) pace: Pace,
+    pub(crate) signal: watch::Receiver<Signal>,
+}
+
+/// Closes the node when the task ends, also when its runtime is dropped around it.
+struct Closing(Arc<Node>);
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+/// Stands in for the engine where there is no backend: closes the node at the end of the registry or its runtime.
+pub(crate) async fn attend(node: Arc<Node>, mut signal: watch::Receiver<Signal>) {
+    let _closing = Closing(node);
+    // An error means that the registry was dropped.
+    _ = signal.wait_for(|signal| *signal != Signal::Run).await;
+}
+
+impl Engine {
+    /// Opens a session: subscribes, then clears, then renews the lease. From then on the node serves.
+    pub(crate) async fn open(&self) -> Result<Session, BackendError> {
+        let began = self.node.clock.now();
+        let session = self.backend.connect(self.interest(), None).await?;
+        if !session.resumed {
+            self.node.clear();
+        }
+        // Everything confirmed before the subscription began is gone with the clear; everything after it will come.
+        self.node.lease.renew(began.after(self.pace.lease));
+        self.node.status.connected();
+        self.node.counters.sessions.fetch_add(1, Ordering::Relaxed);
+        Ok(session)
+    }
+
+    fn interest(&self) -> Interest {
+        let caches = match self.node.unknown {
+            UnknownCaches::Create(_) => Caches::All,
+            UnknownCaches::Fail | UnknownCaches::Bypass => {
+                let held = self.node.slots().into_iter().filter(|slot| slot.declared && !slot.info.config.evict_only);
+                Caches::Named(held.map(|slot| slot.info.name.clone()).collect())
+            }
+        };
+        Interest {
+            namespace: self.node.namespace.clone().expect("the builder requires a namespace with a backend"),
+            node_name: self.node.name.clone(),
+            node: self.node.node_id,
+            caches,
+        }
+    }
+
+    /// Runs until the registry ends.
+    pub(crate) async fn run(mut self, first: Option<Session>) {
+        let closing = Closing(self.node.clone());
+        let node = self.node.clone();
+        let mut signal = self.signal.clone();
+        {
+            let serve = self.sessions(first);
+            tokio::pin!(serve);
+            let limit = tokio::select! {
+                () = &mut serve => None,
+                limit = drain_signal(&mut signal) => Some(limit),
+            };
+            // What waits is sent; without a session there may be nothing to wait for.
+            if let Some(limit) = limit
+                && (node.status.is_connected() || node.unconfirmed() > 0)
+                && timeout(limit, serve).await.is_err()
+            {
+                tracing::warn!(unconfirmed = node.unconfirmed(), "the registry ends; not all evictions were confirmed");
+            }
+        }
+        drop(closing);
+    }
+
+    /// One session after the other; returns when the registry ends and nothing waits any more.
+    async fn sessions(&mut self, mut first: Option<Session>) {
+        let mut sender = Sender::new(self.node.clone(), self.pace.heartbeat);
+        let mut backoff = backoff();
+        loop {
+            let attempt = match first.take() {
+                Some(session) => Ok(session),
+                None => self.open().await,
+            };
+            let error = match attempt {
+                Ok(session) => {
+                    let since = Instant::now();
+                    let ended = self.session(&mut sender, session).await;
+                    if since.elapsed() >= STABLE {
+                        backoff = self::backoff();
+                    }
+                    match ended {
+                        Ok(()) => return,
+                        Err(error) => error,
+                    }
+                }
+                Err(error) => error,
+            };
+            let pause = backoff.next().unwrap_or(BACKOFF_MAX);
+            if self.node.status.lost(error.to_string()) {
+                tracing::warn!(?pause, "the session with the backend was lost: {error}");
+            } else {
+                tracing::debug!(?pause, "no session with the backend: {error}");
+            }
+            if self.is_draining() && self.node.unconfirmed() == 0 {
+                return;
+            }
+            sleep(pause).await;
+        }
+    }
+
+    /// Serves one session until it is lost, or until the registry ends and nothing waits any more.
+    async fn session(&mut self, sender: &mut Sender, session: Session) -> Result<(), BackendError> {
+        let Session { mut publisher, mut subscriber, .. } = session;
+        sender.begin_session();
+
+        let mut signal = self.signal.clone();
+        let ending = async { _ = drain_signal(&mut signal).await };
+        tokio::select! {
+            error = receive(&self.node, &mut *subscriber, self.pace) => Err(error),
+            sent = sender.send(&mut *publisher, ending) => sent,
+        }
+    }
+
+    fn is_draining(&self) -> bool {
+        // An error means that the registry was dropped.
+        self.signal.has_changed().is_err() || *self.signal.borrow() != Signal::Run
+    }
+}
+
+/// For how long to go on after the registry has ended.
+async fn drain_signal(signal: &mut watch::Receiver<Signal>) -> Duration {
+    match signal.wait_for(|signal| *signal != Signal::Run).await.map(|signal| *signal) {
+        Ok(Signal::Drain(limit)) => limit,
+        // The registry was dropped without shutdown.
+        Ok(Signal::Run) | Err(_) => crate::registry::DROP_LIMIT,
+    }
+}
+
+/// Applies what comes in; ends with the session, or when the node's own heartbeat is late by the lease.
+async fn receive(node: &Arc<Node>, subscriber: &mut dyn Subscriber, pace: Pace) -> BackendError {
+    let mut receiver = Receiver::new(node.clone());
+    let mut late = Instant::now() + pace.lease;
+    loop {
+        let delivery = tokio::select! {
+            delivery = subscriber.next() => delivery,
+            () = sleep_until(late) => {
+                return BackendError::new(
+                    BackendErrorKind::Lost,
+                    format!("no heartbeat of this node came back for {:?}", pace.lease),
+                );
+            }
+        };
+        match delivery {
+            Ok(delivery) => {
+                if let Some(sent) = receiver.apply(&delivery) {
+                    node.lease.renew(sent.after(pace.lease));
+                    late = Instant::now() + pace.lease;
+                }
+                // A flood of messages must not keep this task from publishing.
+                tokio::task::consume_budget().await;
+            }
+            Err(error) => return error,
+        }
+    }
+}
+
+fn backoff() -> impl Iterator<Item = Duration> + Send {
+    ExponentialBuilder::default()
+        .with_min_delay(BACKOFF_MIN)
+        .with_max_delay(BACKOFF_MAX)
+        .with_jitter()
+        .without_max_times()
+        .build()
+}

@@ -1,0 +1,266 @@
+//! The outbox: evictions that wait to be broadcast.
+//!
+//! Invariants (rule R7):
+//! - what was pushed is either here, or in the batch that the engine holds, or confirmed;
+//! - it is bounded: keys of one cache are coalesced, and when there are too many, the largest cache's keys collapse
+//!   to "all of this cache". Nothing is dropped, an eviction can only grow;
+//! - tickets rise with every push, and a batch carries the highest ticket it contains, so "confirmed up to" is one
+//!   number.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use cachesync_core::{Name, frame::EncodedKey, shape::KeyShape};
+use tokio::sync::{Notify, watch};
+
+/// The most keys that wait, over all caches.
+const MAX_KEYS: usize = 100_000;
+/// The most bytes of keys that wait, over all caches.
+const MAX_BYTES: usize = 16 * 1024 * 1024;
+
+pub(crate) struct Outbox {
+    state: Mutex<State>,
+    pushed: Notify,
+    progress: watch::Sender<Progress>,
+}
+
+#[derive(Default)]
+struct State {
+    caches: BTreeMap<Name, Pending>,
+    keys: usize,
+    bytes: usize,
+    /// Of the last push.
+    ticket: u64,
+}
+
+/// What waits for one cache.
+#[derive(Default)]
+pub(crate) struct Pending {
+    pub(crate) shape: Option<KeyShape>,
+    /// With the longest hold that was asked for.
+    pub(crate) keys: HashMap<EncodedKey, Duration>,
+    /// Everything, with this hold; `keys` is empty then.
+    pub(crate) all: Option<Duration>,
+    bytes: usize,
+}
+
+/// Everything that waited at one moment.
+pub(crate) struct Batch {
+    pub(crate) caches: BTreeMap<Name, Pending>,
+    /// Of the last push in it.
+    pub(crate) ticket: u64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Progress {
+    /// Every push up to this ticket is confirmed.
+    confirmed: u64,
+    closed: bool,
+}
+
+/// The outbox was closed before the evictions were confirmed.
+#[derive(Debug)]
+pub(crate) struct Closed;
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self { state: Mutex::default(), pushed: Notify::new(), progress: watch::Sender::new(Progress::default()) }
+    }
+}
+
+impl Outbox {
+    pub(crate) fn push_key(&self, cache: &Name, shape: &KeyShape, key: EncodedKey, hold: Duration) -> u64 {
+        self.push(|state| {
+            let pending = state.caches.entry(cache.clone()).or_default();
+            if let Some(all) = &mut pending.all {
+                *all = (*all).max(hold);
+                return;
+            }
+            let bytes = key.0.len();
+            match pending.keys.entry(key) {
+                std::collections::hash_map::Entry::Occupied(mut waiting) => {
+                    let longest = (*waiting.get()).max(hold);
+                    waiting.insert(longest);
+                }
+                std::collections::hash_map::Entry::Vacant(place) => {
+                    place.insert(hold);
+                    pending.shape.get_or_insert_with(|| shape.clone());
+                    pending.bytes += bytes;
+                    state.keys += 1;
+                    state.bytes += bytes;
+                }
+            }
+        })
+    }
+
+    pub(crate) fn push_all(&self, cache: &Name, hold: Duration) -> u64 {
+        self.push(|state| {
+            state.caches.entry(cache.clone()).or_default();
+            state.collapse(cache, hold);
+        })
+    }
+
+    fn push(&self, add: impl FnOnce(&mut State)) -> u64 {
+        let ticket = {
+            let mut state = self.state();
+            add(&mut state);
+            while state.keys > MAX_KEYS || state.bytes > MAX_BYTES {
+                let Some(largest) = state.caches.iter().max_by_key(|(_, pending)| pending.bytes) else { break };
+                let largest = largest.0.clone();
+                tracing::warn!(cache = %largest, "too many evictions wait for the broker: evicting all of the cache");
+                state.collapse(&largest, Duration::ZERO);
+            }
+            state.ticket += 1;
+            state.ticket
+        };
+        self.pushed.notify_one();
+        ticket
+    }
+
+    /// Takes everything that waits; `None` if nothing does.
+    pub(crate) fn take(&self) -> Option<Batch> {
+        let mut state = self.state();
+        let caches = std::mem::take(&mut state.caches);
+        (state.keys, state.bytes) = (0, 0);
+        (!caches.is_empty()).then_some(Batch { caches, ticket: state.ticket })
+    }
+
+    /// Waits until something waits. May return without reason.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: nothing is taken.
+    pub(crate) async fn pushed(&self) {
+        if self.state().caches.is_empty() {
+            self.pushed.notified().await;
+        }
+    }
+
+    /// States that every push up to `ticket` has been confirmed.
+    pub(crate) fn confirm(&self, ticket: u64) {
+        self.progress.send_modify(|progress| progress.confirmed = progress.confirmed.max(ticket));
+    }
+
+    /// Wakes everybody who waits for a confirmation that will not come.
+    pub(crate) fn close(&self) {
+        self.progress.send_modify(|progress| progress.closed = true);
+    }
+
+    /// Waits until every push up to `ticket` has been confirmed.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the evictions go out all the same.
+    pub(crate) async fn confirmed(&self, ticket: u64) -> Result<(), Closed> {
+        let mut progress = self.progress.subscribe();
+        let reached = |progress: &Progress| progress.confirmed >= ticket || progress.closed;
+        // The sender lives in `self`, so the channel cannot close while this waits.
+        match progress.wait_for(reached).await {
+            Ok(progress) if progress.confirmed >= ticket => Ok(()),
+            _ => Err(Closed),
+        }
+    }
+
+    /// The ticket of the last push.
+    pub(crate) fn last_ticket(&self) -> u64 {
+        self.state().ticket
+    }
+
+    /// How many pushes are not confirmed.
+    pub(crate) fn unconfirmed(&self) -> usize {
+        let last = self.last_ticket();
+        usize::try_from(last.saturating_sub(self.progress.borrow().confirmed)).unwrap_or(usize::MAX)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Turns what waits for `cache` into "all", with the longest hold of any.
+    fn collapse(&mut self, cache: &Name, hold: Duration) {
+        if let Some(pending) = self.caches.get_mut(cache) {
+            self.keys -= pending.keys.len();
+            self.bytes -= pending.bytes;
+            let longest = pending.keys.values().copied().chain(pending.all).fold(hold, Duration::max);
+            *pending = Pending { all: Some(longest), ..Pending::default() };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cachesync_core::codec;
+
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::new(text).unwrap()
+    }
+
+    fn push(outbox: &Outbox, cache: &str, key: u64, hold: u64) -> u64 {
+        let key = codec::encode_key(&key).unwrap();
+        outbox.push_key(&name(cache), &KeyShape::of::<u64>(), key, Duration::from_secs(hold))
+    }
+
+    #[test]
+    fn the_same_key_waits_once_with_its_longest_hold() {
+        let outbox = Outbox::default();
+        push(&outbox, "users", 1, 0);
+        push(&outbox, "users", 1, 5);
+        push(&outbox, "users", 1, 2);
+        let batch = outbox.take().unwrap();
+        let holds: Vec<_> = batch.caches[&name("users")].keys.values().copied().collect();
+        assert_eq!(holds, [Duration::from_secs(5)]);
+        assert_eq!(batch.ticket, 3);
+        assert!(outbox.take().is_none());
+    }
+
+    #[test]
+    fn all_swallows_keys_before_and_after_it() {
+        let outbox = Outbox::default();
+        push(&outbox, "users", 1, 3);
+        outbox.push_all(&name("users"), Duration::ZERO);
+        push(&outbox, "users", 2, 4);
+        let batch = outbox.take().unwrap();
+        let pending = &batch.caches[&name("users")];
+        assert!(pending.keys.is_empty());
+        assert_eq!(pending.all, Some(Duration::from_secs(4)));
+    }
+
+    #[test]
+    fn too_many_keys_collapse_the_largest_cache_and_spare_the_others() {
+        let outbox = Outbox::default();
+        push(&outbox, "small", 1, 0);
+        for key in 0..=MAX_KEYS as u64 {
+            push(&outbox, "large", key, 0);
+        }
+        let batch = outbox.take().unwrap();
+        assert_eq!(batch.caches[&name("large")].all, Some(Duration::ZERO));
+        assert_eq!(batch.caches[&name("small")].keys.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_confirmation_reaches_those_before_it_and_closing_reaches_the_rest() {
+        let outbox = Outbox::default();
+        let first = push(&outbox, "users", 1, 0);
+        let second = push(&outbox, "users", 2, 0);
+        outbox.confirm(first);
+        outbox.confirmed(first).await.unwrap();
+        assert_eq!(outbox.unconfirmed(), 1);
+        outbox.close();
+        outbox.confirmed(first).await.unwrap();
+        outbox.confirmed(second).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn what_was_pushed_before_waiting_is_not_waited_for() {
+        let outbox = Outbox::default();
+        push(&outbox, "users", 1, 0);
+        outbox.pushed().await;
+    }
+}

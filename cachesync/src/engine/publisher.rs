@@ -1,0 +1,199 @@
+//! The sending side of a session: the outbox becomes frames, the clock becomes heartbeats.
+//!
+//! Invariant: at most one batch of frames is encoded and not confirmed. It is kept until it is, over as many sessions
+//! as that takes, and goes out before anything newer (rule R7).
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use cachesync_core::{
+    BackendError, Name, Publisher,
+    backend::{Message, Topic},
+    codec::{self, MAX_KEYS, TARGET_FRAME_BYTES},
+    frame::{EncodedKey, Frame, Operation},
+    shape::KeyShape,
+};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::outbox::{Batch, Outbox, Pending};
+use crate::{registry::node::Node, statistics::count};
+
+pub(super) struct Sender {
+    node: Arc<Node>,
+    heartbeat: Duration,
+    /// Counts this node's sessions.
+    session: u64,
+    /// The last sequence of each cache in this session.
+    sequences: HashMap<Name, u64>,
+    unconfirmed: Option<Encoded>,
+}
+
+/// A batch as it went out, or is about to.
+struct Encoded {
+    messages: Vec<Message>,
+    ticket: u64,
+}
+
+impl Sender {
+    pub(super) fn new(node: Arc<Node>, heartbeat: Duration) -> Self {
+        Self { node, heartbeat, session: 0, sequences: HashMap::new(), unconfirmed: None }
+    }
+
+    pub(super) fn begin_session(&mut self) {
+        self.session += 1;
+        self.sequences.clear();
+    }
+
+    /// Sends what waits and what comes, and heartbeats, until the session is lost or `ending` resolves; then what
+    /// still waits, and says goodbye.
+    ///
+    /// # Cancel safety
+    ///
+    /// No eviction is lost when the future is dropped: what was not confirmed is kept for the next session.
+    pub(super) async fn send(
+        &mut self,
+        publisher: &mut dyn Publisher,
+        ending: impl Future<Output = ()>,
+    ) -> Result<(), BackendError> {
+        let node = self.node.clone();
+        let Some(outbox) = &node.outbox else { return Ok(()) };
+        // The first tick comes at once.
+        let mut heartbeat = interval(self.heartbeat);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        tokio::pin!(ending);
+        loop {
+            // No publish is ever cut short by another branch: all of them are run to their end here.
+            tokio::select! {
+                biased;
+                () = &mut ending => break,
+                _ = heartbeat.tick() => self.beat(publisher).await?,
+                () = self.waiting(outbox) => self.send_batch(publisher, outbox).await?,
+            }
+        }
+        while outbox.unconfirmed() > 0 {
+            self.send_batch(publisher, outbox).await?;
+        }
+        publisher.close().await;
+        Ok(())
+    }
+
+    async fn waiting(&self, outbox: &Outbox) {
+        if self.unconfirmed.is_none() {
+            outbox.pushed().await;
+        }
+    }
+
+    /// Sends the batch that is not confirmed, or else what waits now.
+    async fn send_batch(&mut self, publisher: &mut dyn Publisher, outbox: &Outbox) -> Result<(), BackendError> {
+        if self.unconfirmed.is_none() {
+            let Some(batch) = outbox.take() else { return Ok(()) };
+            self.unconfirmed = Some(self.encode(batch));
+        }
+        let Some(batch) = &self.unconfirmed else { return Ok(()) };
+        publisher.publish(&batch.messages).await?;
+        count(&self.node.counters.frames_sent, batch.messages.len());
+        outbox.confirm(batch.ticket);
+        self.unconfirmed = None;
+        Ok(())
+    }
+
+    /// Publishes a heartbeat. Every frame confirmed so far is ahead of it in this node's own queue.
+    async fn beat(&mut self, publisher: &mut dyn Publisher) -> Result<(), BackendError> {
+        // Read before publishing: the lease counts from here.
+        let at = self.node.clock.now().0;
+        let frame = self.frame(None, 0, KeyShape::NONE, Duration::ZERO, Operation::Heartbeat { at });
+        let message = Message { topic: Topic::Heartbeat(self.node.node_id), body: codec::encode(&frame) };
+        publisher.publish(&[message]).await?;
+        count(&self.node.counters.frames_sent, 1);
+        Ok(())
+    }
+
+    fn encode(&mut self, batch: Batch) -> Encoded {
+        let mut messages = Vec::new();
+        for (cache, Pending { shape, keys, all, .. }) in batch.caches {
+            if let Some(hold) = all {
+                messages.push(self.message(&cache, KeyShape::NONE, hold, Operation::All));
+            }
+            let shape = shape.unwrap_or(KeyShape::NONE);
+            for (hold, keys) in frames_of(keys) {
+                messages.push(self.message(&cache, shape.clone(), hold, Operation::Keys(keys)));
+            }
+        }
+        Encoded { messages, ticket: batch.ticket }
+    }
+
+    fn message(&mut self, cache: &Name, shape: KeyShape, hold: Duration, operation: Operation) -> Message {
+        let sequence = self.sequences.entry(cache.clone()).or_insert(0);
+        *sequence += 1;
+        let sequence = *sequence;
+        let frame = self.frame(Some(cache.clone()), sequence, shape, hold, operation);
+        Message { topic: Topic::Cache(cache.clone()), body: codec::encode(&frame) }
+    }
+
+    fn frame(
+        &self,
+        cache: Option<Name>,
+        sequence: u64,
+        shape: KeyShape,
+        hold: Duration,
+        operation: Operation,
+    ) -> Frame {
+        let sent_at = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis();
+        Frame {
+            origin: self.node.node_id,
+            session: self.session,
+            sequence,
+            sent_at: u64::try_from(sent_at).unwrap_or(u64::MAX),
+            hold,
+            cache,
+            shape,
+            operation,
+            authentication: None,
+        }
+    }
+}
+
+/// Divides keys among frames: one hold to a frame, and no frame above the limits.
+fn frames_of(keys: HashMap<EncodedKey, Duration>) -> Vec<(Duration, Vec<EncodedKey>)> {
+    let mut frames = Vec::new();
+    let mut open: HashMap<Duration, (usize, Vec<EncodedKey>)> = HashMap::new();
+    for (key, hold) in keys {
+        let (bytes, frame) = open.entry(hold).or_default();
+        *bytes += key.0.len();
+        frame.push(key);
+        if frame.len() == MAX_KEYS || *bytes >= TARGET_FRAME_BYTES {
+            frames.push((hold, std::mem::take(frame)));
+            *bytes = 0;
+        }
+    }
+    frames.extend(open.into_iter().filter(|(_, (_, keys))| !keys.is_empty()).map(|(hold, (_, keys))| (hold, keys)));
+    frames
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fifty_thousand_keys_are_tens_of_frames_and_each_hold_has_its_own() {
+        let seconds = |hold| Duration::from_secs(hold);
+        let keys = (0..50_000u64).map(|key| (codec::encode_key(&key).unwrap(), seconds(key % 2))).collect();
+        let frames = frames_of(keys);
+        assert!((50..=52).contains(&frames.len()), "{}", frames.len());
+        assert_eq!(frames.iter().map(|(_, keys)| keys.len()).sum::<usize>(), 50_000);
+        assert!(frames.iter().all(|(_, keys)| keys.len() <= MAX_KEYS));
+    }
+
+    #[test]
+    fn long_keys_make_frames_that_every_reader_accepts() {
+        let keys = (0..100).map(|key| (codec::encode_key(&format!("{key:16000}")).unwrap(), Duration::ZERO)).collect();
+        for (hold, keys) in frames_of(keys) {
+            let bytes = keys.iter().map(|key| key.0.len()).sum::<usize>();
+            assert!(bytes < codec::MAX_FRAME_BYTES / 2, "{bytes}");
+            assert_eq!(hold, Duration::ZERO);
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The receiver: what comes in is decoded and applied, in order, by one task.
+//!
+//! Invariants: applying a frame never publishes one (rule R4); whatever comes in, the receiver goes on, and what
+//! cannot be understood clears what it may have concerned (rule R5).
+
+use std::{sync::Arc, time::Duration};
+
+use cachesync_core::{
+    Name,
+    backend::{Delivery, Format},
+    codec::{self, DecodeError, JsonEviction},
+    frame::{Frame, Operation},
+};
+
+use super::sequence::Sequences;
+use crate::{
+    clock::Moment,
+    registry::{node::Node, slot::Slot},
+    statistics::count,
+};
+
+/// The longest hold that another node can ask for.
+const MAX_HOLD: Duration = Duration::from_secs(3600);
+
+pub(super) struct Receiver {
+    node: Arc<Node>,
+    sequences: Sequences,
+}
+
+impl Receiver {
+    /// For one session: what is known of others' sequences ends with it.
+    pub(super) fn new(node: Arc<Node>) -> Self {
+        Self { node, sequences: Sequences::default() }
+    }
+
+    /// Applies one delivery; returns the time of this node's own heartbeat, if it is one.
+    pub(super) fn apply(&mut self, delivery: &Delivery) -> Option<Moment> {
+        match delivery.format {
+            Format::Frame => match codec::decode(&delivery.body) {
+                Ok(frame) => return self.apply_frame(frame),
+                Err(error) => self.bad(&error, delivery.cache.as_ref()),
+            },
+            Format::Json => match codec::decode_json(&delivery.body) {
+                Ok(eviction) => self.apply_json(&eviction),
+                Err(error) => self.bad(&error, delivery.cache.as_ref()),
+            },
+        }
+        None
+    }
+
+    fn apply_frame(&mut self, frame: Frame) -> Option<Moment> {
+        let own = frame.origin == self.node.node_id;
+        let Some(cache) = &frame.cache else {
+            return match frame.operation {
+                Operation::Heartbeat { at } if own => Some(Moment(at)),
+                _ => None,
+            };
+        };
+        if own {
+            return None;
+        }
+        count(&self.node.counters.frames_applied, 1);
+        if !self.sequences.note(&frame, cache) {
+            tracing::warn!(%cache, origin = %frame.origin, "a frame is missing: clearing the cache");
+            self.node.clear_what_it_concerned(Some(cache));
+        }
+        let Some(slot) = self.node.existing_slot(cache.as_str()) else { return None };
+        self.apply_operation(&slot, &frame);
+        None
+    }
+
+    fn apply_operation(&self, slot: &Slot, frame: &Frame) {
+        let hold = frame.hold.min(MAX_HOLD);
+        let counters = &slot.info.counters;
+        match &frame.operation {
+            Operation::Keys(keys) => {
+                let Some(store) = slot.any_store(hold) else { return };
+                if let Some(shape) = slot.shape().filter(|shape| **shape != frame.shape) {
+                    slot.problem(format!(
+                        "node {} has keys of the form `{}`, this one `{shape}`: it is cleared whenever that node \
+                         evicts a key; run one version of the key type",
+                        frame.origin, frame.shape
+                    ));
+                    self.node.clear_what_it_concerned(Some(&slot.info.name));
+                    return;
+                }
+                match store.evict_encoded(keys, hold) {
+                    Ok(()) => count(&counters.evicted_by_others, keys.len()),
+                    Err(error) => {
+                        slot.problem(format!("a key of node {} was not understood ({error}): cleared", frame.origin));
+                        store.evict_all(hold);
+                        count(&counters.cleared, 1);
+                    }
+                }
+            }
+            Operation::All => {
+                slot.evict_all(hold);
+                count(&counters.evicted_by_others, 1);
+            }
+            // This version keeps no tags, and does not know what a later one may mean.
+            _ => {
+                slot.evict_all(hold);
+                count(&counters.cleared, 1);
+            }
+        }
+    }
+
+    fn apply_json(&self, JsonEviction { cache, keys }: &JsonEviction) {
+        count(&self.node.counters.json_applied, 1);
+        let Some(slot) = self.node.existing_slot(cache.as_str()) else { return };
+        let Some(store) = slot.any_store(Duration::ZERO) else { return };
+        let counters = &slot.info.counters;
+        match keys {
+            None => {
+                store.evict_all(Duration::ZERO);
+                count(&counters.evicted_by_others, 1);
+            }
+            Some(keys) => match store.evict_json(keys) {
+                Ok(()) => count(&counters.evicted_by_others, keys.len()),
+                Err(error) => {
+                    let error = DecodeError { reason: codec::DecodeReason::BadJson, cache: Some(cache.clone()) }
+                        .to_string()
+                        + &format!(" with keys of this cache: {error}");
+                    self.note_bad(&error);
+                    self.node.clear_what_it_concerned(Some(cache));
+                }
+            },
+        }
+    }
+
+    /// What the body names is more exact than its address, and the address better than nothing.
+    fn bad(&self, error: &DecodeError, address: Option<&Name>) {
+        self.note_bad(&error.to_string());
+        self.node.clear_what_it_concerned(error.cache.as_ref().or(address));
+    }
+
+    /// Counts a message that was not understood, and logs the 1st, 2nd, 4th, 8th, ... of them.
+    fn note_bad(&self, error: &str) {
+        let counter = &self.node.counters.bad_messages;
+        count(counter, 1);
+        let so_far = counter.load(std::sync::atomic::Ordering::Relaxed);
+        if so_far.is_power_of_two() {
+            tracing::warn!(so_far, "a message was not understood: {error}; clearing what it may have concerned");
+        }
+    }
+}

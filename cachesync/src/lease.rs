@@ -1,0 +1,103 @@
+//! The lease: until when this node may answer from its caches.
+//!
+//! A node with a backend holds a lease that only its own heartbeat, come back through the broker, renews (rule R6): a
+//! node that sees its heartbeat of time `t` has applied every eviction that was confirmed before `t`, so it may serve
+//! until `t` plus the lease's length. A node without a backend has nobody to hear from; its lease never ends.
+//!
+//! Invariant: once closed, a lease is never valid again.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::clock::{Clock, Moment};
+
+const CLOSED: u64 = 0;
+/// Not closed, but not valid at any moment either.
+const NOT_YET: u64 = 1;
+
+#[derive(Debug)]
+pub(crate) struct Lease {
+    until: AtomicU64,
+}
+
+impl Lease {
+    /// A lease that lasts until it is closed.
+    pub(crate) fn endless() -> Self {
+        Self { until: AtomicU64::new(Moment::NEVER.0) }
+    }
+
+    /// A lease that has yet to be renewed for the first time.
+    pub(crate) fn not_yet() -> Self {
+        Self { until: AtomicU64::new(NOT_YET) }
+    }
+
+    /// Renews up to `until`; never shortens, and does nothing to a closed lease.
+    pub(crate) fn renew(&self, until: Moment) {
+        // Release: whoever sees the new end also sees the evictions that were applied before the renewal.
+        let _ = self.until.fetch_update(Ordering::Release, Ordering::Relaxed, |current| {
+            (current != CLOSED && current < until.0).then_some(until.0)
+        });
+    }
+
+    /// Ends the lease for good.
+    pub(crate) fn close(&self) {
+        self.until.store(CLOSED, Ordering::Release);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.until.load(Ordering::Acquire) == CLOSED
+    }
+
+    /// The moment at which the lease was found to be valid, or `None`.
+    ///
+    /// Without a limit and without need for the time (`timed` is false) the clock is not read.
+    ///
+    /// The check must come before the cache is read. The other way round a reader could take an old value, be
+    /// overtaken by eviction and renewal, and then find the lease valid.
+    #[inline]
+    pub(crate) fn valid_at(&self, clock: &Clock, timed: bool) -> Option<Moment> {
+        let until = self.until.load(Ordering::Acquire);
+        if until == Moment::NEVER.0 && !timed {
+            return Some(Moment::PAST);
+        }
+        let now = clock.now();
+        (now.0 < until).then_some(now)
+    }
+
+    /// When it ends; `None` if it has no limit.
+    pub(crate) fn until(&self) -> Option<Moment> {
+        let until = Moment(self.until.load(Ordering::Acquire));
+        (until != Moment::NEVER).then_some(until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::ManualClock;
+
+    #[test]
+    fn a_lease_is_valid_up_to_its_end_and_is_never_shortened() {
+        let manual = ManualClock::new();
+        let clock = Clock::Manual(manual.clone());
+        let lease = Lease::not_yet();
+        assert!(lease.valid_at(&clock, false).is_none());
+        lease.renew(clock.now().after(Duration::from_secs(10)));
+        lease.renew(clock.now().after(Duration::from_secs(3)));
+        manual.advance(Duration::from_secs(9));
+        assert!(lease.valid_at(&clock, false).is_some());
+        manual.advance(Duration::from_secs(1));
+        assert!(lease.valid_at(&clock, false).is_none());
+    }
+
+    #[test]
+    fn a_closed_lease_stays_closed() {
+        let lease = Lease::endless();
+        assert!(lease.valid_at(&Clock::System, true).is_some());
+        lease.close();
+        lease.renew(Moment::NEVER);
+        assert!(lease.valid_at(&Clock::System, false).is_none());
+        assert!(lease.is_closed());
+    }
+}

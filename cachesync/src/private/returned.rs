@@ -1,0 +1,280 @@
+//! From a return type to what is cached of it, decided by the type and not by its spelling.
+//!
+//! `(&&&&Returns::<R>::new()).returned()` picks the first trait that applies (autoref specialization): of a
+//! `Result<Option<T>, E>` the `Ok(Some)` is cached, of a `Result` the `Ok`, of an `Option` the `Some`, of anything
+//! else all of it. Likewise `(&&Returns::<R>::new()).shared_error()` finds out whether the error can be cloned for
+//! callers who waited for a load that failed.
+
+use std::{any::Any, marker::PhantomData, sync::Arc};
+
+use crate::{cache::flight::SharedFailure, key::Value};
+
+/// How a return type relates to the value that is cached of it.
+pub trait Returned: Copy {
+    /// The return type.
+    type Output;
+    /// The cached type.
+    type Value: Value;
+    /// What is to be cached of an output.
+    fn value(&self, output: &Self::Output) -> Option<Self::Value>;
+    /// The output that a cached value stands for.
+    fn output(&self, value: Self::Value) -> Self::Output;
+}
+
+/// How an error is shared among callers.
+pub trait SharedError {
+    /// The return type.
+    type Output;
+    /// The error of an output, cloned.
+    fn share(&self, output: &Self::Output) -> Option<SharedFailure>;
+    /// The output that a shared error stands for; `None` if it is of another type.
+    fn restore(&self, shared: &(dyn Any + Send + Sync)) -> Option<Self::Output>;
+}
+
+/// A return type to be looked at.
+pub struct Returns<R>(PhantomData<fn() -> R>);
+
+macro_rules! markers {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        pub struct $name<R>(PhantomData<fn() -> R>);
+
+        impl<R> $name<R> {
+            /// Of this type.
+            pub const fn new() -> Self {
+                Self(PhantomData)
+            }
+        }
+
+        impl<R> Default for $name<R> {
+            fn default() -> Self {
+                Self::new()
+            }
+        }
+
+        impl<R> Clone for $name<R> {
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+
+        impl<R> Copy for $name<R> {}
+    )*};
+}
+
+markers! {
+    /// All of it is cached.
+    PlainValue;
+    /// The `Some` is cached.
+    SomeValue;
+    /// The `Ok` is cached.
+    OkValue;
+    /// The `Ok(Some)` is cached.
+    OkSomeValue;
+    /// The error is cloned for all.
+    Cloned;
+    /// The error is not shared.
+    NotCloned;
+}
+
+impl<R> Returns<R> {
+    /// Of this type.
+    #[expect(clippy::new_without_default, reason = "only the attributes make it")]
+    pub const fn new() -> Self {
+        Self(PhantomData)
+    }
+}
+
+macro_rules! choices {
+    ($($(#[$doc:meta])* $name:ident $method:ident;)*) => {$(
+        $(#[$doc])*
+        pub trait $name {
+            /// What was chosen.
+            type Choice;
+            /// What was chosen.
+            fn $method(&self) -> Self::Choice;
+        }
+    )*};
+}
+
+choices! {
+    /// First: `Result<Option<T>, E>`.
+    ReturnsResultOfOption returned;
+    /// Second: `Result<T, E>`.
+    ReturnsResult returned;
+    /// Third: `Option<T>`.
+    ReturnsOption returned;
+    /// Last: anything.
+    ReturnsPlain returned;
+    /// First: a `Result` whose error can be cloned and sent.
+    ErrorCloned shared_error;
+    /// Last: anything.
+    ErrorNotCloned shared_error;
+}
+
+impl<T, E> ReturnsResultOfOption for &&&Returns<Result<Option<T>, E>> {
+    type Choice = OkSomeValue<Result<Option<T>, E>>;
+
+    fn returned(&self) -> Self::Choice {
+        OkSomeValue::new()
+    }
+}
+
+impl<T, E> ReturnsResult for &&Returns<Result<T, E>> {
+    type Choice = OkValue<Result<T, E>>;
+
+    fn returned(&self) -> Self::Choice {
+        OkValue::new()
+    }
+}
+
+impl<T> ReturnsOption for &Returns<Option<T>> {
+    type Choice = SomeValue<Option<T>>;
+
+    fn returned(&self) -> Self::Choice {
+        SomeValue::new()
+    }
+}
+
+impl<T> ReturnsPlain for Returns<T> {
+    type Choice = PlainValue<T>;
+
+    fn returned(&self) -> Self::Choice {
+        PlainValue::new()
+    }
+}
+
+impl<T, E: Clone + Send + Sync + 'static> ErrorCloned for &Returns<Result<T, E>> {
+    type Choice = Cloned<Result<T, E>>;
+
+    fn shared_error(&self) -> Self::Choice {
+        Cloned::new()
+    }
+}
+
+impl<R> ErrorNotCloned for Returns<R> {
+    type Choice = NotCloned<R>;
+
+    fn shared_error(&self) -> Self::Choice {
+        NotCloned::new()
+    }
+}
+
+impl<T: Value> Returned for PlainValue<T> {
+    type Output = T;
+    type Value = T;
+
+    fn value(&self, output: &T) -> Option<T> {
+        Some(output.clone())
+    }
+
+    #[inline]
+    fn output(&self, value: T) -> T {
+        value
+    }
+}
+
+impl<T: Value> Returned for SomeValue<Option<T>> {
+    type Output = Option<T>;
+    type Value = T;
+
+    fn value(&self, output: &Option<T>) -> Option<T> {
+        output.clone()
+    }
+
+    #[inline]
+    fn output(&self, value: T) -> Option<T> {
+        Some(value)
+    }
+}
+
+impl<T: Value, E> Returned for OkValue<Result<T, E>> {
+    type Output = Result<T, E>;
+    type Value = T;
+
+    fn value(&self, output: &Result<T, E>) -> Option<T> {
+        output.as_ref().ok().cloned()
+    }
+
+    #[inline]
+    fn output(&self, value: T) -> Result<T, E> {
+        Ok(value)
+    }
+}
+
+impl<T: Value, E> Returned for OkSomeValue<Result<Option<T>, E>> {
+    type Output = Result<Option<T>, E>;
+    type Value = T;
+
+    fn value(&self, output: &Result<Option<T>, E>) -> Option<T> {
+        output.as_ref().ok().cloned().flatten()
+    }
+
+    #[inline]
+    fn output(&self, value: T) -> Result<Option<T>, E> {
+        Ok(Some(value))
+    }
+}
+
+impl<T, E: Clone + Send + Sync + 'static> SharedError for Cloned<Result<T, E>> {
+    type Output = Result<T, E>;
+
+    fn share(&self, output: &Result<T, E>) -> Option<SharedFailure> {
+        output.as_ref().err().map(|error| Arc::new(error.clone()) as SharedFailure)
+    }
+
+    fn restore(&self, shared: &(dyn Any + Send + Sync)) -> Option<Result<T, E>> {
+        shared.downcast_ref::<E>().cloned().map(Err)
+    }
+}
+
+impl<R> SharedError for NotCloned<R> {
+    type Output = R;
+
+    fn share(&self, _: &R) -> Option<SharedFailure> {
+        None
+    }
+
+    fn restore(&self, _: &(dyn Any + Send + Sync)) -> Option<R> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct NotClone;
+    type Alias = Result<u8, String>;
+
+    macro_rules! value_of {
+        ($type:ty, $output:expr) => {{
+            #[allow(unused_imports)]
+            use super::{ReturnsOption as _, ReturnsPlain as _, ReturnsResult as _, ReturnsResultOfOption as _};
+            (&&&&Returns::<$type>::new()).returned().value(&$output)
+        }};
+    }
+
+    #[test]
+    fn what_is_cached_is_decided_by_the_type() {
+        assert_eq!(value_of!(u8, 1), Some(1));
+        assert_eq!(value_of!(Option<u8>, Some(1)), Some(1));
+        assert_eq!(value_of!(Option<u8>, None), None);
+        assert_eq!(value_of!(Alias, Ok(1)), Some(1));
+        assert_eq!(value_of!(Alias, Err(String::new())), None);
+        assert_eq!(value_of!(Result<Option<u8>, NotClone>, Ok(Some(1))), Some(1));
+        assert_eq!(value_of!(Result<Option<u8>, NotClone>, Ok(None)), None);
+        assert_eq!(value_of!(Result<Option<u8>, NotClone>, Err(NotClone)), None);
+    }
+
+    #[test]
+    fn an_error_is_shared_if_it_can_be_cloned() {
+        use super::{ErrorCloned as _, ErrorNotCloned as _};
+        let cloned = (&&Returns::<Alias>::new()).shared_error();
+        let shared = cloned.share(&Err("down".into())).expect("a String can be cloned");
+        assert_eq!(cloned.restore(&*shared), Some(Err("down".into())));
+        assert_eq!(cloned.restore(&7u8), None, "another function's error");
+        let not_cloned = (&&Returns::<Result<u8, NotClone>>::new()).shared_error();
+        assert!(not_cloned.share(&Err(NotClone)).is_none());
+    }
+}

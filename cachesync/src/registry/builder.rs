@@ -1,0 +1,255 @@
+//! Starting a registry.
+
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+
+use cachesync_core::{Backend, Name};
+use tokio::{runtime::Handle, sync::watch};
+
+use super::{
+    Core, Registry, check,
+    node::{Node, NodeSettings},
+};
+use crate::{
+    clock::{Clock, ManualClock},
+    config::{CacheConfig, UnknownCaches},
+    engine::{self, Engine, Pace, Signal},
+    error::Error,
+};
+
+const HEARTBEAT: Duration = Duration::from_secs(1);
+const LEASE: Duration = Duration::from_secs(10);
+const SETTLE: Duration = Duration::from_secs(5);
+const LIMIT: Duration = Duration::from_secs(5);
+/// How many heartbeats must fit into a lease.
+const HEARTBEATS_PER_LEASE: u32 = 3;
+
+/// Describes a [`Registry`] and starts it; made by [`Registry::builder`].
+#[must_use = "a registry does nothing before it is started"]
+pub struct RegistryBuilder {
+    namespace: Option<String>,
+    node_name: Option<String>,
+    caches: Vec<CacheConfig>,
+    backend: Option<Arc<dyn Backend>>,
+    unknown: UnknownCaches,
+    pace: Pace,
+    settle: Duration,
+    limit: Duration,
+    clock: Clock,
+}
+
+impl RegistryBuilder {
+    pub(super) fn new() -> Self {
+        Self {
+            namespace: None,
+            node_name: None,
+            caches: Vec::new(),
+            backend: None,
+            unknown: UnknownCaches::default(),
+            pace: Pace { heartbeat: HEARTBEAT, lease: LEASE },
+            settle: SETTLE,
+            limit: LIMIT,
+            clock: Clock::System,
+        }
+    }
+
+    /// The name that the nodes of one service share; `[A-Za-z0-9_-]`, at most 100 bytes. Required with a backend.
+    ///
+    /// Nodes of different namespaces never hear each other, even if their caches have the same names.
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = Some(namespace.into());
+        self
+    }
+
+    /// The name under which people find this node at the broker; the host's name by default. Need not be unique.
+    pub fn node_name(mut self, name: impl Into<String>) -> Self {
+        self.node_name = Some(name.into());
+        self
+    }
+
+    /// Adds a cache.
+    pub fn cache(mut self, config: CacheConfig) -> Self {
+        self.caches.push(config);
+        self
+    }
+
+    /// The transport that carries evictions to the other nodes. Left out: this node is alone.
+    pub fn backend(mut self, backend: impl Backend) -> Self {
+        self.backend = Some(Arc::new(backend));
+        self
+    }
+
+    /// What becomes of annotated functions that name a cache which is not here; [`UnknownCaches::Fail`] by default.
+    pub fn unknown_caches(mut self, unknown: UnknownCaches) -> Self {
+        self.unknown = unknown;
+        self
+    }
+
+    /// How often this node sends itself a heartbeat through the backend; 1 s by default.
+    pub fn heartbeat(mut self, every: Duration) -> Self {
+        self.pace.heartbeat = every;
+        self
+    }
+
+    /// For how long this node serves its caches without a heartbeat coming back; 10 s by default, at least three
+    /// heartbeats.
+    ///
+    /// This is the bound of staleness when the network fails: no node serves a value later than this after its
+    /// eviction was confirmed.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.pace.lease = lease;
+        self
+    }
+
+    /// For how long loads are not kept after an eviction of unknown outcome; 5 s by default.
+    ///
+    /// Set it above the longest time that a database commit, whose answer never came, may still take.
+    pub fn settle(mut self, settle: Duration) -> Self {
+        self.settle = settle;
+        self
+    }
+
+    /// The longest that [`Registry::flush`] and [`Registry::shutdown`] wait for the broker; 5 s by default.
+    pub fn flush_timeout(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Takes the time from `clock`, for tests.
+    pub fn clock(mut self, clock: ManualClock) -> Self {
+        self.clock = Clock::Manual(clock);
+        self
+    }
+
+    /// Starts the registry; with a backend, once the first session is open.
+    ///
+    /// Its tasks run on the Tokio runtime of the caller. When that runtime ends, calls run uncached.
+    ///
+    /// # Errors
+    ///
+    /// All mistakes at once: settings that cannot work; annotated functions that disagree about a cache's types;
+    /// caches that are named and not configured, see [`unknown_caches`](Self::unknown_caches). And, with a backend,
+    /// that it cannot be reached, after the time that the backend allows.
+    ///
+    /// # Panics
+    ///
+    /// On a runtime without a time driver, see `tokio::runtime::Builder::enable_time`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future starts nothing.
+    pub async fn start(self) -> Result<Registry, Error> {
+        let (registry, engine) = self.prepare()?;
+        match engine {
+            None => Ok(registry),
+            Some(engine) => {
+                let first = engine.open().await?;
+                tokio::spawn(engine.run(Some(first)));
+                Ok(registry)
+            }
+        }
+    }
+
+    /// As [`start`](Self::start), without waiting for the backend: it is tried again and again. Until the first
+    /// session is open, every call runs its body, and evictions wait.
+    ///
+    /// # Errors
+    ///
+    /// As `start`, except those of the backend.
+    ///
+    /// # Panics
+    ///
+    /// On a runtime without a time driver.
+    // `async` as `start` is, although there is nothing to wait for today.
+    #[expect(clippy::unused_async, reason = "the two ways to start are called alike")]
+    pub async fn start_lazy(self) -> Result<Registry, Error> {
+        let (registry, engine) = self.prepare()?;
+        if let Some(engine) = engine {
+            tokio::spawn(engine.run(None));
+        }
+        Ok(registry)
+    }
+
+    fn prepare(self) -> Result<(Registry, Option<Engine>), Error> {
+        let runtime = Handle::try_current()
+            .map_err(|_| Error::configuration("start the registry on a Tokio runtime: its tasks run there"))?;
+        let mut errors = Vec::new();
+        let mut caches = BTreeMap::new();
+        for config in &self.caches {
+            match config.validate() {
+                Ok(name) if caches.contains_key(&name) => {
+                    errors.push(Error::configuration(format!("cache `{name}` is configured twice")));
+                }
+                Ok(name) => _ = caches.insert(name, config.clone()),
+                Err(error) => errors.push(error),
+            }
+        }
+        let namespace = self.namespace.as_deref().map(Name::new).transpose().unwrap_or_else(|error| {
+            errors.push(error.into());
+            None
+        });
+        errors.extend(self.contradictions());
+        let settings = NodeSettings {
+            name: self.node_name.unwrap_or_else(host_name),
+            namespace,
+            clock: self.clock,
+            runtime,
+            settle: self.settle,
+            unknown: self.unknown,
+            has_backend: self.backend.is_some(),
+        };
+        let node = Arc::new(Node::new(settings, caches));
+        errors.extend(check::annotated_functions(&node));
+        if let Some(error) = Error::of_all(errors) {
+            return Err(error);
+        }
+
+        let (signal, signals) = watch::channel(Signal::Run);
+        let engine = match self.backend {
+            Some(backend) => Some(Engine { node: node.clone(), backend, pace: self.pace, signal: signals }),
+            None => {
+                tokio::spawn(engine::attend(node.clone(), signals));
+                None
+            }
+        };
+        let core = Core { node, signal, lease: self.pace.lease, limit: self.limit };
+        Ok((Registry(Arc::new(core)), engine))
+    }
+
+    fn contradictions(&self) -> Vec<Error> {
+        let Pace { heartbeat, lease } = self.pace;
+        let mut errors = Vec::new();
+        if self.backend.is_some() && self.namespace.is_none() {
+            errors.push(Error::configuration(
+                "a registry with a backend needs a namespace, the name that the nodes of one service share: \
+                 `.namespace(\"shop\")`",
+            ));
+        }
+        if heartbeat.is_zero() || lease < heartbeat.saturating_mul(HEARTBEATS_PER_LEASE) {
+            errors.push(Error::configuration(format!(
+                "a lease of {lease:?} is too short for a heartbeat every {heartbeat:?}: make it at least \
+                 {HEARTBEATS_PER_LEASE} heartbeats, and the heartbeat longer than zero"
+            )));
+        }
+        if let UnknownCaches::Create(config) = &self.unknown
+            && let Err(error) = (CacheConfig { name: "any".into(), ..config.clone() }).validate()
+        {
+            errors.push(error);
+        }
+        errors
+    }
+}
+
+impl fmt::Debug for RegistryBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RegistryBuilder")
+            .field("namespace", &self.namespace)
+            .field("node_name", &self.node_name)
+            .field("caches", &self.caches)
+            .field("backend", &self.backend.is_some())
+            .finish_non_exhaustive()
+    }
+}
+
+fn host_name() -> String {
+    hostname::get().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "unnamed".into())
+}

@@ -1,0 +1,193 @@
+//! The registry: the named caches of a node, their backend, and the task that keeps them coherent.
+
+mod builder;
+mod check;
+pub(crate) mod current;
+mod describe;
+pub(crate) mod node;
+pub(crate) mod slot;
+mod status;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+pub use builder::RegistryBuilder;
+pub use describe::{CacheDescription, Description, FunctionDescription};
+use node::Node;
+use slot::Mismatch;
+pub use status::{Coherence, Status};
+use tokio::{sync::watch, time::timeout};
+
+use crate::{
+    cache::Cache,
+    engine::Signal,
+    error::{Error, Kind},
+    key::{Key, Value},
+    statistics::RegistryStats,
+};
+
+/// For how long what waits is still sent after the last handle of a registry was dropped without shutdown.
+pub(crate) const DROP_LIMIT: Duration = Duration::from_secs(5);
+
+/// The named caches of a node, kept coherent with those of all other nodes.
+///
+/// Cheap to clone; all clones are the same registry. It ends with [`shutdown`](Self::shutdown), with the last clone,
+/// or with the Tokio runtime that it was started on; annotated functions run uncached from then on.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cachesync::Error> {
+/// use std::time::Duration;
+///
+/// use cachesync::{CacheConfig, Registry, memory::MemoryBackend};
+///
+/// let hub = MemoryBackend::new();
+/// let registry = Registry::builder()
+///     .namespace("shop")
+///     .cache(CacheConfig::new("users").capacity(100_000).ttl(Duration::from_secs(600)))
+///     .backend(hub)
+///     .start()
+///     .await?;
+///
+/// let users = registry.cache::<u64, String>("users")?;
+/// users.insert(1, "Ada".into());
+/// assert_eq!(users.get(&1).as_deref(), Some("Ada"));
+///
+/// registry.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Registry(pub(crate) Arc<Core>);
+
+/// Dropping it ends the engine.
+pub(crate) struct Core {
+    pub(crate) node: Arc<Node>,
+    signal: watch::Sender<Signal>,
+    lease: Duration,
+    limit: Duration,
+}
+
+impl Registry {
+    /// Describes a registry that is to be started.
+    pub fn builder() -> RegistryBuilder {
+        RegistryBuilder::new()
+    }
+
+    /// Makes this the default of the process: annotated functions use it wherever no other is in scope.
+    ///
+    /// # Errors
+    ///
+    /// When another registry is installed and has not ended.
+    pub fn install(&self) -> Result<(), Error> {
+        current::install(self)
+    }
+
+    /// Runs `future` with this registry in place of the installed one.
+    ///
+    /// The scope belongs to the task: a task spawned inside it is outside. Scopes nest; the innermost counts.
+    pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
+        current::scope(self.clone(), future)
+    }
+
+    /// A handle on a cache.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such cache, or its keys or values are of other types.
+    pub fn cache<K: Key, V: Value>(&self, name: &str) -> Result<Cache<K, V>, Error> {
+        let node = &self.0.node;
+        let Some(slot) = node.slot(name) else {
+            let advice = "add `.cache(CacheConfig::new(...))` to the builder";
+            return Err(
+                Kind::UnknownCache(format!("there is no cache `{name}`; {}", check::known(node, advice))).into()
+            );
+        };
+        let store = slot.store().map_err(|Mismatch(text)| Error::from(Kind::TypeMismatch(text)))?;
+        Ok(Cache::new(self.clone(), slot, store))
+    }
+
+    /// Waits until every eviction queued so far has been confirmed by the broker; at most the
+    /// [flush timeout](RegistryBuilder::flush_timeout). Without a backend there is nothing to wait for.
+    ///
+    /// # Errors
+    ///
+    /// When that takes longer ([`Error::is_timeout`]; the evictions stay queued), or the registry is shut down.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel safe: the evictions go out all the same.
+    pub async fn flush(&self) -> Result<(), Error> {
+        let Core { node, limit, .. } = &*self.0;
+        let Some(outbox) = &node.outbox else { return Ok(()) };
+        match timeout(*limit, outbox.confirmed(outbox.last_ticket())).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Kind::ShutDown.into()),
+            Err(_) => Err(Kind::Unconfirmed { queued: node.unconfirmed(), after: *limit }.into()),
+        }
+    }
+
+    /// How this node is doing.
+    pub fn status(&self) -> Status {
+        Status::of(&self.0.node, self.0.lease)
+    }
+
+    /// What this node has counted.
+    pub fn stats(&self) -> RegistryStats {
+        let read = |counter: &std::sync::atomic::AtomicU64| counter.load(std::sync::atomic::Ordering::Relaxed);
+        let Node { counters, .. } = &*self.0.node;
+        let slots = self.0.node.slots();
+        let caches = slots.iter().map(|slot| (slot.info.name.to_string(), slot.info.counters.snapshot(slot.len())));
+        RegistryStats {
+            caches: caches.collect(),
+            frames_sent: read(&counters.frames_sent),
+            frames_applied: read(&counters.frames_applied),
+            json_applied: read(&counters.json_applied),
+            bad_messages: read(&counters.bad_messages),
+            sessions: read(&counters.sessions),
+        }
+    }
+
+    /// Which caches there are, and which annotated functions use them.
+    pub fn describe(&self) -> Description {
+        Description::of(&self.0.node)
+    }
+
+    /// Ends the registry: evictions that wait go out first, for at most the
+    /// [flush timeout](RegistryBuilder::flush_timeout). Annotated functions run uncached from then on.
+    ///
+    /// Calling it again, on any clone, waits for the same end.
+    ///
+    /// # Errors
+    ///
+    /// When evictions were left that the broker had not confirmed ([`Error::is_timeout`]). They are lost; other nodes
+    /// may serve the old values until these expire.
+    ///
+    /// # Cancel safety
+    ///
+    /// Once polled, the registry ends even if the future is dropped.
+    pub async fn shutdown(&self) -> Result<(), Error> {
+        let Core { node, signal, limit, .. } = &*self.0;
+        signal.send_if_modified(|signal| {
+            let first = *signal == Signal::Run;
+            if first {
+                *signal = Signal::Drain(*limit);
+            }
+            first
+        });
+        node.status.stopped().await;
+        match node.unconfirmed() {
+            0 => Ok(()),
+            queued => Err(Kind::Undelivered { queued, after: *limit }.into()),
+        }
+    }
+
+    pub(crate) fn id(&self) -> u64 {
+        self.0.node.id
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").field("node", &self.0.node).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,223 @@
+//! The node: what the handles, the call sites, the transactions and the engine of one registry share.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use cachesync_core::{Name, frame::NodeId};
+use tokio::runtime::Handle;
+
+use super::{
+    slot::{Mismatch, Slot},
+    status::StatusCell,
+};
+use crate::{
+    cache::info::CacheInfo,
+    clock::Clock,
+    config::{CacheConfig, UnknownCaches},
+    engine::outbox::Outbox,
+    key::Key,
+    lease::Lease,
+    statistics::{NodeCounters, count},
+};
+
+pub(crate) struct Node {
+    /// Unique in the process; call sites remember by it whose handle they hold.
+    pub(crate) id: u64,
+    /// Unique among all nodes.
+    pub(crate) node_id: NodeId,
+    pub(crate) name: String,
+    pub(crate) namespace: Option<Name>,
+    pub(crate) clock: Clock,
+    pub(crate) lease: Arc<Lease>,
+    pub(crate) runtime: Handle,
+    /// How long an eviction of unknown necessity is held.
+    pub(crate) settle: Duration,
+    pub(crate) unknown: UnknownCaches,
+    slots: RwLock<HashMap<Name, Arc<Slot>>>,
+    /// `None` without a backend.
+    pub(crate) outbox: Option<Outbox>,
+    pub(crate) status: StatusCell,
+    pub(crate) counters: NodeCounters,
+}
+
+/// A place in a node's outbox: everything up to there was queued before.
+#[derive(Clone)]
+pub(crate) struct Queued {
+    pub(crate) node: Arc<Node>,
+    pub(crate) ticket: u64,
+}
+
+pub(crate) struct NodeSettings {
+    pub(crate) name: String,
+    pub(crate) namespace: Option<Name>,
+    pub(crate) clock: Clock,
+    pub(crate) runtime: Handle,
+    pub(crate) settle: Duration,
+    pub(crate) unknown: UnknownCaches,
+    pub(crate) has_backend: bool,
+}
+
+impl Node {
+    pub(crate) fn new(settings: NodeSettings, caches: BTreeMap<Name, CacheConfig>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let NodeSettings { name, namespace, clock, runtime, settle, unknown, has_backend } = settings;
+        let node = Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            node_id: NodeId::random(),
+            name,
+            namespace,
+            clock,
+            lease: Arc::new(if has_backend { Lease::not_yet() } else { Lease::endless() }),
+            runtime,
+            settle,
+            unknown,
+            slots: RwLock::default(),
+            outbox: has_backend.then(Outbox::default),
+            status: StatusCell::default(),
+            counters: NodeCounters::default(),
+        };
+        for (name, config) in caches {
+            node.add_slot(&name, config, true);
+        }
+        node
+    }
+
+    fn add_slot(&self, name: &Name, config: CacheConfig, declared: bool) -> Arc<Slot> {
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let slot = slots.entry(name.clone()).or_insert_with(|| {
+            let info =
+                CacheInfo::new(name.clone(), config, self.clock.clone(), self.lease.clone(), self.runtime.clone());
+            Arc::new(Slot::new(info, declared))
+        });
+        slot.clone()
+    }
+
+    /// The slot of a cache that this node holds, or would create.
+    pub(crate) fn slot(&self, name: &str) -> Option<Arc<Slot>> {
+        if let Some(slot) = self.existing_slot(name) {
+            return slot.declared.then_some(slot);
+        }
+        match &self.unknown {
+            UnknownCaches::Create(config) => Some(self.add_slot(&Name::new(name).ok()?, config.clone(), true)),
+            UnknownCaches::Fail | UnknownCaches::Bypass => None,
+        }
+    }
+
+    /// The slot through which a cache's evictions are broadcast, whether this node holds it or not.
+    pub(crate) fn slot_for_eviction(&self, name: &str) -> Option<Arc<Slot>> {
+        if let Some(slot) = self.existing_slot(name).or_else(|| self.slot(name)) {
+            return Some(slot);
+        }
+        Some(self.add_slot(&Name::new(name).ok()?, CacheConfig::evict_only(name), false))
+    }
+
+    pub(crate) fn existing_slot(&self, name: &str) -> Option<Arc<Slot>> {
+        self.slots.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// Every slot, in the order of names.
+    pub(crate) fn slots(&self) -> Vec<Arc<Slot>> {
+        let mut slots: Vec<_> = self.slots.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        slots.sort_by(|a, b| a.info.name.cmp(&b.info.name));
+        slots
+    }
+
+    /// Whether it was shut down, or its runtime has ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.lease.is_closed()
+    }
+
+    /// From now on every call runs uncached, and nothing more can be broadcast.
+    pub(crate) fn close(&self) {
+        self.lease.close();
+        if let Some(outbox) = &self.outbox {
+            outbox.close();
+        }
+        self.status.closed();
+        for slot in self.slots() {
+            slot.evict_all(Duration::ZERO);
+        }
+    }
+
+    /// Evicts a key here, then queues it for all others; the two cannot be torn apart.
+    pub(crate) fn evict<K: Key>(self: &Arc<Self>, slot: &Slot, key: &K, hold: Duration) -> Option<Queued> {
+        match slot.evict(key, hold) {
+            Ok(()) => self.announce(slot, key, hold),
+            Err(Mismatch(text)) => {
+                // Which entry is meant cannot be known.
+                slot.problem(format!("{text}: evicting all of it in place of one key"));
+                self.evict_all(slot, hold)
+            }
+        }
+    }
+
+    /// Queues the eviction of a key for all others; the caller sees to this node.
+    pub(crate) fn announce<K: Key>(self: &Arc<Self>, slot: &Slot, key: &K, hold: Duration) -> Option<Queued> {
+        let info = &slot.info;
+        count(&info.counters.evicted, 1);
+        let outbox = self.open_outbox(slot)?;
+        let ticket = match (info.encode_key(key), slot.shape()) {
+            (Some(key), Some(shape)) => outbox.push_key(&info.name, shape, key, hold),
+            _ => outbox.push_all(&info.name, hold),
+        };
+        Some(Queued { node: self.clone(), ticket })
+    }
+
+    /// Evicts every key here, then on all others.
+    pub(crate) fn evict_all(self: &Arc<Self>, slot: &Slot, hold: Duration) -> Option<Queued> {
+        slot.evict_all(hold);
+        count(&slot.info.counters.evicted, 1);
+        let ticket = self.open_outbox(slot)?.push_all(&slot.info.name, hold);
+        Some(Queued { node: self.clone(), ticket })
+    }
+
+    fn open_outbox(&self, slot: &Slot) -> Option<&Outbox> {
+        let outbox = self.outbox.as_ref()?;
+        if self.is_closed() {
+            slot.problem(
+                "evicted after the registry was shut down, or its runtime had ended: other nodes were not told".into(),
+            );
+            return None;
+        }
+        Some(outbox)
+    }
+
+    /// How many evictions the broker has not confirmed.
+    pub(crate) fn unconfirmed(&self) -> usize {
+        self.outbox.as_ref().map_or(0, Outbox::unconfirmed)
+    }
+
+    /// Removes everything, since evictions may have been missed. Others are not told: they have missed nothing.
+    pub(crate) fn clear(&self) {
+        for slot in self.slots() {
+            slot.evict_all(Duration::ZERO);
+            count(&slot.info.counters.cleared, 1);
+        }
+    }
+
+    /// Removes everything of one cache, or of all if `name` is `None`, since evictions may have been missed.
+    pub(crate) fn clear_what_it_concerned(&self, name: Option<&Name>) {
+        match name {
+            None => self.clear(),
+            Some(name) => {
+                if let Some(slot) = self.existing_slot(name.as_str()) {
+                    slot.evict_all(Duration::ZERO);
+                    count(&slot.info.counters.cleared, 1);
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("name", &self.name).field("id", &self.node_id).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,136 @@
+//! How a node is doing.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use tokio::sync::watch;
+
+use super::node::Node;
+
+/// How a node is doing, as [`Registry::status`](super::Registry::status) tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Status {
+    /// Whether this node hears the others.
+    pub coherence: Coherence,
+    /// Evictions that the broker has not confirmed yet.
+    pub unconfirmed: usize,
+    /// For how long the caches may still be served without news from the broker; `None` without a backend.
+    pub lease_left: Option<Duration>,
+    /// Why the last session ended or could not be opened. Never holds a password.
+    pub last_error: Option<String>,
+    /// What is wrong with the use of caches, such as disagreeing types; one text each.
+    pub problems: Vec<String>,
+}
+
+/// Whether a node hears the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Coherence {
+    /// There is no backend and nobody to hear.
+    Local,
+    /// A session is open; every eviction confirmed earlier than `lag` ago has been applied.
+    Coherent {
+        /// The age of the newest heartbeat that came back.
+        lag: Duration,
+    },
+    /// There is no session; the lease still allows to serve.
+    Suspect {
+        /// When the session was lost.
+        since: SystemTime,
+    },
+    /// There is no session and the lease has run out: every call runs its body.
+    Partitioned {
+        /// When the session was lost, or the registry was started.
+        since: SystemTime,
+    },
+    /// The registry was shut down, or its runtime has ended: every call runs its body.
+    ShutDown,
+}
+
+/// What the engine notes of its session.
+pub(crate) struct StatusCell {
+    session: Mutex<SessionState>,
+    stopped: watch::Sender<bool>,
+}
+
+struct SessionState {
+    connected: bool,
+    changed: SystemTime,
+    last_error: Option<String>,
+}
+
+impl Default for StatusCell {
+    fn default() -> Self {
+        let session = SessionState { connected: false, changed: SystemTime::now(), last_error: None };
+        Self { session: Mutex::new(session), stopped: watch::Sender::new(false) }
+    }
+}
+
+impl StatusCell {
+    pub(crate) fn connected(&self) {
+        let mut session = self.session();
+        (session.connected, session.changed) = (true, SystemTime::now());
+    }
+
+    pub(crate) fn is_connected(&self) -> bool {
+        self.session().connected
+    }
+
+    /// Whether this is news, or only another attempt that failed.
+    pub(crate) fn lost(&self, error: String) -> bool {
+        let mut session = self.session();
+        session.last_error = Some(error);
+        let news = std::mem::replace(&mut session.connected, false);
+        if news {
+            session.changed = SystemTime::now();
+        }
+        news
+    }
+
+    /// The tasks of the registry have ended.
+    pub(crate) fn closed(&self) {
+        self.session().connected = false;
+        self.stopped.send_replace(true);
+    }
+
+    pub(crate) async fn stopped(&self) {
+        // The sender lives in `self`, so the channel cannot close while this waits.
+        _ = self.stopped.subscribe().wait_for(|stopped| *stopped).await;
+    }
+
+    fn session(&self) -> MutexGuard<'_, SessionState> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Status {
+    pub(crate) fn of(node: &Node, lease: Duration) -> Self {
+        let session = node.status.session();
+        let until = node.lease.until();
+        let lease_left = until.map(|until| until.since(node.clock.now()));
+        let coherence = match (node.is_closed(), &node.outbox, lease_left) {
+            (true, _, _) => Coherence::ShutDown,
+            (false, None, _) | (false, _, None) => Coherence::Local,
+            (false, Some(_), Some(left)) if session.connected => {
+                Coherence::Coherent { lag: lease.saturating_sub(left) }
+            }
+            (false, Some(_), Some(Duration::ZERO)) => Coherence::Partitioned { since: session.changed },
+            (false, Some(_), Some(_)) => Coherence::Suspect { since: session.changed },
+        };
+        let slots = node.slots();
+        let named = |slot: &super::slot::Slot| {
+            let name = slot.info.name.clone();
+            slot.problems().into_iter().map(move |problem| format!("{name}: {problem}")).collect::<Vec<_>>()
+        };
+        Self {
+            coherence,
+            unconfirmed: node.unconfirmed(),
+            lease_left,
+            last_error: session.last_error.clone(),
+            problems: slots.iter().flat_map(|slot| named(slot)).collect(),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Counters, and what they say.
+//!
+//! Hits are counted on the hit path, by every thread, so each thread has its own cache line to count on. Everything
+//! else happens off the hit path and is counted in plain shared atomics. All orderings are relaxed: a counter orders
+//! nothing, and a snapshot is not a moment in time.
+
+use std::{
+    cell::Cell,
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+};
+
+use serde::Serialize;
+
+const STRIPES: usize = 16;
+
+#[derive(Default)]
+#[repr(align(128))]
+struct Stripe(AtomicU64);
+
+/// A counter that many threads can count on at once.
+#[derive(Default)]
+struct StripedCounter([Stripe; STRIPES]);
+
+impl StripedCounter {
+    #[inline]
+    fn add_one(&self) {
+        thread_local! {
+            static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
+        }
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+        let stripe = STRIPE.with(|stripe| {
+            if stripe.get() == usize::MAX {
+                stripe.set(NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES);
+            }
+            stripe.get()
+        });
+        self.0[stripe].0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn sum(&self) -> u64 {
+        self.0.iter().map(|stripe| stripe.0.load(Ordering::Relaxed)).sum()
+    }
+}
+
+/// What one cache counts.
+#[derive(Default)]
+pub(crate) struct Counters {
+    hits: StripedCounter,
+    pub(crate) loads: AtomicU64,
+    pub(crate) shared: AtomicU64,
+    pub(crate) not_kept: AtomicU64,
+    pub(crate) evicted: AtomicU64,
+    pub(crate) evicted_by_others: AtomicU64,
+    pub(crate) cleared: AtomicU64,
+    pub(crate) expired: AtomicU64,
+    pub(crate) displaced: AtomicU64,
+}
+
+impl Counters {
+    #[inline]
+    pub(crate) fn hit(&self) {
+        self.hits.add_one();
+    }
+
+    pub(crate) fn snapshot(&self, entries: usize) -> CacheStats {
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        CacheStats {
+            hits: self.hits.sum(),
+            loads: read(&self.loads),
+            shared: read(&self.shared),
+            not_kept: read(&self.not_kept),
+            evicted: read(&self.evicted),
+            evicted_by_others: read(&self.evicted_by_others),
+            cleared: read(&self.cleared),
+            expired: read(&self.expired),
+            displaced: read(&self.displaced),
+            entries,
+        }
+    }
+}
+
+pub(crate) fn count(counter: &AtomicU64, by: usize) {
+    counter.fetch_add(by as u64, Ordering::Relaxed);
+}
+
+/// What a cache has counted since its registry started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct CacheStats {
+    /// Answers from memory.
+    pub hits: u64,
+    /// Bodies run because the key was absent, or could not be answered from memory.
+    pub loads: u64,
+    /// Answers that another caller's load gave.
+    pub shared: u64,
+    /// Loads whose value was returned and not kept: overtaken by an eviction, inside a transaction, during a hold,
+    /// past the lease, after `load_wait`.
+    pub not_kept: u64,
+    /// Keys that this node evicted, whether they were present or not; an "all" counts as one.
+    pub evicted: u64,
+    /// The same, evicted by other nodes and by programs in other languages.
+    pub evicted_by_others: u64,
+    /// How often everything was removed because evictions may have been missed.
+    pub cleared: u64,
+    /// Entries found older than their ttl.
+    pub expired: u64,
+    /// Entries that made room for others.
+    pub displaced: u64,
+    /// Entries held now; some may have expired.
+    pub entries: usize,
+}
+
+/// What a registry has counted since it started.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct RegistryStats {
+    /// By name of the cache.
+    pub caches: BTreeMap<String, CacheStats>,
+    /// Frames sent and confirmed, heartbeats included.
+    pub frames_sent: u64,
+    /// Frames of other nodes that were applied.
+    pub frames_applied: u64,
+    /// JSON evictions that were applied.
+    pub json_applied: u64,
+    /// Messages that could not be understood.
+    pub bad_messages: u64,
+    /// Sessions opened with the backend.
+    pub sessions: u64,
+}
+
+/// What a node counts about its backend.
+#[derive(Default)]
+pub(crate) struct NodeCounters {
+    pub(crate) frames_sent: AtomicU64,
+    pub(crate) frames_applied: AtomicU64,
+    pub(crate) json_applied: AtomicU64,
+    pub(crate) bad_messages: AtomicU64,
+    pub(crate) sessions: AtomicU64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hits_of_many_threads_are_all_counted() {
+        let counters = Counters::default();
+        std::thread::scope(|scope| {
+            for _ in 0..2 * STRIPES {
+                scope.spawn(|| (0..1_000).for_each(|_| counters.hit()));
+            }
+        });
+        assert_eq!(counters.snapshot(0).hits, 2 * 1_000 * STRIPES as u64);
+    }
+}

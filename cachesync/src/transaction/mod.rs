@@ -1,0 +1,322 @@
+//! Transactions: evictions that wait for the database's commit (rules R2 and R3).
+//!
+//! A [`Transaction`] is found by annotated functions through a task-local that [`Transaction::scope`] sets. What they
+//! evict or put is noted in the transaction; reads look there first. `commit` applies it, here and on every node;
+//! rollback and drop discard it.
+//!
+//! Invariants:
+//! - a transaction's notes are taken out exactly once: applied, handed to the enclosing transaction, or discarded;
+//! - applying and queueing the broadcast happen in one synchronous step, so no cancelled future can come in between;
+//! - whenever it is not known whether the database committed, the evictions are applied, with a hold.
+
+mod committed;
+mod pending;
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    fmt,
+    future::Future,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+pub use committed::Committed;
+use pending::{Outcome, Pending, Put};
+use tokio::sync::Notify;
+
+use crate::{
+    cache::{
+        info::CacheInfo,
+        store::{Begun, Manner, Store},
+    },
+    key::{Key, KeyRef, Value},
+    registry::{
+        node::{Node, Queued},
+        slot::Slot,
+    },
+};
+
+tokio::task_local! {
+    static CURRENT: Arc<Inner>;
+}
+
+/// The transaction of the calling task, if it is in a scope.
+#[inline]
+pub(crate) fn current() -> Option<Arc<Inner>> {
+    CURRENT.try_with(Arc::clone).ok()
+}
+
+/// Holds evictions back until the database has committed.
+///
+/// Run what belongs to the transaction inside [`scope`](Self::scope), commit the database, then this: or both at
+/// once with [`commit_with`](Self::commit_with), which also knows what to do when the database's answer never came.
+///
+/// Inside the scope
+/// - evictions and puts wait for the commit; rollback and drop discard them;
+/// - a key with a pending eviction is neither read from nor filled into a cache, so that the transaction reads its
+///   own writes;
+/// - any other key may be answered from the cache; a miss loads without filling, and nobody outside joins the load,
+///   so nothing uncommitted, and nothing from an old snapshot, reaches other readers.
+///
+/// A transaction that [begins](Self::begin) inside the scope of another is an inner one, like a savepoint: its commit
+/// hands its evictions to the outer one, its rollback discards only its own.
+///
+/// The scope belongs to the task. A task spawned inside it (`tokio::spawn`) is outside.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), cachesync::Error> {
+/// use cachesync::{CacheConfig, Registry, Transaction};
+///
+/// # let registry = Registry::builder().cache(CacheConfig::new("users")).start().await?;
+/// let users = registry.cache::<u64, &str>("users")?;
+/// users.insert(1, "Ada");
+///
+/// let transaction = Transaction::begin();
+/// transaction.scope(async { users.evict(&1) }).await;
+/// assert_eq!(users.get(&1), Some("Ada"), "not yet");
+///
+/// transaction.commit_with(async { Ok::<_, std::io::Error>(()) }).await.unwrap();
+/// assert_eq!(users.get(&1), None);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "dropping a transaction rolls it back: its evictions are discarded"]
+pub struct Transaction {
+    inner: Arc<Inner>,
+    read_only: bool,
+    ended: bool,
+}
+
+/// What the tasks in a transaction's scope share with its guard.
+pub(crate) struct Inner {
+    outer: Option<Arc<Inner>>,
+    state: Mutex<State>,
+    ended: Notify,
+}
+
+enum State {
+    Open(BTreeMap<u64, Pending>),
+    Committed(Vec<Queued>),
+    /// What was pending now waits in the outer transaction.
+    HandedOver(Arc<Inner>),
+    RolledBack,
+}
+
+impl Transaction {
+    /// Begins a transaction; inside the scope of another, an inner one of it.
+    pub fn begin() -> Self {
+        let inner = Inner { outer: current(), state: Mutex::new(State::Open(BTreeMap::new())), ended: Notify::new() };
+        Self { inner: Arc::new(inner), read_only: false, ended: false }
+    }
+
+    /// Begins a transaction that writes nothing: a scope for reading over an open database transaction, whose
+    /// snapshot may be old. Nothing that is loaded inside is kept.
+    ///
+    /// It may be dropped without commit. Should something be evicted inside all the same, that is not discarded but
+    /// applied, with a hold, and a warning is logged.
+    pub fn read_only() -> Self {
+        let mut transaction = Self::begin();
+        transaction.read_only = true;
+        transaction
+    }
+
+    /// Runs `future` inside the transaction.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future drops `future`. What it evicted stays pending; an annotated function that was cancelled
+    /// after its body began has its eviction noted, too.
+    pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
+        CURRENT.scope(self.inner.clone(), future)
+    }
+
+    /// Applies what is pending: removes it on this node and queues the broadcast, in one synchronous step.
+    ///
+    /// Call it after the database has committed, never before. It cannot fail: if the broker is away, the broadcast
+    /// waits for it. An inner transaction hands what is pending to the outer one.
+    pub fn commit(mut self) -> Committed {
+        self.ended = true;
+        self.inner.commit();
+        Committed::new(self.inner.clone())
+    }
+
+    /// Commits the database by `future`, then this.
+    ///
+    /// # Errors
+    ///
+    /// The error of `future`. Whether the database has committed is then not known, so the evictions are applied and
+    /// held: for the settle time loads of these keys are returned and not kept.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before its first poll, it rolls back. Dropped, or panicking, after that, the outcome is not known, and
+    /// the evictions are applied and held as on an error.
+    pub async fn commit_with<F, E>(self, future: F) -> Result<Committed, E>
+    where
+        F: Future<Output = Result<(), E>>,
+    {
+        let in_doubt = InDoubt(Some(self));
+        future.await?;
+        Ok(in_doubt.certain().commit())
+    }
+
+    /// Discards what is pending. Dropping does the same.
+    pub fn rollback(self) {
+        drop(self);
+    }
+}
+
+/// A transaction whose database may or may not have committed.
+struct InDoubt(Option<Transaction>);
+
+impl InDoubt {
+    fn certain(mut self) -> Transaction {
+        self.0.take().expect("taken only here, and `self` is consumed")
+    }
+}
+
+impl Drop for InDoubt {
+    fn drop(&mut self) {
+        if let Some(mut transaction) = self.0.take() {
+            transaction.ended = true;
+            transaction.inner.settle();
+        }
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        if self.read_only && self.inner.has_pending() {
+            tracing::warn!("something was evicted in a read-only transaction; use `Transaction::begin` to write");
+            self.inner.settle();
+        } else {
+            self.inner.roll_back();
+        }
+    }
+}
+
+impl fmt::Debug for Transaction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transaction")
+            .field("inner", &self.inner.outer.is_some())
+            .field("read_only", &self.read_only)
+            .finish()
+    }
+}
+
+impl Inner {
+    /// Whether a key waits to be evicted in this transaction or one around it.
+    pub(crate) fn is_pending<K: Key, Q: KeyRef<K>>(&self, info: &CacheInfo, key: &Q) -> bool {
+        let here = match &*self.state() {
+            State::Open(caches) => caches.get(&info.id).is_some_and(|pending| pending.contains::<K, Q>(key)),
+            _ => false,
+        };
+        here || self.outer.as_ref().is_some_and(|outer| outer.is_pending(info, key))
+    }
+
+    /// Notes that a key is to be evicted.
+    pub(crate) fn evict<K: Key>(&self, node: &Arc<Node>, slot: &Arc<Slot>, key: K) {
+        self.note(slot, || Pending::new::<K>(node, slot), |pending| pending.set(key, None));
+    }
+
+    /// Notes that all keys are to be evicted.
+    pub(crate) fn evict_all(&self, node: &Arc<Node>, slot: &Arc<Slot>) {
+        self.note(slot, || Pending::all(node, slot), Pending::set_all);
+    }
+
+    /// Notes a value to be put. From now until the commit, an eviction or another put of the key overtakes it.
+    pub(crate) fn put<K: Key, V: Value>(
+        &self,
+        node: &Arc<Node>,
+        slot: &Arc<Slot>,
+        store: &Arc<Store<K, V>>,
+        key: K,
+        value: V,
+    ) {
+        let put = match store.begin(&&key, Manner::ByHand) {
+            Begun::Lead(lead) => Some(Box::new(Put { store: store.clone(), lead, value }) as Box<_>),
+            _ => None,
+        };
+        self.note(slot, || Pending::new::<K>(node, slot), |pending| pending.set(key, put));
+    }
+
+    fn note(&self, slot: &Slot, new: impl FnOnce() -> Pending, change: impl FnOnce(&mut Pending)) {
+        if let State::Open(caches) = &mut *self.state() {
+            return change(caches.entry(slot.info.id).or_insert_with(new));
+        }
+        // The transaction has ended already; whoever evicts this late is outside of it.
+        let mut pending = new();
+        change(&mut pending);
+        pending.apply(Outcome::Committed);
+    }
+
+    fn has_pending(&self) -> bool {
+        matches!(&*self.state(), State::Open(caches) if !caches.is_empty())
+    }
+
+    fn commit(&self) {
+        let caches = self.take();
+        self.hand_over_or_apply(caches, |_| Outcome::Committed);
+    }
+
+    /// Ends it without knowing whether the database committed.
+    ///
+    /// An inner transaction hands over: whether its writes are there is decided with the outer one's.
+    fn settle(&self) {
+        let caches = self.take();
+        self.hand_over_or_apply(caches, |pending| Outcome::Unknown { hold: pending.settle() });
+    }
+
+    fn roll_back(&self) {
+        let discarded = self.take();
+        self.end(State::RolledBack);
+        drop(discarded);
+    }
+
+    fn hand_over_or_apply(&self, caches: BTreeMap<u64, Pending>, outcome: impl Fn(&Pending) -> Outcome) {
+        let caches = match &self.outer {
+            None => caches,
+            Some(outer) => match outer.absorb(caches) {
+                Ok(()) => return self.end(State::HandedOver(outer.clone())),
+                Err(caches) => caches,
+            },
+        };
+        let apply = |pending: Pending| {
+            let outcome = outcome(&pending);
+            pending.apply(outcome)
+        };
+        let queued = caches.into_values().filter_map(apply).collect();
+        self.end(State::Committed(queued));
+    }
+
+    /// Takes over what an inner transaction had pending; gives it back if this one has ended.
+    fn absorb(&self, caches: BTreeMap<u64, Pending>) -> Result<(), BTreeMap<u64, Pending>> {
+        let State::Open(own) = &mut *self.state() else { return Err(caches) };
+        for (id, pending) in caches {
+            match own.entry(id) {
+                Entry::Occupied(mut known) => known.get_mut().absorb(pending),
+                Entry::Vacant(place) => _ = place.insert(pending),
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&self) -> BTreeMap<u64, Pending> {
+        match &mut *self.state() {
+            State::Open(caches) => std::mem::take(caches),
+            _ => BTreeMap::new(),
+        }
+    }
+
+    fn end(&self, state: State) {
+        *self.state() = state;
+        self.ended.notify_waiters();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
