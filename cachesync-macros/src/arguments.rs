@@ -2,9 +2,9 @@
 //!
 //! Invariant: every argument keeps the span of its name, so that what is wrong with an argument is blamed on it.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::TokenStream;
 use syn::{
-    Expr, Ident, Path, Token,
+    Expr, Ident, LitStr, Path, Token,
     ext::IdentExt,
     parenthesized,
     parse::{ParseStream, Parser},
@@ -150,14 +150,12 @@ impl Arguments {
         self.attempted.contains(&name)
     }
 
-    fn parse_one(
-        &mut self,
-        input: ParseStream<'_>,
-        attribute: Attribute,
-        mistakes: &mut Mistakes,
-    ) -> syn::Result<()> {
+    fn parse_one(&mut self, input: ParseStream<'_>, attribute: Attribute, mistakes: &mut Mistakes) -> syn::Result<()> {
+        if input.peek(LitStr) {
+            self.attempted.push(Name::Cache);
+        }
         if !input.peek(Ident::peek_any) {
-            return Err(input.error(format!("expected the name of an argument, as in `{}`", Name::Cache.example())));
+            return Err(input.error(format!("expected the name of an argument: write `{}`", Name::Cache.example())));
         }
         let ident = input.call(Ident::parse_any)?;
         let Some(name) = Name::of(&ident).filter(|name| name.belongs_to(attribute)) else {
@@ -166,25 +164,23 @@ impl Arguments {
             return Err(syn::Error::new(ident.span(), unknown(&ident, meant, attribute)));
         };
         self.attempted.push(name);
+        let wrong = |says: &str| syn::Error::new(ident.span(), format!("`{ident}` {says}: write `{}`", name.example()));
         match name {
-            Name::Cache => set(&mut self.cache, ident, value(input, name)?, mistakes),
-            Name::Key => set(&mut self.key, ident, value(input, name)?, mistakes),
-            Name::Registry => set(&mut self.registry, ident, value(input, name)?, mistakes),
-            Name::Crate => {
-                equals(input, name)?;
-                set(&mut self.krate, ident, input.call(Path::parse_mod_style)?, mistakes);
-            }
-            Name::Skip => set(&mut self.skip, ident, parameters(input, name)?, mistakes),
-            Name::CacheValue => set(&mut self.cache_value, ident, flag(input, name)?, mistakes),
-            Name::All => set(&mut self.all, ident, flag(input, name)?, mistakes),
-            Name::Always => set(&mut self.always, ident, flag(input, name)?, mistakes),
-            Name::Before => set(&mut self.before, ident, flag(input, name)?, mistakes),
+            Name::Cache => set(&mut self.cache, value(input, &wrong)?, ident, mistakes),
+            Name::Key => set(&mut self.key, value(input, &wrong)?, ident, mistakes),
+            Name::Registry => set(&mut self.registry, value(input, &wrong)?, ident, mistakes),
+            Name::Crate => set(&mut self.krate, path(input, &wrong)?, ident, mistakes),
+            Name::Skip => set(&mut self.skip, names(input, &wrong)?, ident, mistakes),
+            Name::CacheValue => set(&mut self.cache_value, flag(input, &wrong)?, ident, mistakes),
+            Name::All => set(&mut self.all, flag(input, &wrong)?, ident, mistakes),
+            Name::Always => set(&mut self.always, flag(input, &wrong)?, ident, mistakes),
+            Name::Before => set(&mut self.before, flag(input, &wrong)?, ident, mistakes),
         }
         Ok(())
     }
 }
 
-fn set<T>(slot: &mut Option<Argument<T>>, name: Ident, value: T, mistakes: &mut Mistakes) {
+fn set<T>(slot: &mut Option<Argument<T>>, value: T, name: Ident, mistakes: &mut Mistakes) {
     if slot.is_some() {
         mistakes.on(&name, format_args!("`{name}` is given twice: remove one of the two"));
     } else {
@@ -196,57 +192,55 @@ fn unknown(ident: &Ident, meant: Option<Name>, attribute: Attribute) -> String {
     if Name::of(ident).is_some() {
         return format!("`{ident}` is an argument of {}: remove it from {attribute}", Attribute::CacheEvict);
     }
-    match meant {
-        Some(name) => format!("unknown argument `{ident}`: did you mean `{}`?", name.text()),
-        None => {
-            let names = Name::ALL.into_iter().filter(|name| name.belongs_to(attribute)).map(Name::text);
-            format!("unknown argument `{ident}`: the arguments of {attribute} are {}", listed(names))
-        }
+    if let Some(name) = meant {
+        return format!("unknown argument `{ident}`: did you mean `{}`?", name.text());
     }
+    let names = Name::ALL.into_iter().filter(|name| name.belongs_to(attribute)).map(Name::text);
+    format!("unknown argument `{ident}`: the arguments of {attribute} are {}", listed(names))
 }
 
-fn equals(input: ParseStream<'_>, name: Name) -> syn::Result<()> {
-    let wrong = || format!("expected a value for `{}`: write `{}`", name.text(), name.example());
+/// Makes the error that an argument is not written as it should be, from what is wrong with it.
+type Wrong<'a> = dyn Fn(&str) -> syn::Error + 'a;
+
+/// The `=` before a value. What is missing is blamed on the name: where it should be, there is nothing to point at.
+fn equals(input: ParseStream<'_>, wrong: &Wrong<'_>) -> syn::Result<()> {
     if !input.peek(Token![=]) || input.peek(Token![==]) {
-        return Err(syn::Error::new(before(input), wrong()));
+        return Err(wrong("needs a value"));
     }
-    let equals: Token![=] = input.parse()?;
+    input.parse::<Token![=]>()?;
     if input.is_empty() || input.peek(Token![,]) {
-        return Err(syn::Error::new(equals.span, wrong()));
+        return Err(wrong("needs a value"));
     }
     Ok(())
 }
 
-fn value(input: ParseStream<'_>, name: Name) -> syn::Result<Expr> {
-    equals(input, name)?;
+fn value(input: ParseStream<'_>, wrong: &Wrong<'_>) -> syn::Result<Expr> {
+    equals(input, wrong)?;
     input.parse()
 }
 
-fn parameters(input: ParseStream<'_>, name: Name) -> syn::Result<Vec<Ident>> {
-    let wrong = || format!("`{}` takes names of parameters: write `{}`", name.text(), name.example());
+fn path(input: ParseStream<'_>, wrong: &Wrong<'_>) -> syn::Result<Path> {
+    equals(input, wrong)?;
+    input.call(Path::parse_mod_style).map_err(|_| wrong("needs a path"))
+}
+
+fn names(input: ParseStream<'_>, wrong: &Wrong<'_>) -> syn::Result<Vec<Ident>> {
+    let wrong = || wrong("takes names of parameters");
     if !input.peek(Paren) {
-        return Err(syn::Error::new(before(input), wrong()));
+        return Err(wrong());
     }
     let content;
-    let parentheses = parenthesized!(content in input);
-    if content.is_empty() {
-        return Err(syn::Error::new(parentheses.span.join(), wrong()));
+    parenthesized!(content in input);
+    let content: TokenStream = content.parse()?;
+    let names = Punctuated::<Ident, Token![,]>::parse_terminated_with;
+    match (|content: ParseStream<'_>| names(content, Ident::parse_any)).parse2(content) {
+        Ok(names) if !names.is_empty() => Ok(names.into_iter().collect()),
+        _ => Err(wrong()),
     }
-    let names = Punctuated::<Ident, Token![,]>::parse_terminated_with(&content, Ident::parse_any)
-        .map_err(|error| syn::Error::new(error.span(), wrong()))?;
-    Ok(names.into_iter().collect())
 }
 
-fn flag(input: ParseStream<'_>, name: Name) -> syn::Result<()> {
-    if input.is_empty() || input.peek(Token![,]) {
-        return Ok(());
-    }
-    Err(input.error(format!("`{0}` takes no value: write `{0}` alone", name.text())))
-}
-
-/// Where to point when something is missing here: at the next token, or at the attribute when nothing follows.
-fn before(input: ParseStream<'_>) -> Span {
-    input.span()
+fn flag(input: ParseStream<'_>, wrong: &Wrong<'_>) -> syn::Result<()> {
+    if input.is_empty() || input.peek(Token![,]) { Ok(()) } else { Err(wrong("takes no value")) }
 }
 
 fn starts_argument(input: ParseStream<'_>) -> bool {

@@ -70,7 +70,7 @@ pub(crate) enum When {
 }
 
 /// Expands `attribute`, written with `arguments` on `item`.
-pub(crate) fn expand(attribute: Attribute, arguments: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(attribute: Attribute, arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
     let arguments = Arguments::parse(arguments, attribute, &mut mistakes);
     let function = match Function::parse(item.clone(), attribute) {
@@ -143,10 +143,8 @@ fn evict(arguments: &Arguments, function: &Function, mistakes: &mut Mistakes) ->
 fn cache(attribute: Attribute, arguments: &Arguments, mistakes: &mut Mistakes) -> Option<LitStr> {
     let Some(Argument { value, .. }) = &arguments.cache else {
         if !arguments.attempted(Name::Cache) {
-            mistakes.at(
-                Span::call_site(),
-                format_args!("{attribute} needs the name of its cache: add `cache = \"...\"`"),
-            );
+            mistakes
+                .at(Span::call_site(), format_args!("{attribute} needs the name of its cache: add `cache = \"...\"`"));
         }
         return None;
     };

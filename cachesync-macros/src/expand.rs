@@ -11,8 +11,9 @@ mod keyed;
 mod place;
 mod site;
 
-use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote_spanned};
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::quote_spanned;
+use syn::Type;
 
 use self::place::Place;
 use crate::{
@@ -22,53 +23,53 @@ use crate::{
 
 /// The function with its new body.
 pub(crate) fn expand(used: &Use) -> TokenStream {
-    let emitter = Emitter::new(used);
-    let site = site::site(&emitter);
+    let site = site::site(used);
     let work = match &used.action {
-        Action::Load { key } => cacheable::expand(&emitter, key),
-        Action::Evict { entries, when } => cache_evict::expand(&emitter, entries, *when),
+        Action::Load { key } => cacheable::expand(used, key),
+        Action::Evict { entries, when } => cache_evict::expand(used, entries, *when),
     };
     let Function { attributes, visibility, defaultness, signature, .. } = &used.function;
+    let private = private(Span::mixed_site());
+    let krate = &used.krate;
+    // The one place that names the crate, so that a wrong `crate = path` is reported once.
     quote_spanned! {Span::mixed_site()=>
         #(#attributes)* #visibility #defaultness #signature {
+            use #krate::__private as #private;
             #site
             #work
         }
     }
 }
 
-/// What all parts of the expansion share.
-struct Emitter<'u> {
-    used: &'u Use,
-    /// The path of `__private`.
-    private: TokenStream,
+/// `__private`, by the name under which the expansion imports it, for code that claims to stand at `at`: an expression
+/// stands where its first token does.
+fn private(at: Span) -> Ident {
+    Ident::new("__cachesync_private", at)
 }
 
-impl<'u> Emitter<'u> {
-    fn new(used: &'u Use) -> Self {
-        let krate = &used.krate;
-        Self { used, private: quote_spanned!(Span::mixed_site()=> #krate::__private) }
-    }
+/// The method `name` of a call site; the one that takes a registry first, if there is one among its arguments.
+fn method(name: &str, registry: &TokenStream) -> Ident {
+    let suffix = if registry.is_empty() { "" } else { "_in" };
+    Ident::new(&format!("{name}{suffix}"), Span::mixed_site())
+}
 
-    /// The value that a body of this type would return, for the type checker alone: it panics if it is ever run.
-    ///
-    /// Unlike `loop {}` it has the type `ty` and not `!`, so what follows is not unreachable code.
-    fn never(&self, ty: &impl ToTokens) -> TokenStream {
-        let private = &self.private;
-        let at = Place::of(ty).start;
-        quote_spanned!(at=> #private::core::option::Option::unwrap(#private::core::option::Option::<#ty>::None))
-    }
+/// A value of type `ty`, for the type checker alone: it panics if it is ever made.
+///
+/// Unlike `loop {}` this has the type `ty` and not `!`, so what follows is not unreachable code.
+fn never(ty: &Type) -> TokenStream {
+    let at = Place::of(ty).start;
+    let private = private(at);
+    quote_spanned!(at=> #private::core::option::Option::unwrap(#private::core::option::Option::<#ty>::None))
+}
 
-    /// The user's body as a block, to be put into an `async` block.
-    ///
-    /// The statement before it tells the compiler what `return` and `?` in it produce, and is where the expected type
-    /// comes from when the body has another one.
-    fn body(&self) -> TokenStream {
-        let ty = &self.used.returns.ty;
-        let never = self.never(ty);
-        let body = &self.used.function.body;
-        let at = Place::of(ty).start;
-        let hint = quote_spanned!(at=> if false { return #never; });
-        quote_spanned!(Span::mixed_site()=> { #hint #body })
-    }
+/// The user's body as a block, to be put into an `async` block.
+///
+/// The statement before it tells the compiler what `return` and `?` in it produce, and is where the expected type comes
+/// from when the body has another one.
+fn body(used: &Use) -> TokenStream {
+    let ty = &used.returns.ty;
+    let never = never(ty);
+    let body = &used.function.body;
+    let hint = quote_spanned!(Place::of(ty).start=> if false { return #never; });
+    quote_spanned!(Span::mixed_site()=> { #hint #body })
 }

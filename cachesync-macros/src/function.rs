@@ -3,7 +3,7 @@
 //! Architecture invariant: the body is never parsed. It is tokens between braces, so that mistakes in it are reported by
 //! the compiler, once, and syntax that is newer than `syn` works.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::ToTokens;
 use syn::{
     Attribute as OtherAttribute, FnArg, GenericParam, Ident, Pat, PatIdent, ReturnType, Signature, Token, Type,
@@ -24,7 +24,7 @@ pub(crate) struct Function {
     pub(crate) defaultness: Option<Token![default]>,
     pub(crate) signature: Signature,
     /// The body, with its braces.
-    pub(crate) body: TokenStream,
+    pub(crate) body: Group,
     /// The word `self` among the parameters.
     pub(crate) receiver: Option<Token![self]>,
     /// The parameters but for the receiver.
@@ -56,10 +56,7 @@ impl Function {
     fn parse_item(input: ParseStream<'_>, attribute: Attribute) -> syn::Result<Self> {
         let mut attributes = input.call(OtherAttribute::parse_outer)?;
         let visibility = input.parse()?;
-        let defaultness = match input.peek(Token![default]) {
-            true => Some(input.parse()?),
-            false => None,
-        };
+        let defaultness = if input.peek(Token![default]) { Some(input.parse()?) } else { None };
         let next = input.lookahead1();
         let is_function = next.peek(Token![async])
             || next.peek(Token![fn])
@@ -78,13 +75,15 @@ impl Function {
         }
         let content;
         let braces = braced!(content in input);
-        attributes.extend(content.call(OtherAttribute::parse_inner)?.into_iter().map(|attribute| OtherAttribute {
-            style: syn::AttrStyle::Outer,
-            ..attribute
-        }));
-        let statements: TokenStream = content.parse()?;
-        let mut body = TokenStream::new();
-        braces.surround(&mut body, |body| statements.to_tokens(body));
+        attributes.extend(
+            content
+                .call(OtherAttribute::parse_inner)?
+                .into_iter()
+                .map(|attribute| OtherAttribute { style: syn::AttrStyle::Outer, ..attribute }),
+        );
+        let mut body = Group::new(Delimiter::Brace, content.parse()?);
+        // A block in the source and a block in an expansion differ in lints: this one would have "unnecessary braces".
+        body.set_span(Span::mixed_site().located_at(braces.span.join()));
         let receiver = signature.receiver().map(|receiver| receiver.self_token);
         let parameters = signature.inputs.iter().filter_map(Parameter::of).collect();
         Ok(Self { attributes, visibility, defaultness, signature, body, receiver, parameters })
@@ -139,7 +138,7 @@ impl Function {
     /// Whether it is seen to be in an `impl` or a trait, which may have generic parameters that cannot be seen from here.
     /// An associated function that never says `Self` passes for a free one.
     pub(crate) fn is_associated(&self) -> bool {
-        self.receiver.is_some() || [self.signature.to_token_stream(), self.body.clone()].iter().any(says_self_type)
+        self.receiver.is_some() || says_self_type(&self.signature) || says_self_type(&self.body)
     }
 
     /// Whether the function has another of our attributes, below this one, whose key uses the result.
@@ -153,7 +152,7 @@ impl Function {
     }
 }
 
-fn says_self_type(tokens: &TokenStream) -> bool {
+fn says_self_type(tokens: &impl ToTokens) -> bool {
     Mentions::of(tokens).identifiers().any(|identifier| identifier == "Self")
 }
 
@@ -186,13 +185,5 @@ impl<'ast> Visit<'ast> for Bindings {
     fn visit_pat_ident(&mut self, pattern: &'ast PatIdent) {
         self.0.push(Binding { ident: pattern.ident.clone(), mutable: pattern.mutability.is_some() });
         visit::visit_pat_ident(self, pattern);
-    }
-}
-
-impl ToTokens for Function {
-    /// The function as it was written, but for `#![..]` in its body, which now stand above it.
-    fn to_tokens(&self, tokens: &mut TokenStream) {
-        let Self { attributes, visibility, defaultness, signature, body, .. } = self;
-        quote::quote!(#(#attributes)* #visibility #defaultness #signature #body).to_tokens(tokens);
     }
 }

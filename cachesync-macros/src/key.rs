@@ -160,12 +160,7 @@ fn is_tuple(expression: &Expr) -> bool {
     }
 }
 
-fn default(
-    arguments: &Arguments,
-    attribute: Attribute,
-    function: &Function,
-    mistakes: &mut Mistakes,
-) -> Option<Key> {
+fn default(arguments: &Arguments, attribute: Attribute, function: &Function, mistakes: &mut Mistakes) -> Option<Key> {
     let skipped = skipped(arguments, function, mistakes);
     if let Some(receiver) = &function.receiver
         && !skipped.iter().any(|name| *name == "self")
@@ -231,10 +226,8 @@ fn skipped<'a>(arguments: &'a Arguments, function: &Function, mistakes: &mut Mis
     for (index, name) in skipped.iter().enumerate() {
         if !names.iter().any(|known| name.unraw() == known) {
             let listed = if names.is_empty() { "it has none".into() } else { format!("it has {}", listed(&names)) };
-            mistakes.on(
-                name,
-                format_args!("`{name}` is not the name of a parameter of `{}`: {listed}", function.name()),
-            );
+            mistakes
+                .on(name, format_args!("`{name}` is not the name of a parameter of `{}`: {listed}", function.name()));
         } else if skipped[..index].contains(name) {
             mistakes.on(name, format_args!("`{name}` is skipped twice: remove one of the two"));
         }

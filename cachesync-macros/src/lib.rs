@@ -17,11 +17,11 @@ use crate::attribute::Attribute;
 /// Cacheable.
 #[proc_macro_attribute]
 pub fn cacheable(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    attribute::expand(Attribute::Cacheable, arguments.into(), item.into()).into()
+    attribute::expand(Attribute::Cacheable, arguments.into(), &item.into()).into()
 }
 
 /// Evict.
 #[proc_macro_attribute]
 pub fn cache_evict(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    attribute::expand(Attribute::CacheEvict, arguments.into(), item.into()).into()
+    attribute::expand(Attribute::CacheEvict, arguments.into(), &item.into()).into()
 }

@@ -17,9 +17,46 @@ use crate::{function::Function, key::Key, returns::looks_generic};
 
 /// Types and traits of the standard library that are not mistaken for type parameters.
 const WELL_KNOWN: &[&str] = &[
-    "bool", "char", "str", "u8", "u16", "u32", "u64", "u128", "usize", "i8", "i16", "i32", "i64", "i128", "isize", "f32",
-    "f64", "String", "Vec", "VecDeque", "Option", "Result", "Box", "Arc", "Rc", "Cow", "HashMap", "HashSet", "BTreeMap",
-    "BTreeSet", "Duration", "SystemTime", "Path", "PathBuf", "Send", "Sync", "Some", "None", "Ok", "Err",
+    "bool",
+    "char",
+    "str",
+    "u8",
+    "u16",
+    "u32",
+    "u64",
+    "u128",
+    "usize",
+    "i8",
+    "i16",
+    "i32",
+    "i64",
+    "i128",
+    "isize",
+    "f32",
+    "f64",
+    "String",
+    "Vec",
+    "VecDeque",
+    "Option",
+    "Result",
+    "Box",
+    "Arc",
+    "Rc",
+    "Cow",
+    "HashMap",
+    "HashSet",
+    "BTreeMap",
+    "BTreeSet",
+    "Duration",
+    "SystemTime",
+    "Path",
+    "PathBuf",
+    "Send",
+    "Sync",
+    "Some",
+    "None",
+    "Ok",
+    "Err",
 ];
 
 /// The view from an item that is nested in a function.
@@ -167,7 +204,8 @@ mod tests {
                 }
             ),
         ] {
-            for ty in [parse_quote!(&str), parse_quote!(Result<Arc<model::User>, String>), parse_quote!((u8, [char; 3]))]
+            for ty in
+                [parse_quote!(&str), parse_quote!(Result<Arc<model::User>, String>), parse_quote!((u8, [char; 3]))]
             {
                 assert!(writable(function.clone(), &ty), "{}", ty.to_token_stream());
             }

@@ -35,15 +35,16 @@ impl Returns {
         found.visit_type(&ty);
         let mut good = true;
         for opaque in &found.opaque {
-            mistakes.on(opaque, format_args!("{attribute} has to name the type that is returned: write it out"));
+            mistakes.on(
+                opaque,
+                format_args!("{attribute} has to name the type that is returned: write it out in place of `impl`"),
+            );
             good = false;
         }
         if attribute == Attribute::Cacheable {
             for (tokens, what) in &found.borrowed {
-                mistakes.on(
-                    tokens,
-                    format_args!("a cached value must be owned, and {what}: return `Arc<T>`, or a clone"),
-                );
+                mistakes
+                    .on(tokens, format_args!("a cached value must be owned, and {what}: return `Arc<T>`, or a clone"));
                 good = false;
             }
         }

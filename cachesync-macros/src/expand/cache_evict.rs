@@ -1,42 +1,43 @@
 //! `#[cache_evict]`.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 
-use super::{Emitter, keyed::Evaluation, place::Place};
+use super::{body, keyed::Evaluation, method, place::Place, private};
 use crate::{
-    attribute::{Entries, When},
+    attribute::{Entries, Use, When},
     key::Key,
 };
 
 /// The eviction is announced before the body runs, so that one is pending should the function be cancelled or panic, and
 /// applied or discarded by what the body returns.
-pub(super) fn expand(emitter: &Emitter<'_>, entries: &Entries, when: When) -> TokenStream {
+pub(super) fn expand(used: &Use, entries: &Entries, when: When) -> TokenStream {
     let eviction = match entries {
-        Entries::Of(key) if key.result.is_none() => of_key(emitter, key),
+        Entries::Of(key) if key.result.is_none() => of_key(used, key),
         // Which key it is will be known when there is a result. Until then it may be any.
-        Entries::Of(_) | Entries::All => of_all(emitter),
+        Entries::Of(_) | Entries::All => of_all(used),
     };
     if when == When::Before {
-        let body = &emitter.used.function.body;
+        let body = &used.function.body;
         return quote_spanned! {Span::mixed_site()=>
-            #eviction.apply();
+            let __cachesync_eviction = #eviction;
+            __cachesync_eviction.apply();
             #body
         };
     }
-    let body = emitter.body();
+    let body = body(used);
     let moving = match entries {
-        Entries::Of(key) => key.result.is_some() && uses_variables(emitter, key),
+        Entries::Of(key) => key.result.is_some() && uses_variables(used, key),
         Entries::All => false,
     };
-    let moving = if moving || emitter.used.function.has_result_key_below() {
+    let moving = if moving || used.function.has_result_key_below() {
         TokenStream::new()
     } else {
         quote_spanned!(Span::mixed_site()=> move)
     };
     let settle = match entries {
-        Entries::Of(key) if key.result.is_some() => by_result(emitter, key, when),
-        _ => by_success(emitter, when),
+        Entries::Of(key) if key.result.is_some() => by_result(used, key, when),
+        _ => by_success(used, when),
     };
     quote_spanned! {Span::mixed_site()=>
         let __cachesync_eviction = #eviction;
@@ -48,36 +49,31 @@ pub(super) fn expand(emitter: &Emitter<'_>, entries: &Entries, when: When) -> To
 
 /// Whether a key that is evaluated after the body uses variables that the body must then not have taken: the body
 /// borrows what it can instead of moving it.
-fn uses_variables(emitter: &Emitter<'_>, key: &Key) -> bool {
-    key.mentions.has_text("self") || key.parameters(&emitter.used.function).next().is_some()
+fn uses_variables(used: &Use, key: &Key) -> bool {
+    key.mentions.has_text("self") || key.parameters(&used.function).next().is_some()
 }
 
-fn of_key(emitter: &Emitter<'_>, key: &Key) -> TokenStream {
+fn of_key(used: &Use, key: &Key) -> TokenStream {
     let mut evaluation = Evaluation::default();
-    let registry = evaluation.registry(emitter.used.registry.as_ref());
+    let registry = evaluation.registry(used.registry.as_ref());
     let evict = method("evict_key", &registry);
-    let keyed = evaluation.key(&key.part, emitter);
-    evaluation.then(&quote_spanned!(Span::mixed_site()=> __CACHESYNC_SITE.#evict(#registry #keyed)), emitter)
+    let keyed = evaluation.key(&key.part);
+    evaluation.then(&quote_spanned!(Span::mixed_site()=> __CACHESYNC_SITE.#evict(#registry #keyed)))
 }
 
-fn of_all(emitter: &Emitter<'_>) -> TokenStream {
+fn of_all(used: &Use) -> TokenStream {
     let mut evaluation = Evaluation::default();
-    let registry = evaluation.registry(emitter.used.registry.as_ref());
+    let registry = evaluation.registry(used.registry.as_ref());
     let evict = method("evict_all", &registry);
-    evaluation.then(&quote_spanned!(Span::mixed_site()=> __CACHESYNC_SITE.#evict(#registry)), emitter)
+    evaluation.then(&quote_spanned!(Span::mixed_site()=> __CACHESYNC_SITE.#evict(#registry)))
 }
 
-fn method(name: &str, registry: &TokenStream) -> Ident {
-    let suffix = if registry.is_empty() { "" } else { "_in" };
-    Ident::new(&format!("{name}{suffix}"), Span::mixed_site())
-}
-
-fn by_success(emitter: &Emitter<'_>, when: When) -> TokenStream {
-    if when == When::Always || emitter.used.cache_value {
+fn by_success(used: &Use, when: When) -> TokenStream {
+    if when == When::Always || used.cache_value {
         return quote_spanned!(Span::mixed_site()=> __cachesync_eviction.apply(););
     }
-    let private = &emitter.private;
-    let value = value(emitter);
+    let private = private(Span::mixed_site());
+    let value = value(used);
     quote_spanned! {Span::mixed_site()=>
         if #private::core::option::Option::is_some(&#value) {
             __cachesync_eviction.apply();
@@ -87,13 +83,13 @@ fn by_success(emitter: &Emitter<'_>, when: When) -> TokenStream {
     }
 }
 
-fn by_result(emitter: &Emitter<'_>, key: &Key, when: When) -> TokenStream {
-    let private = &emitter.private;
-    let value = value(emitter);
+fn by_result(used: &Use, key: &Key, when: When) -> TokenStream {
+    let private = private(Span::mixed_site());
+    let value = value(used);
     let result = key.result.as_ref();
     let mut evaluation = Evaluation::default();
-    let keyed = evaluation.key(&key.part, emitter);
-    let apply = evaluation.then(&quote_spanned!(Span::mixed_site()=> __cachesync_eviction.apply_key(#keyed)), emitter);
+    let keyed = evaluation.key(&key.part);
+    let apply = evaluation.then(&quote_spanned!(Span::mixed_site()=> __cachesync_eviction.apply_key(#keyed)));
     let failed = match when {
         When::Always => quote_spanned!(Span::mixed_site()=> __cachesync_eviction.apply()),
         When::Succeeded | When::Before => quote_spanned!(Span::mixed_site()=> __cachesync_eviction.discard()),
@@ -111,17 +107,18 @@ fn by_result(emitter: &Emitter<'_>, key: &Key, when: When) -> TokenStream {
 }
 
 /// What the function returned, if that is a success.
-fn value(emitter: &Emitter<'_>) -> TokenStream {
-    success(emitter, &quote_spanned!(Span::mixed_site()=> __cachesync_output))
+fn value(used: &Use) -> TokenStream {
+    success(used, &quote_spanned!(Span::mixed_site()=> __cachesync_output))
 }
 
 /// The value in `output`, a variable, if it is one of success: an `Option` of a reference.
-pub(super) fn success(emitter: &Emitter<'_>, output: &TokenStream) -> TokenStream {
-    let private = &emitter.private;
-    if emitter.used.cache_value {
-        return quote_spanned!(Span::mixed_site()=> #private::core::option::Option::Some(&#output));
+pub(super) fn success(used: &Use, output: &TokenStream) -> TokenStream {
+    let at = Place::of(&used.returns.ty).start;
+    let private = private(at);
+    if used.cache_value {
+        return quote_spanned!(at=> #private::core::option::Option::Some(&#output));
     }
-    quote_spanned! {Place::of(&emitter.used.returns.ty).start=> {
+    quote_spanned! {at=> {
         use #private::{OutcomeOfResult as _, OutcomePlain as _};
         (&&#private::Outcome(&#output)).value()
     }}

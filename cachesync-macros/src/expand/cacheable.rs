@@ -3,27 +3,24 @@
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 
-use super::{Emitter, keyed::Evaluation, place::Place};
-use crate::key::Key;
+use super::{body, keyed::Evaluation, method, place::Place, private};
+use crate::{attribute::Use, key::Key};
 
 /// The cache is asked before anything is moved; a hit returns at once. On a miss, the body becomes a future that the
 /// runtime may run, or leave alone while another task loads the same key.
 ///
 /// The steps are separate statements so that neither the borrowed key nor the `Step` lives across the `.await`.
-pub(super) fn expand(emitter: &Emitter<'_>, key: &Key) -> TokenStream {
-    let private = &emitter.private;
+pub(super) fn expand(used: &Use, key: &Key) -> TokenStream {
+    let private = private(Span::mixed_site());
     let mut evaluation = Evaluation::default();
-    let registry = evaluation.registry(emitter.used.registry.as_ref());
-    let begin = if registry.is_empty() { "begin" } else { "begin_in" };
-    let begin = proc_macro2::Ident::new(begin, Span::mixed_site());
-    let keyed = evaluation.key(&key.part, emitter);
-    let returned = returned(emitter, &emitter.used.returns.ty);
-    let step = evaluation.then(
-        &quote_spanned!(Span::mixed_site()=> __CACHESYNC_SITE.#begin(#registry #keyed, #returned)),
-        emitter,
-    );
-    let shared_error = shared_error(emitter);
-    let body = emitter.body();
+    let registry = evaluation.registry(used.registry.as_ref());
+    let begin = method("begin", &registry);
+    let keyed = evaluation.key(&key.part);
+    let returned = returned(used, &used.returns.ty);
+    let step =
+        evaluation.then(&quote_spanned!(Span::mixed_site()=> __CACHESYNC_SITE.#begin(#registry #keyed, #returned)));
+    let shared_error = shared_error(used);
+    let body = body(used);
     quote_spanned! {Span::mixed_site()=>
         let __cachesync_miss = {
             let __cachesync_step = #step;
@@ -43,10 +40,10 @@ pub(super) fn expand(emitter: &Emitter<'_>, key: &Key) -> TokenStream {
 }
 
 /// How the value is taken out of what the function returns, and put back.
-pub(super) fn returned(emitter: &Emitter<'_>, ty: &syn::Type) -> TokenStream {
-    let private = &emitter.private;
+pub(super) fn returned(used: &Use, ty: &syn::Type) -> TokenStream {
     let at = Place::of(ty).start;
-    if emitter.used.cache_value {
+    let private = private(at);
+    if used.cache_value {
         return quote_spanned!(at=> #private::PlainValue::<#ty>::new());
     }
     quote_spanned! {at=> {
@@ -56,10 +53,11 @@ pub(super) fn returned(emitter: &Emitter<'_>, ty: &syn::Type) -> TokenStream {
 }
 
 /// How an error reaches those who waited for the same load.
-fn shared_error(emitter: &Emitter<'_>) -> TokenStream {
-    let private = &emitter.private;
-    let ty = &emitter.used.returns.ty;
-    quote_spanned! {Place::of(ty).start=> {
+fn shared_error(used: &Use) -> TokenStream {
+    let ty = &used.returns.ty;
+    let at = Place::of(ty).start;
+    let private = private(at);
+    quote_spanned! {at=> {
         use #private::{ErrorCloned as _, ErrorNotCloned as _};
         (&&#private::Returns::<#ty>::new()).shared_error()
     }}

@@ -1,10 +1,10 @@
 //! Evaluating a key.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote_spanned};
+use quote::{ToTokens, format_ident, quote_spanned};
 use syn::Expr;
 
-use super::{Emitter, place::Place};
+use super::{place::Place, private};
 use crate::key::Part;
 
 /// An evaluation of the user's expressions: those of a key, and that of the registry.
@@ -30,27 +30,30 @@ impl Evaluation {
     }
 
     /// The key in the form in which it is looked up.
-    pub(super) fn key(&mut self, part: &Part, emitter: &Emitter<'_>) -> TokenStream {
+    pub(super) fn key(&mut self, part: &Part) -> TokenStream {
         match part {
             Part::One(expression) => {
                 let name = self.evaluate(expression, &self.names.len().to_string());
-                let private = &emitter.private;
                 let Place { start, end } = Place::of(expression);
+                let private = private(start);
                 let probe = quote_spanned!(start=> (&&#private::KeyProbe(#name)));
                 let call = quote_spanned!(end=> .keyed());
                 quote_spanned!(start=> #probe #call)
             }
             Part::Tuple(parts, span) => {
-                let parts = parts.iter().map(|part| self.key(part, emitter)).collect::<Vec<_>>();
+                let parts = parts.iter().map(|part| self.key(part)).collect::<Vec<_>>();
                 quote_spanned!(Place::at(*span).start=> (#(#parts,)*))
             }
         }
     }
 
     /// Runs `work`, which uses what the methods above returned.
-    pub(super) fn then(self, work: &TokenStream, emitter: &Emitter<'_>) -> TokenStream {
+    pub(super) fn then(self, work: &TokenStream) -> TokenStream {
         let Self { expressions, names } = self;
-        let private = &emitter.private;
+        if names.is_empty() {
+            return work.clone();
+        }
+        let private = private(Span::mixed_site());
         quote_spanned! {Span::mixed_site()=>
             match (#(#expressions,)*) {
                 (#(#names,)*) => {
@@ -61,13 +64,10 @@ impl Evaluation {
         }
     }
 
-    fn evaluate(&mut self, expression: &impl quote::ToTokens, name: &str) -> Ident {
-        let Place { start, end } = Place::of(expression);
-        let mut group = proc_macro2::Group::new(proc_macro2::Delimiter::Parenthesis, expression.to_token_stream());
-        group.set_span(start);
-        let _ = end;
-        let name = format_ident!("__cachesync_{name}", span = Span::mixed_site().located_at(start));
-        self.expressions.push(quote_spanned!(start=> &#group));
+    fn evaluate(&mut self, expression: &impl ToTokens, name: &str) -> Ident {
+        let at = Place::of(expression).start;
+        let name = format_ident!("__cachesync_{name}", span = at);
+        self.expressions.push(quote_spanned!(at=> &(#expression)));
         self.names.push(name.clone());
         name
     }

@@ -4,23 +4,23 @@ use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::{LitBool, LitStr, ext::IdentExt};
 
-use super::{Emitter, cache_evict::success, cacheable::returned, keyed::Evaluation, place::Place};
+use super::{cache_evict::success, cacheable::returned, keyed::Evaluation, never, place::Place, private};
 use crate::{
-    attribute::{Action, Entries},
+    attribute::{Action, Entries, Use},
     function::Parameter,
     key::Key,
     outside::{Outside, with_lifetime},
 };
 
 /// Two items. Several attributes on one function each put theirs in a block of its own.
-pub(super) fn site(emitter: &Emitter<'_>) -> TokenStream {
-    let private = &emitter.private;
-    let cache = &emitter.used.cache;
-    let function = LitStr::new(&format!("::{}", emitter.used.function.name().unraw()), Span::mixed_site());
-    let explicit_registry = LitBool::new(emitter.used.registry.is_some(), Span::mixed_site());
-    let (role, key, value) = match &emitter.used.action {
-        Action::Load { key } => ("Load", key_type(emitter, key), value_type(emitter)),
-        Action::Evict { entries: Entries::Of(key), .. } => ("Evict", key_type(emitter, key), None),
+pub(super) fn site(used: &Use) -> TokenStream {
+    let private = private(Span::mixed_site());
+    let cache = &used.cache;
+    let function = LitStr::new(&format!("::{}", used.function.name().unraw()), Span::mixed_site());
+    let explicit_registry = LitBool::new(used.registry.is_some(), Span::mixed_site());
+    let (role, key, value) = match &used.action {
+        Action::Load { key } => ("Load", key_type(used, key), value_type(used)),
+        Action::Evict { entries: Entries::Of(key), .. } => ("Evict", key_type(used, key), None),
         Action::Evict { entries: Entries::All, .. } => ("Evict", None, None),
     };
     let role = proc_macro2::Ident::new(role, Span::mixed_site());
@@ -44,22 +44,22 @@ pub(super) fn site(emitter: &Emitter<'_>) -> TokenStream {
 }
 
 /// The type of the key, from a closure that is never called; `None` where a static cannot tell it.
-fn key_type(emitter: &Emitter<'_>, key: &Key) -> Option<TokenStream> {
-    let private = &emitter.private;
-    let function = &emitter.used.function;
+fn key_type(used: &Use, key: &Key) -> Option<TokenStream> {
+    let private = private(Span::mixed_site());
+    let function = &used.function;
     let outside = Outside::of(function);
     let parameters = key.parameters(function).collect::<Vec<_>>();
     let writable = outside.has_key(key)
         && parameters.iter().all(|parameter| !parameter.conditional && outside.has_type(&parameter.ty))
-        && (key.result.is_none() || outside.has_type(&emitter.used.returns.ty));
+        && (key.result.is_none() || outside.has_type(&used.returns.ty));
     if !writable {
         return None;
     }
-    let parameters = parameters.into_iter().map(|parameter| declare(emitter, parameter));
+    let parameters = parameters.into_iter().map(declare);
     let result = key.result.as_ref().map(|result| {
-        let never = emitter.never(&with_lifetime(&emitter.used.returns.ty, "'_"));
+        let never = never(&with_lifetime(&used.returns.ty, "'_"));
         let output = quote_spanned!(Span::mixed_site()=> __cachesync_output);
-        let value = success(emitter, &output);
+        let value = success(used, &output);
         quote_spanned! {Span::mixed_site()=>
             let #output = #never;
             let #result = #private::core::option::Option::unwrap(#value);
@@ -67,15 +67,15 @@ fn key_type(emitter: &Emitter<'_>, key: &Key) -> Option<TokenStream> {
         }
     });
     let mut evaluation = Evaluation::default();
-    let keyed = evaluation.key(&key.part, emitter);
-    let own = evaluation.then(&quote_spanned!(Span::mixed_site()=> #private::own(#keyed)), emitter);
+    let keyed = evaluation.key(&key.part);
+    let own = evaluation.then(&quote_spanned!(Span::mixed_site()=> #private::own(#keyed)));
     Some(quote_spanned!(Span::mixed_site()=> #private::key_type(&|| { #(#parameters)* #result #own })))
 }
 
 /// Declares the variables of `parameter`, and uses them: the key may only look as if it did.
-fn declare(emitter: &Emitter<'_>, parameter: &Parameter) -> TokenStream {
+fn declare(parameter: &Parameter) -> TokenStream {
     let pattern = &parameter.pattern;
-    let never = emitter.never(&with_lifetime(&parameter.ty, "'_"));
+    let never = never(&with_lifetime(&parameter.ty, "'_"));
     let uses = parameter.bindings.iter().map(|binding| {
         let ident = &binding.ident;
         let mutable = binding.mutable.then(|| quote_spanned!(Span::mixed_site()=> mut));
@@ -88,12 +88,12 @@ fn declare(emitter: &Emitter<'_>, parameter: &Parameter) -> TokenStream {
 }
 
 /// The type of the value; `None` where a static cannot tell it.
-fn value_type(emitter: &Emitter<'_>) -> Option<TokenStream> {
-    let private = &emitter.private;
-    let ty = &emitter.used.returns.ty;
-    if !Outside::of(&emitter.used.function).has_type(ty) {
+fn value_type(used: &Use) -> Option<TokenStream> {
+    let private = private(Span::mixed_site());
+    let ty = &used.returns.ty;
+    if !Outside::of(&used.function).has_type(ty) {
         return None;
     }
-    let returned = returned(emitter, &with_lifetime(ty, "'static"));
+    let returned = returned(used, &with_lifetime(ty, "'static"));
     Some(quote_spanned!(Span::mixed_site()=> #private::value_type(&#returned)))
 }
