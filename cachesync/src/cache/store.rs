@@ -2,7 +2,7 @@
 //!
 //! # Why no stale value gets in
 //!
-//! quick_cache holds the entries; beside it stand stripes, each a mutex around the tickets of the loads in flight.
+//! `quick_cache` holds the entries; beside it stand stripes, each a mutex around the tickets of the loads in flight.
 //! Whoever wants to keep a value takes a ticket *before* it begins to load, and to store the value takes the stripe's
 //! mutex, finds its own ticket there, removes it and inserts: one critical section. An eviction takes the same mutex,
 //! throws away all tickets of the key and removes the entry: one critical section too. The two are therefore in an
@@ -14,12 +14,12 @@
 //! ticket gone. Removing the entries may also hit the value of a load that began in between; that is one load more,
 //! not a wrong answer.
 //!
-//! quick_cache's own placeholders could arbitrate loads of single keys, but `retain` and `drain` do not see them, they
+//! `quick_cache`'s own placeholders could arbitrate loads of single keys, but `retain` and `drain` do not see them, they
 //! cannot share a load without keeping its value, nor tell waiters of an error. One mechanism of our own serves loads,
 //! reservations, puts, and every kind of eviction. `shuttle`, the model checker, does not know std's mutex; the tests
 //! in `tests/integration/stale_fill.rs` attack the argument step by step.
 //!
-//! Lock order: stripe, then quick_cache's shard. Of user code only `Eq` of keys and `Clone` run under a stripe's lock;
+//! Lock order: stripe, then `quick_cache`'s shard. Of user code only `Eq` of keys and `Clone` run under a stripe's lock;
 //! values and keys that leave are dropped after it is released, since their `Drop` may use the cache.
 
 use std::{

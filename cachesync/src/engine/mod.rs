@@ -108,7 +108,7 @@ impl Engine {
         Interest {
             namespace: self.node.namespace.clone().expect("the builder requires a namespace with a backend"),
             node_name: self.node.name.clone(),
-            node: self.node.node_id,
+            node: self.node.origin,
             caches,
         }
     }

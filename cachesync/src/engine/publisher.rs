@@ -105,7 +105,7 @@ impl Sender {
         // Read before publishing: the lease counts from here.
         let at = self.node.clock.now().0;
         let frame = self.frame(None, 0, KeyShape::NONE, Duration::ZERO, Operation::Heartbeat { at });
-        let message = Message { topic: Topic::Heartbeat(self.node.node_id), body: codec::encode(&frame) };
+        let message = Message { topic: Topic::Heartbeat(self.node.origin), body: codec::encode(&frame) };
         publisher.publish(&[message]).await?;
         count(&self.node.counters.frames_sent, 1);
         Ok(())
@@ -143,7 +143,7 @@ impl Sender {
     ) -> Frame {
         let sent_at = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis();
         Frame {
-            origin: self.node.node_id,
+            origin: self.node.origin,
             session: self.session,
             sequence,
             sent_at: u64::try_from(sent_at).unwrap_or(u64::MAX),

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The longest hold that another node can ask for.
-const MAX_HOLD: Duration = Duration::from_secs(3600);
+const MAX_HOLD: Duration = Duration::from_hours(1);
 
 pub(super) struct Receiver {
     node: Arc<Node>,
@@ -49,7 +49,7 @@ impl Receiver {
     }
 
     fn apply_frame(&mut self, frame: Frame) -> Option<Moment> {
-        let own = frame.origin == self.node.node_id;
+        let own = frame.origin == self.node.origin;
         let Some(cache) = &frame.cache else {
             return match frame.operation {
                 Operation::Heartbeat { at } if own => Some(Moment(at)),
@@ -64,8 +64,9 @@ impl Receiver {
             tracing::warn!(%cache, origin = %frame.origin, "a frame is missing: clearing the cache");
             self.node.clear_what_it_concerned(Some(cache));
         }
-        let Some(slot) = self.node.existing_slot(cache.as_str()) else { return None };
-        self.apply_operation(&slot, &frame);
+        if let Some(slot) = self.node.existing_slot(cache.as_str()) {
+            self.apply_operation(&slot, &frame);
+        }
         None
     }
 

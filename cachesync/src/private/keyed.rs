@@ -253,6 +253,7 @@ impl<K: Key> KeyRef<K> for ByValue<'_, K> {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_borrow, reason = "the number of references chooses the trait")]
 mod tests {
     use serde::{Deserialize, Serialize};
 

@@ -36,6 +36,7 @@ impl<'a, R> OutcomePlain<'a> for Outcome<'a, R> {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_borrow, reason = "the number of references chooses the trait")]
 mod tests {
     use super::*;
 

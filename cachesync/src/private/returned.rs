@@ -241,6 +241,7 @@ impl<R> SharedError for NotCloned<R> {
 }
 
 #[cfg(test)]
+#[expect(clippy::needless_borrow, reason = "the number of references chooses the trait")]
 mod tests {
     use super::*;
 

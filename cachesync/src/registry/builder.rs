@@ -204,13 +204,15 @@ impl RegistryBuilder {
         }
 
         let (signal, signals) = watch::channel(Signal::Run);
-        let engine = match self.backend {
-            Some(backend) => Some(Engine { node: node.clone(), backend, pace: self.pace, signal: signals }),
-            None => {
-                tokio::spawn(engine::attend(node.clone(), signals));
-                None
-            }
-        };
+        let engine = self.backend.map(|backend| Engine {
+            node: node.clone(),
+            backend,
+            pace: self.pace,
+            signal: signals.clone(),
+        });
+        if engine.is_none() {
+            tokio::spawn(engine::attend(node.clone(), signals));
+        }
         let core = Core { node, signal, lease: self.pace.lease, limit: self.limit };
         Ok((Registry(Arc::new(core)), engine))
     }

@@ -31,7 +31,7 @@ pub(crate) struct Node {
     /// Unique in the process; call sites remember by it whose handle they hold.
     pub(crate) id: u64,
     /// Unique among all nodes.
-    pub(crate) node_id: NodeId,
+    pub(crate) origin: NodeId,
     pub(crate) name: String,
     pub(crate) namespace: Option<Name>,
     pub(crate) clock: Clock,
@@ -70,7 +70,7 @@ impl Node {
         let NodeSettings { name, namespace, clock, runtime, settle, unknown, has_backend } = settings;
         let node = Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            node_id: NodeId::random(),
+            origin: NodeId::random(),
             name,
             namespace,
             clock,
@@ -218,6 +218,6 @@ impl Node {
 
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Node").field("name", &self.name).field("id", &self.node_id).finish_non_exhaustive()
+        f.debug_struct("Node").field("name", &self.name).field("id", &self.origin).finish_non_exhaustive()
     }
 }

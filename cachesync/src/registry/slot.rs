@@ -178,16 +178,15 @@ impl Slot {
     pub(crate) fn store<K: Key, V: Value>(&self) -> Result<Arc<Store<K, V>>, Mismatch> {
         self.settle_key(KeyType::of::<K>())?;
         self.settle_value(ValueType::of::<V>())?;
-        let typed = match self.store.get() {
-            Some(typed) => typed,
-            None => {
-                let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
-                self.store.get_or_init(|| {
-                    let store = Store::<K, V>::new(self.info.clone());
-                    let evict: Arc<dyn Evict<K>> = store.clone();
-                    TypedStore { evict: Box::new(evict), untyped: store.clone(), store }
-                })
-            }
+        let typed = if let Some(typed) = self.store.get() {
+            typed
+        } else {
+            let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
+            self.store.get_or_init(|| {
+                let store = Store::<K, V>::new(self.info.clone());
+                let evict: Arc<dyn Evict<K>> = store.clone();
+                TypedStore { evict: Box::new(evict), untyped: store.clone(), store }
+            })
         };
         typed.store.clone().downcast().map_err(|_| self.mismatch("entries", "another type", std::any::type_name::<V>()))
     }

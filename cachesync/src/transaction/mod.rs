@@ -203,7 +203,7 @@ impl fmt::Debug for Transaction {
         f.debug_struct("Transaction")
             .field("inner", &self.inner.outer.is_some())
             .field("read_only", &self.read_only)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
