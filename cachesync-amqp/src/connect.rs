@@ -37,6 +37,7 @@ use crate::{
 /// The longest connection name that is sent, in characters.
 const MAX_CONNECTION_NAME: usize = 200;
 
+/// What lapin speaks AMQP over.
 type Stream = AsyncTcpStream<Compat<TcpStream>>;
 
 /// Opens a session: when it returns, the queue is bound and consumed, and confirms are on.
@@ -89,8 +90,8 @@ impl Attempt<'_> {
         let stream = AsyncTcpStream::Plain(Compat::new(stream));
         #[cfg(feature = "rustls")]
         if url.tls {
-            let handshake = crate::tls::handshake(stream, &url.host, self.backend.ca_file.as_deref());
-            return Ok((self.io(Stage::Tls, handshake).await?, socket));
+            let connector = crate::tls::connector(self.backend.ca_file.as_deref())?;
+            return Ok((self.io(Stage::Tls, stream.into_rustls(&connector, &url.host)).await?, socket));
         }
         Ok((stream, socket))
     }

@@ -1,33 +1,43 @@
 //! TLS by rustls: the certificates that the system trusts, and those of a file.
+//!
+//! lapin without a TLS feature would speak plain AMQP to an `amqps://` URL, and send the password in clear: such a URL is
+//! refused where the backend is made, see [`AmqpBackend::new`](crate::AmqpBackend::new).
 
-use std::{io, path::Path};
+use std::path::Path;
 
-use futures_util::io::{AsyncRead, AsyncWrite};
-use lapin::tcp::{AsyncTcpStream, OwnedTLSConfig};
+use cachesync_core::{BackendError, BackendErrorKind};
+use lapin::tcp::{RustlsConnector, RustlsConnectorConfig};
+use rustls_pki_types::{CertificateDer, pem::PemObject};
 
-/// Makes a TLS client of `stream`, for a server that is `host`.
-pub(crate) async fn handshake<S>(
-    stream: AsyncTcpStream<S>,
-    host: &str,
-    ca_file: Option<&Path>,
-) -> io::Result<AsyncTcpStream<S>>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let cert_chain = ca_file.map(read_certificates).transpose()?;
-    let config = OwnedTLSConfig { identity: None, cert_chain };
-    stream.into_tls(host, config.as_ref()).await
+/// What makes TLS clients that trust the system's certificates and those of `ca_file`.
+pub(crate) fn connector(ca_file: Option<&Path>) -> Result<RustlsConnector, BackendError> {
+    let wrong = |message: String| BackendError::new(BackendErrorKind::Configuration, message);
+    let mut config = match (RustlsConnectorConfig::new_with_native_certs(), ca_file) {
+        (Ok(config), _) => config,
+        // A slim image has none of its own.
+        (Err(_), Some(_)) => RustlsConnectorConfig::default(),
+        (Err(error), None) => {
+            return Err(wrong(format!(
+                "the system's trusted certificates cannot be read: {error}; install them (Debian: `ca-certificates`), or \
+                 set `ca_file`"
+            )));
+        }
+    };
+    if let Some(path) = ca_file {
+        config.add_parsable_certificates(read_certificates(path).map_err(wrong)?);
+    }
+    config.connector_with_no_client_auth().map_err(|error| wrong(format!("TLS cannot be set up: {error}")))
 }
 
-fn read_certificates(path: &Path) -> io::Result<String> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        io::Error::new(error.kind(), format!("`ca_file` {} cannot be read: {error}", path.display()))
-    })?;
-    if !text.contains("-----BEGIN CERTIFICATE-----") {
-        let message = format!("`ca_file` {} holds no certificate in PEM form", path.display());
-        return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let path_shown = path.display();
+    let certificates = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| format!("`ca_file` {path_shown} cannot be read: {error}"))?;
+    if certificates.is_empty() {
+        return Err(format!("`ca_file` {path_shown} holds no certificate in PEM form"));
     }
-    Ok(text)
+    Ok(certificates)
 }
 
 #[cfg(test)]
@@ -36,10 +46,11 @@ mod tests {
 
     #[test]
     fn a_ca_file_that_holds_no_certificate_is_named() {
-        let missing = read_certificates(Path::new("no/such.pem")).unwrap_err().to_string();
-        assert!(missing.contains("no/such.pem cannot be read"), "{missing}");
+        let missing = connector(Some(Path::new("no/such.pem"))).unwrap_err();
+        assert_eq!(missing.kind(), BackendErrorKind::Configuration);
+        assert!(missing.to_string().contains("no/such.pem cannot be read"), "{missing}");
         let other = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
-        let other = read_certificates(&other).unwrap_err().to_string();
-        assert!(other.contains("no certificate in PEM form"), "{other}");
+        let other = connector(Some(&other)).unwrap_err();
+        assert!(other.to_string().contains("no certificate in PEM form"), "{other}");
     }
 }

@@ -8,3 +8,4 @@ mod losses;
 mod messages;
 mod refusals;
 mod session;
+mod tls;

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use cachesync::memory::MemoryBackend;
 use cachesync_amqp::AmqpBackend;
 use cachesync_core::Backend;
 use cachesync_tests::broker::Broker;
@@ -40,6 +41,8 @@ macro_rules! conformance {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $behaviour() {
+                    use super::*;
+
                     crate::behaviours::$behaviour($backend).await;
                 }
             )+
@@ -47,7 +50,8 @@ macro_rules! conformance {
     };
 }
 
-conformance!(amqp, crate::amqp());
+conformance!(amqp, amqp());
+conformance!(memory, Arc::new(MemoryBackend::new()));
 
 fn amqp() -> Arc<dyn Backend> {
     Arc::new(AmqpBackend::new(Broker::shared().url()).expect("the broker's URL"))

@@ -64,11 +64,16 @@ pub struct Broker {
 impl Broker {
     /// Starts a node of one's own, to be killed and stopped at will.
     pub fn start() -> Self {
+        Self::start_with(|_| String::new())
+    }
+
+    /// Starts a node with these lines in its `rabbitmq.conf` besides; the argument is its folder, for files of its own.
+    pub fn start_with(configuration: impl Fn(&Path) -> String) -> Self {
         let scripts = scripts().unwrap_or_else(|| panic!("{INSTRUCTIONS}"));
         let mut failure = String::new();
         // Another process may take a free port before the node does.
         for _ in 0..3 {
-            match Node::start(&scripts) {
+            match Node::start(&scripts, &configuration) {
                 Ok(node) => {
                     return Self { url: format!("amqp://guest:guest@127.0.0.1:{}", node.port), private: Some(node) };
                 }
@@ -104,6 +109,11 @@ impl Broker {
     /// Its URL with this virtual host, user and password instead.
     pub fn url_with(&self, user: &str, password: &str, vhost: &str) -> String {
         format!("amqp://{user}:{password}@127.0.0.1:{}/{vhost}", self.node().port)
+    }
+
+    /// The folder of its files.
+    pub fn folder(&self) -> &Path {
+        &self.node().folder
     }
 
     /// Kills it with SIGKILL; its clients' connections break.
@@ -172,7 +182,7 @@ struct Node {
 }
 
 impl Node {
-    fn start(scripts: &Path) -> Result<Self, String> {
+    fn start(scripts: &Path, configuration: &impl Fn(&Path) -> String) -> Result<Self, String> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let folder = env::temp_dir().join(format!("cachesync-rabbitmq-{}-{count}", id()));
@@ -198,21 +208,22 @@ impl Node {
             process: Mutex::new(None),
             watchdog,
         };
-        node.configure().expect("the node's folder can be written");
+        node.configure(configuration).expect("the node's folder can be written");
         node.run()?;
         Ok(node)
     }
 
-    fn configure(&self) -> std::io::Result<()> {
+    fn configure(&self, configuration: &impl Fn(&Path) -> String) -> std::io::Result<()> {
         fs::create_dir_all(self.folder.join("log"))?;
         let cookie = self.folder.join("home/.erlang.cookie");
         fs::write(&cookie, "cachesync")?;
         fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400))?;
         fs::write(self.folder.join("enabled_plugins"), "[].\n")?;
-        fs::write(
-            self.folder.join("rabbitmq.conf"),
-            "disk_free_limit.absolute = 50MB\nvm_memory_high_watermark.absolute = 1GB\nlog.console = false\n",
-        )
+        let configuration = format!(
+            "disk_free_limit.absolute = 50MB\nvm_memory_high_watermark.absolute = 1GB\nlog.console = false\n{}",
+            configuration(&self.folder)
+        );
+        fs::write(self.folder.join("rabbitmq.conf"), configuration)
     }
 
     /// One of RabbitMQ's scripts, in this node's environment.
@@ -296,7 +307,8 @@ impl Drop for Node {
     }
 }
 
-fn free_ports<const N: usize>() -> [u16; N] {
+/// Ports of the loopback interface that nobody listens on now.
+pub fn free_ports<const N: usize>() -> [u16; N] {
     // All are held until the last is found, so that they differ.
     let listeners: [TcpListener; N] =
         std::array::from_fn(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));

@@ -1,3 +1,92 @@
-//! Stub.
+//! Development commands of cachesync; `cargo xtask help` lists them.
 
-fn main() {}
+mod rabbitmq;
+
+use std::{
+    env,
+    ffi::OsString,
+    process::{Command, ExitCode},
+};
+
+use anyhow::{Context, Result, bail};
+use clap::{Parser, Subcommand};
+
+/// Development commands of cachesync.
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Sets up what the tests need, then runs all tests of the workspace, doctests included.
+    ///
+    /// Some tests need RabbitMQ. In this order: the broker that `CACHESYNC_AMQP_URL` names, an installed
+    /// `rabbitmq-server`, or Debian's package of it, which is installed if this user may do that (as root, or by `sudo`
+    /// without a password). No service is started: the tests start private nodes and end them.
+    ///
+    /// Tests that kill or freeze a broker always start their own, from an installed `rabbitmq-server`.
+    #[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test --test broker\n  \
+                            cargo xtask test -p cachesync-core -- --nocapture")]
+    Test {
+        /// Arguments for `cargo test`. Without `-p`, the whole workspace is tested, with all features.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CARGO TEST ARGUMENTS")]
+        arguments: Vec<OsString>,
+    },
+}
+
+fn main() -> ExitCode {
+    let Arguments { command: Task::Test { arguments } } = Arguments::parse();
+    match test(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn test(arguments: &[OsString]) -> Result<()> {
+    rabbitmq::provide()?;
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.arg("test");
+    if !chooses_packages(arguments) {
+        command.args(["--workspace", "--all-features"]);
+    }
+    let status = command.args(arguments).status().context("cargo cannot be started")?;
+    if !status.success() {
+        bail!("the tests failed");
+    }
+    Ok(())
+}
+
+/// Whether the arguments for `cargo test` say which packages are meant.
+fn chooses_packages(arguments: &[OsString]) -> bool {
+    arguments.iter().take_while(|argument| *argument != "--").filter_map(|argument| argument.to_str()).any(|argument| {
+        argument == "--workspace"
+            || argument == "--package"
+            || argument.starts_with("--package=")
+            || (argument.starts_with("-p") && !argument.starts_with("--"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_are_chosen_before_the_double_dash() {
+        let chooses = |arguments: &[&str]| chooses_packages(&arguments.iter().map(OsString::from).collect::<Vec<_>>());
+        assert!(chooses(&["-p", "cachesync-core"]) && chooses(&["-pxtask"]) && chooses(&["--package=xtask"]));
+        assert!(!chooses(&["--test", "broker"]) && !chooses(&["--", "-p"]) && !chooses(&[]));
+    }
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        use clap::CommandFactory;
+        Arguments::command().debug_assert();
+    }
+}

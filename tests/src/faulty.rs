@@ -1,0 +1,151 @@
+//! A backend that goes wrong when told to: the memory backend behind a switch.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use cachesync::{
+    backend::{
+        Backend, BackendError, BackendErrorKind, BoxFuture, Name, Publisher, Session, Subscriber,
+        backend::{Delivery, Format, Interest, Message, Position},
+    },
+    memory::MemoryBackend,
+};
+use tokio::sync::{mpsc, watch};
+
+/// The memory backend, with faults. Clones are the same; give each node its own.
+#[derive(Clone)]
+pub struct FaultyBackend {
+    hub: MemoryBackend,
+    switches: Arc<Switches>,
+}
+
+struct Switches {
+    /// Why connecting fails.
+    refusing: Mutex<Option<String>>,
+    /// Counts up when sessions are cut.
+    cuts: watch::Sender<u64>,
+    /// Whether publishing is taken; while it is not, it waits.
+    taking: watch::Sender<bool>,
+    injected: Mutex<Vec<mpsc::UnboundedSender<Delivery>>>,
+    published: Mutex<Vec<Message>>,
+}
+
+impl FaultyBackend {
+    /// A backend on this hub, without faults so far.
+    pub fn new(hub: &MemoryBackend) -> Self {
+        let switches = Switches {
+            refusing: Mutex::default(),
+            cuts: watch::Sender::new(0),
+            taking: watch::Sender::new(true),
+            injected: Mutex::default(),
+            published: Mutex::default(),
+        };
+        Self { hub: hub.clone(), switches: Arc::new(switches) }
+    }
+
+    /// Ends every session of this node.
+    pub fn cut(&self) {
+        self.switches.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// From now on connecting fails, with this text; or no longer, with `None`.
+    pub fn refuse(&self, why: Option<&str>) {
+        *lock(&self.switches.refusing) = why.map(str::to_owned);
+    }
+
+    /// Whether publishing is taken; while it is not, it waits.
+    pub fn take_messages(&self, taking: bool) {
+        self.switches.taking.send_replace(taking);
+    }
+
+    /// Delivers something to this node's session as if it had come from the broker.
+    pub fn inject(&self, format: Format, cache: Option<&str>, body: impl Into<Vec<u8>>) {
+        let cache = cache.map(|cache| Name::new(cache).expect("a valid name"));
+        let delivery = Delivery { body: body.into(), format, cache, position: None };
+        lock(&self.switches.injected).retain(|session| session.send(delivery.clone()).is_ok());
+    }
+
+    /// What this node published and saw confirmed so far.
+    pub fn published(&self) -> Vec<Message> {
+        lock(&self.switches.published).clone()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("no panic while it was held")
+}
+
+fn lost() -> BackendError {
+    BackendError::new(BackendErrorKind::Lost, "the test cut the session")
+}
+
+impl Backend for FaultyBackend {
+    fn connect(&self, interest: Interest, resume: Option<Position>) -> BoxFuture<'_, Result<Session, BackendError>> {
+        Box::pin(async move {
+            if let Some(why) = lock(&self.switches.refusing).clone() {
+                return Err(BackendError::new(BackendErrorKind::Unreachable, why));
+            }
+            let Session { publisher, subscriber, resumed } = self.hub.connect(interest, resume).await?;
+            let (sender, injected) = mpsc::unbounded_channel();
+            lock(&self.switches.injected).push(sender);
+            let cut = Cut { cuts: self.switches.cuts.subscribe(), seen: *self.switches.cuts.borrow() };
+            let publisher = FaultyPublisher { inner: publisher, switches: self.switches.clone(), cut: cut.clone() };
+            let subscriber = FaultySubscriber { inner: subscriber, injected, cut };
+            Ok(Session { publisher: Box::new(publisher), subscriber: Box::new(subscriber), resumed })
+        })
+    }
+}
+
+#[derive(Clone)]
+struct Cut {
+    cuts: watch::Receiver<u64>,
+    seen: u64,
+}
+
+impl Cut {
+    async fn happens(&mut self) {
+        let seen = self.seen;
+        // An error means that the backend is gone, and so is the session.
+        _ = self.cuts.wait_for(|cuts| *cuts > seen).await;
+    }
+}
+
+struct FaultyPublisher {
+    inner: Box<dyn Publisher>,
+    switches: Arc<Switches>,
+    cut: Cut,
+}
+
+impl Publisher for FaultyPublisher {
+    fn publish<'a>(&'a mut self, messages: &'a [Message]) -> BoxFuture<'a, Result<(), BackendError>> {
+        Box::pin(async move {
+            let mut taking = self.switches.taking.subscribe();
+            tokio::select! {
+                biased;
+                () = self.cut.happens() => return Err(lost()),
+                _ = taking.wait_for(|taking| *taking) => {}
+            }
+            self.inner.publish(messages).await?;
+            lock(&self.switches.published).extend_from_slice(messages);
+            Ok(())
+        })
+    }
+}
+
+struct FaultySubscriber {
+    inner: Box<dyn Subscriber>,
+    injected: mpsc::UnboundedReceiver<Delivery>,
+    cut: Cut,
+}
+
+impl Subscriber for FaultySubscriber {
+    fn next(&mut self) -> BoxFuture<'_, Result<Delivery, BackendError>> {
+        Box::pin(async move {
+            tokio::select! {
+                biased;
+                () = self.cut.happens() => Err(lost()),
+                Some(delivery) = self.injected.recv() => Ok(delivery),
+                delivery = self.inner.next() => delivery,
+            }
+        })
+    }
+}
