@@ -64,11 +64,7 @@ pub(crate) async fn subscriber_ends(session: &mut Session) -> BackendError {
 
 /// Everything that an error shows: its text, its debug form, and the same of its sources.
 pub(crate) fn everything_shown(error: &BackendError) -> String {
-    let mut shown = format!("{error} {error:?}");
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        shown.push_str(&format!(" {error} {error:?}"));
-        source = error.source();
-    }
-    shown
+    let chain = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+    let shown: Vec<_> = chain.map(|error| format!("{error} {error:?}")).collect();
+    shown.join(" ")
 }
