@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn every_form_hashes_and_compares_as_its_key_does() {
         stands_for(7u64, 7u64);
-        stands_for(&7u64, 7u64);
+        stands_for::<u64, &u64>(&7, 7);
         stands_for((), ());
         stands_for("ada", String::from("ada"));
         stands_for("ada", Box::<str>::from("ada"));

@@ -2,12 +2,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use cachesync::{
-    backend::{
-        Backend, BackendError, BackendErrorKind, BoxFuture, Name, Publisher, Session, Subscriber,
-        backend::{Delivery, Format, Interest, Message, Position},
-    },
-    memory::MemoryBackend,
+use cachesync::memory::MemoryBackend;
+use cachesync_core::{
+    Backend, BackendError, BackendErrorKind, BoxFuture, Name, Publisher, Session, Subscriber,
+    backend::{Delivery, Format, Interest, Message, Position},
 };
 use tokio::sync::{mpsc, watch};
 

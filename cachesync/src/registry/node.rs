@@ -54,6 +54,11 @@ pub(crate) struct Queued {
     pub(crate) ticket: u64,
 }
 
+impl Queued {
+    /// Will never be confirmed.
+    const NEVER: u64 = u64::MAX;
+}
+
 pub(crate) struct NodeSettings {
     pub(crate) name: String,
     pub(crate) namespace: Option<Name>,
@@ -162,31 +167,31 @@ impl Node {
     pub(crate) fn announce<K: Key>(self: &Arc<Self>, slot: &Slot, key: &K, hold: Duration) -> Option<Queued> {
         let info = &slot.info;
         count(&info.counters.evicted, 1);
-        let outbox = self.open_outbox(slot)?;
-        let ticket = match (info.encode_key(key), slot.shape()) {
+        self.queue(slot, |outbox| match (info.encode_key(key), slot.shape()) {
             (Some(key), Some(shape)) => outbox.push_key(&info.name, shape, key, hold),
             _ => outbox.push_all(&info.name, hold),
-        };
-        Some(Queued { node: self.clone(), ticket })
+        })
     }
 
     /// Evicts every key here, then on all others.
     pub(crate) fn evict_all(self: &Arc<Self>, slot: &Slot, hold: Duration) -> Option<Queued> {
         slot.evict_all(hold);
         count(&slot.info.counters.evicted, 1);
-        let ticket = self.open_outbox(slot)?.push_all(&slot.info.name, hold);
-        Some(Queued { node: self.clone(), ticket })
+        self.queue(slot, |outbox| outbox.push_all(&slot.info.name, hold))
     }
 
-    fn open_outbox(&self, slot: &Slot) -> Option<&Outbox> {
+    /// Queues a broadcast; `None` if there is nobody to tell.
+    fn queue(self: &Arc<Self>, slot: &Slot, push: impl FnOnce(&Outbox) -> u64) -> Option<Queued> {
         let outbox = self.outbox.as_ref()?;
-        if self.is_closed() {
+        let ticket = if self.is_closed() {
             slot.problem(
                 "evicted after the registry was shut down, or its runtime had ended: other nodes were not told".into(),
             );
-            return None;
-        }
-        Some(outbox)
+            Queued::NEVER
+        } else {
+            push(outbox)
+        };
+        Some(Queued { node: self.clone(), ticket })
     }
 
     /// How many evictions the broker has not confirmed.
@@ -196,10 +201,7 @@ impl Node {
 
     /// Removes everything, since evictions may have been missed. Others are not told: they have missed nothing.
     pub(crate) fn clear(&self) {
-        for slot in self.slots() {
-            slot.evict_all(Duration::ZERO);
-            count(&slot.info.counters.cleared, 1);
-        }
+        self.slots().iter().for_each(|slot| slot.clear());
     }
 
     /// Removes everything of one cache, or of all if `name` is `None`, since evictions may have been missed.
@@ -208,8 +210,7 @@ impl Node {
             None => self.clear(),
             Some(name) => {
                 if let Some(slot) = self.existing_slot(name.as_str()) {
-                    slot.evict_all(Duration::ZERO);
-                    count(&slot.info.counters.cleared, 1);
+                    slot.clear();
                 }
             }
         }

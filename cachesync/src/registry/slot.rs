@@ -15,6 +15,7 @@ use cachesync_core::{codec, frame::EncodedKey, shape::KeyShape};
 use crate::{
     cache::{info::CacheInfo, store::Store},
     key::{Key, Value},
+    statistics::count,
 };
 
 /// A key type: which it is, and its shape on the wire.
@@ -224,6 +225,14 @@ impl Slot {
     pub(crate) fn evict_all(&self, hold: Duration) {
         if let Some(store) = self.any_store(hold) {
             store.evict_all(hold);
+        }
+    }
+
+    /// Removes everything, since evictions may have been missed.
+    pub(crate) fn clear(&self) {
+        if let Some(store) = self.any_store(Duration::ZERO) {
+            store.evict_all(Duration::ZERO);
+            count(&self.info.counters.cleared, 1);
         }
     }
 

@@ -1,0 +1,190 @@
+//! R4 and R7: every eviction travels, loads and displacements do not, and the broker's failure is not the writer's.
+
+use std::time::Duration;
+
+use cachesync::{CacheConfig, Registry, Transaction, UnknownCaches, memory::MemoryBackend};
+use cachesync_core::{codec, frame::Operation};
+use cachesync_tests::{
+    faulty::FaultyBackend,
+    wait::{eventually, within},
+};
+
+use crate::nodes::{DEADLINE, Node, load, node, pair};
+
+#[tokio::test]
+async fn an_eviction_of_a_key_that_is_absent_here_travels() {
+    let (here, there) = pair().await;
+    load(&there.users, 1, "old").await;
+    load(&there.users, 2, "old").await;
+    load(&there.users, 3, "old").await;
+    here.users.evict(&1);
+    here.users.evict_many([&2]);
+    eventually(DEADLINE, || there.users.len() == 1).await;
+    here.users.evict_all();
+    eventually(DEADLINE, || there.users.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_put_evicts_on_other_nodes_and_keeps_the_value_here() {
+    let (here, there) = pair().await;
+    load(&there.users, 1, "old").await;
+    here.users.insert(1, "new".into());
+    eventually(DEADLINE, || there.users.is_empty()).await;
+    assert_eq!(here.users.get(&1).as_deref(), Some("new"));
+}
+
+#[tokio::test]
+async fn loads_and_reservations_tell_nobody() {
+    let (here, there) = pair().await;
+    load(&here.users, 1, "Ada").await;
+    assert!(here.users.reserve(&2).fill("Bob".into()));
+    here.registry.flush().await.unwrap();
+    assert!(
+        here.backend
+            .published()
+            .iter()
+            .all(|message| { matches!(codec::decode(&message.body).unwrap().operation, Operation::Heartbeat { .. }) })
+    );
+    assert_eq!(there.registry.stats().frames_applied, 0);
+}
+
+#[tokio::test]
+async fn applying_the_evictions_of_others_publishes_nothing() {
+    let (here, there) = pair().await;
+    for key in 0..100 {
+        here.users.evict(&key);
+    }
+    eventually(DEADLINE, || there.users.stats().evicted_by_others == 100).await;
+    there.registry.flush().await.unwrap();
+    assert_eq!(here.registry.stats().frames_applied, 0);
+    assert_eq!(there.users.stats().evicted, 0);
+}
+
+#[tokio::test]
+async fn a_node_that_only_evicts_reaches_those_who_read() {
+    let hub = MemoryBackend::new();
+    let reader = Node::on(&hub).await;
+    let writer = Registry::builder()
+        .namespace("test")
+        .cache(CacheConfig::evict_only("users"))
+        .unknown_caches(UnknownCaches::Bypass)
+        .backend(hub)
+        .start()
+        .await
+        .unwrap();
+    let users = writer.cache::<u64, String>("users").unwrap();
+    load(&reader.users, 1, "old").await;
+    users.insert(2, "never kept".into());
+    load(&users, 1, "never kept").await;
+    assert!(users.is_empty());
+    users.evict(&1);
+    eventually(DEADLINE, || reader.users.is_empty()).await;
+}
+
+#[tokio::test]
+async fn nodes_of_another_namespace_hear_nothing() {
+    let hub = MemoryBackend::new();
+    let here = Node::on(&hub).await;
+    let stranger = node().namespace("other").backend(hub).start().await.unwrap();
+    let users = stranger.cache::<u64, String>("users").unwrap();
+    load(&users, 1, "theirs").await;
+    here.users.evict(&1);
+    here.registry.flush().await.unwrap();
+    stranger.flush().await.unwrap();
+    assert_eq!(stranger.stats().frames_applied, 0);
+    assert_eq!(users.len(), 1);
+}
+
+#[tokio::test]
+async fn a_commit_does_not_fail_while_the_broker_is_away_and_is_delivered_later() {
+    let (here, there) = pair().await;
+    load(&there.users, 1, "old").await;
+    here.backend.refuse(Some("the test says so"));
+    here.backend.cut();
+    eventually(DEADLINE, || here.registry.status().last_error.is_some()).await;
+
+    let transaction = Transaction::begin();
+    transaction.scope(async { here.users.evict(&1) }).await;
+    let committed = transaction.commit();
+    assert!(here.registry.status().unconfirmed > 0);
+    assert_eq!(there.users.get(&1).as_deref(), Some("old"));
+
+    here.backend.refuse(None);
+    within(DEADLINE, committed.confirmed()).await.unwrap();
+    eventually(DEADLINE, || there.users.is_empty()).await;
+}
+
+#[tokio::test]
+async fn what_was_not_confirmed_is_sent_again_byte_for_byte_before_anything_newer() {
+    let (here, there) = pair().await;
+    here.users.evict(&1);
+    here.registry.flush().await.unwrap();
+    here.backend.take_messages(false);
+    here.users.evict(&2);
+    // The engine holds the batch now, waiting for the broker to take it; the rest stays in the outbox.
+    tokio::task::yield_now().await;
+    here.backend.cut();
+    here.users.evict(&3);
+    here.backend.take_messages(true);
+    eventually(DEADLINE, || there.users.stats().evicted_by_others == 3).await;
+    let order: Vec<_> = here
+        .backend
+        .published()
+        .iter()
+        .map(|message| codec::decode(&message.body).unwrap())
+        .filter_map(|frame| match frame.operation {
+            Operation::Keys(keys) => Some((frame.session, frame.sequence, codec::decode_key(&keys[0]).unwrap())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(order, [(1, 1, 1u64), (1, 2, 2), (2, 1, 3)]);
+    assert_eq!(there.users.stats().cleared, 0, "nothing was missing");
+}
+
+#[tokio::test]
+async fn fifty_thousand_evictions_are_tens_of_messages() {
+    let (here, there) = pair().await;
+    let before = here.backend.published().len();
+    here.backend.take_messages(false);
+    here.users.evict_many(0..50_000u64);
+    here.backend.take_messages(true);
+    eventually(DEADLINE, || there.users.stats().evicted_by_others == 50_000).await;
+    let messages = here.backend.published().len() - before;
+    assert!(messages < 100, "{messages}");
+}
+
+#[tokio::test]
+async fn flush_and_shutdown_end_while_the_broker_takes_nothing() {
+    let hub = MemoryBackend::new();
+    let backend = FaultyBackend::new(&hub);
+    let registry = node().backend(backend.clone()).flush_timeout(Duration::from_millis(50)).start().await.unwrap();
+    let users = registry.cache::<u64, String>("users").unwrap();
+    backend.take_messages(false);
+    users.evict(&1);
+    let error = within(DEADLINE, registry.flush()).await.unwrap_err();
+    assert!(error.is_timeout());
+    assert!(error.to_string().starts_with("1 evictions were not yet confirmed by the broker after 50ms"), "{error}");
+    let error = within(DEADLINE, registry.shutdown()).await.unwrap_err();
+    assert!(error.is_timeout());
+    assert!(error.to_string().contains("were lost"), "{error}");
+}
+
+#[tokio::test]
+async fn shutdown_delivers_what_waits() {
+    let (here, there) = pair().await;
+    load(&there.users, 1, "old").await;
+    here.backend.take_messages(false);
+    here.users.evict(&1);
+    here.backend.take_messages(true);
+    here.registry.shutdown().await.unwrap();
+    eventually(DEADLINE, || there.users.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_registry_that_is_dropped_delivers_what_waits() {
+    let (here, there) = pair().await;
+    load(&there.users, 1, "old").await;
+    here.users.evict(&1);
+    drop(here);
+    eventually(DEADLINE, || there.users.is_empty()).await;
+}

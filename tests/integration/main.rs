@@ -1,0 +1,23 @@
+//! The rules of coherence, each attacked by tests that tell the interleaving step by step.
+//!
+//! | module | rules |
+//! |---|---|
+//! | [`stale_fill`] | R1: no value that an eviction overtook is kept |
+//! | [`transactions`] | R2 and R3: after the commit, only after the commit; a transaction reads its own writes |
+//! | [`broadcast`] | R4, R7: every eviction travels, and waits while the broker is away |
+//! | [`sessions`] | R5, R6, R8: lost sessions, the lease, reconnecting |
+//! | [`waiters`] | single flight, and R9: cancellation, panics, errors, bounded waits |
+//! | [`wire`] | R5 and R10: what other programs send, garbage, foreign key shapes |
+//! | [`lifecycle`] | starting, installing, scopes, the end of a registry or its runtime |
+//!
+//! All annotated functions of this program are checked at every start, so registries that are not about that check
+//! bypass unknown caches.
+
+mod broadcast;
+mod lifecycle;
+mod nodes;
+mod sessions;
+mod stale_fill;
+mod transactions;
+mod waiters;
+mod wire;

@@ -1,0 +1,53 @@
+//! Nodes to test with.
+
+use std::time::Duration;
+
+use cachesync::{Cache, CacheConfig, Registry, RegistryBuilder, UnknownCaches, memory::MemoryBackend};
+use cachesync_tests::faulty::FaultyBackend;
+
+/// Long for a test, and never reached by one that passes.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A registry with one cache, `users`.
+pub(crate) fn node() -> RegistryBuilder {
+    Registry::builder()
+        .namespace("test")
+        .node_name("node")
+        .cache(CacheConfig::new("users"))
+        .unknown_caches(UnknownCaches::Bypass)
+}
+
+/// A registry without a backend, and its cache.
+pub(crate) async fn alone() -> (Registry, Cache<u64, String>) {
+    with_users(node().start().await.expect("starts"))
+}
+
+/// Two nodes on one hub: the first with a backend that can be broken, the second sound.
+pub(crate) async fn pair() -> (Node, Node) {
+    let hub = MemoryBackend::new();
+    (Node::on(&hub).await, Node::on(&hub).await)
+}
+
+pub(crate) struct Node {
+    pub(crate) registry: Registry,
+    pub(crate) users: Cache<u64, String>,
+    pub(crate) backend: FaultyBackend,
+}
+
+impl Node {
+    pub(crate) async fn on(hub: &MemoryBackend) -> Self {
+        let backend = FaultyBackend::new(hub);
+        let (registry, users) = with_users(node().backend(backend.clone()).start().await.expect("starts"));
+        Self { registry, users, backend }
+    }
+}
+
+fn with_users(registry: Registry) -> (Registry, Cache<u64, String>) {
+    let users = registry.cache("users").expect("configured");
+    (registry, users)
+}
+
+/// Fills a key by a load.
+pub(crate) async fn load(users: &Cache<u64, String>, key: u64, value: &str) -> String {
+    users.get_with(key, async || value.to_owned()).await
+}

@@ -1,0 +1,135 @@
+//! R5, R6 and R8: a lost session is noticed, staleness is bounded by the lease, and reconnecting clears.
+
+use std::time::Duration;
+
+use cachesync::{Coherence, ManualClock, memory::MemoryBackend};
+use cachesync_core::{
+    backend::Format,
+    codec,
+    frame::{Frame, NodeId, Operation},
+    shape::KeyShape,
+};
+use cachesync_tests::{faulty::FaultyBackend, wait::eventually};
+
+use crate::nodes::{DEADLINE, load, node, pair};
+
+#[tokio::test]
+async fn after_a_lost_session_the_caches_are_cleared_before_they_are_served_again() {
+    let (here, there) = pair().await;
+    load(&here.users, 1, "old").await;
+    here.backend.refuse(Some("the test says so"));
+    here.backend.cut();
+    eventually(DEADLINE, || matches!(here.registry.status().coherence, Coherence::Suspect { .. })).await;
+    there.users.evict(&1);
+    there.registry.flush().await.unwrap();
+    assert_eq!(here.users.get(&1).as_deref(), Some("old"), "it cannot know, and its lease allows to serve");
+
+    here.backend.refuse(None);
+    eventually(DEADLINE, || matches!(here.registry.status().coherence, Coherence::Coherent { .. })).await;
+    assert_eq!(here.users.get(&1), None);
+    assert_eq!(here.users.stats().cleared, 1);
+    assert!(here.registry.status().last_error.unwrap().starts_with("the test "));
+}
+
+#[tokio::test]
+async fn past_the_lease_nothing_is_served_or_kept_until_a_session_is_back() {
+    let hub = MemoryBackend::new();
+    let (clock, backend) = (ManualClock::new(), FaultyBackend::new(&hub));
+    let registry = node()
+        .backend(backend.clone())
+        .heartbeat(Duration::from_secs(1))
+        .lease(Duration::from_secs(10))
+        .clock(clock.clone())
+        .start()
+        .await
+        .unwrap();
+    let users = registry.cache::<u64, String>("users").unwrap();
+    load(&users, 1, "old").await;
+    backend.refuse(Some("the test says so"));
+    backend.cut();
+    eventually(DEADLINE, || registry.status().last_error.is_some()).await;
+
+    clock.advance(Duration::from_millis(9_999));
+    assert_eq!(users.get(&1).as_deref(), Some("old"));
+    clock.advance(Duration::from_millis(1));
+    assert_eq!(users.get(&1), None);
+    assert!(matches!(registry.status().coherence, Coherence::Partitioned { .. }));
+    assert_eq!(load(&users, 1, "new").await, "new");
+    assert_eq!(load(&users, 1, "newer").await, "newer", "nothing is kept");
+    users.insert(2, "put".into());
+    assert_eq!(users.get(&2), None);
+    assert!(!users.reserve(&3).fill("by hand".into()));
+
+    backend.refuse(None);
+    eventually(DEADLINE, || matches!(registry.status().coherence, Coherence::Coherent { .. })).await;
+    load(&users, 1, "newest").await;
+    assert_eq!(users.get(&1).as_deref(), Some("newest"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn heartbeats_that_come_back_renew_the_lease_and_one_that_does_not_ends_the_session() {
+    let hub = MemoryBackend::new();
+    let (clock, backend) = (ManualClock::new(), FaultyBackend::new(&hub));
+    let registry = node().backend(backend.clone()).clock(clock.clone()).start().await.unwrap();
+    for _ in 0..30 {
+        clock.advance(Duration::from_secs(1));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        eventually(DEADLINE, || registry.status().lease_left == Some(Duration::from_secs(10))).await;
+    }
+    assert_eq!(registry.stats().sessions, 1);
+
+    // Publishing hangs, so no heartbeat comes back any more; time passes as fast as the tasks wait for it.
+    backend.take_messages(false);
+    eventually(DEADLINE, || registry.status().last_error.is_some()).await;
+    let error = registry.status().last_error.unwrap();
+    assert!(error.contains("no heartbeat of this node came back for 10s"), "{error}");
+}
+
+#[tokio::test]
+async fn a_lazy_start_serves_nothing_before_the_first_session_and_everything_after() {
+    let hub = MemoryBackend::new();
+    let backend = FaultyBackend::new(&hub);
+    backend.refuse(Some("nobody is there"));
+    let error = node().backend(backend.clone()).start().await.unwrap_err();
+    assert!(error.is_backend());
+    assert_eq!(error.to_string(), "nobody is there");
+
+    let registry = node().backend(backend.clone()).start_lazy().await.unwrap();
+    let users = registry.cache::<u64, String>("users").unwrap();
+    assert_eq!(load(&users, 1, "one").await, "one");
+    assert_eq!(load(&users, 1, "two").await, "two");
+    assert!(matches!(registry.status().coherence, Coherence::Partitioned { .. }));
+
+    backend.refuse(None);
+    eventually(DEADLINE, || matches!(registry.status().coherence, Coherence::Coherent { .. })).await;
+    load(&users, 1, "three").await;
+    assert_eq!(load(&users, 1, "four").await, "three");
+}
+
+#[tokio::test]
+async fn a_frame_that_is_missing_clears_the_cache_that_it_concerned() {
+    let (here, _there) = pair().await;
+    load(&here.users, 1, "kept").await;
+    let send = |sequence| {
+        let frame = Frame {
+            origin: NodeId(7),
+            session: 1,
+            sequence,
+            sent_at: 0,
+            hold: Duration::ZERO,
+            cache: Some("users".parse().unwrap()),
+            shape: KeyShape::of::<u64>(),
+            operation: Operation::Keys(vec![codec::encode_key(&99u64).unwrap()]),
+            authentication: None,
+        };
+        here.backend.inject(Format::Frame, Some("users"), codec::encode(&frame));
+    };
+    send(1);
+    send(2);
+    eventually(DEADLINE, || here.users.stats().evicted_by_others == 2).await;
+    assert_eq!(here.users.get(&1).as_deref(), Some("kept"));
+    send(4);
+    eventually(DEADLINE, || here.users.stats().evicted_by_others == 3).await;
+    assert_eq!(here.users.get(&1), None);
+    assert_eq!(here.users.stats().cleared, 1);
+}

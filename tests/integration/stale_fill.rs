@@ -1,0 +1,239 @@
+//! R1: a value whose load, put or reservation began before an eviction of its key is never left in the cache.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use cachesync::{Cache, CacheConfig, Registry, Transaction, UnknownCaches};
+use cachesync_tests::{gate::Gate, wait::eventually};
+use tokio::task::JoinHandle;
+
+use crate::nodes::{DEADLINE, Node, alone, load, pair};
+
+/// Begins a load of key 1 that stops at the gate and then answers `old`.
+async fn slow_load(users: &Cache<u64, String>, gate: &Gate) -> JoinHandle<String> {
+    let (users, at) = (users.clone(), gate.clone());
+    let task = tokio::spawn(async move {
+        let loader = async || {
+            at.pass().await;
+            "old".to_owned()
+        };
+        users.get_with(1, loader).await
+    });
+    gate.reached_by(1).await;
+    task
+}
+
+async fn overtaken_by(evict: impl AsyncFnOnce(&Node, &Node)) {
+    let (here, there) = pair().await;
+    let gate = Gate::new();
+    let loading = slow_load(&here.users, &gate).await;
+
+    evict(&here, &there).await;
+    gate.let_through(1);
+
+    assert_eq!(loading.await.unwrap(), "old", "the caller began before the eviction, and may see the old value");
+    assert_eq!(here.users.get(&1), None, "but nobody after it");
+    assert_eq!(load(&here.users, 1, "new").await, "new");
+    assert_eq!(here.users.get(&1).as_deref(), Some("new"), "and a load that began after it is kept");
+}
+
+#[tokio::test]
+async fn a_load_overtaken_by_a_local_eviction_is_not_kept() {
+    overtaken_by(async |here, _| here.users.evict(&1)).await;
+}
+
+#[tokio::test]
+async fn a_load_overtaken_by_a_local_eviction_of_all_is_not_kept() {
+    overtaken_by(async |here, _| here.users.evict_all()).await;
+}
+
+#[tokio::test]
+async fn a_load_overtaken_by_a_remote_eviction_is_not_kept() {
+    overtaken_by(async |here, there| {
+        there.users.evict(&1);
+        eventually(DEADLINE, || here.users.stats().evicted_by_others == 1).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_load_overtaken_by_a_remote_eviction_of_all_is_not_kept() {
+    overtaken_by(async |here, there| {
+        there.users.evict_all();
+        eventually(DEADLINE, || here.users.stats().evicted_by_others == 1).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_load_overtaken_by_a_remote_put_is_not_kept() {
+    overtaken_by(async |here, there| {
+        there.users.insert(1, "new".into());
+        eventually(DEADLINE, || here.users.stats().evicted_by_others == 1).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_load_overtaken_by_the_clear_after_a_lost_session_is_not_kept() {
+    overtaken_by(async |here, _| {
+        here.backend.cut();
+        eventually(DEADLINE, || here.registry.stats().sessions == 2).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_load_overtaken_by_a_commit_is_not_kept() {
+    overtaken_by(async |here, _| {
+        let transaction = Transaction::begin();
+        transaction.scope(async { here.users.evict(&1) }).await;
+        transaction.commit();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_load_overtaken_by_a_local_put_does_not_replace_the_newer_value() {
+    let (_registry, users) = alone().await;
+    let gate = Gate::new();
+    let loading = slow_load(&users, &gate).await;
+    users.insert(1, "new".into());
+    gate.let_through(1);
+    assert_eq!(loading.await.unwrap(), "old");
+    assert_eq!(users.get(&1).as_deref(), Some("new"));
+}
+
+#[tokio::test]
+async fn a_caller_who_comes_after_the_eviction_does_not_join_the_load_that_it_overtook() {
+    let (_registry, users) = alone().await;
+    let gate = Gate::new();
+    let old = slow_load(&users, &gate).await;
+    users.evict(&1);
+    assert_eq!(load(&users, 1, "new").await, "new");
+    gate.let_through(1);
+    old.await.unwrap();
+    assert_eq!(users.get(&1).as_deref(), Some("new"), "nor does that load take away the newer value");
+}
+
+#[tokio::test]
+async fn an_eviction_of_another_key_overtakes_nothing() {
+    let (_registry, users) = alone().await;
+    let gate = Gate::new();
+    let loading = slow_load(&users, &gate).await;
+    (2..1_000).for_each(|other| users.evict(&other));
+    gate.let_through(1);
+    loading.await.unwrap();
+    assert_eq!(users.get(&1).as_deref(), Some("old"));
+}
+
+#[tokio::test]
+async fn a_reservation_is_filled_unless_the_key_was_evicted_since() {
+    let (here, there) = pair().await;
+    let kept = here.users.reserve(&1);
+    assert!(kept.fill("Ada".into()));
+    assert_eq!(here.users.get(&1).as_deref(), Some("Ada"));
+
+    let local = here.users.reserve(&1);
+    here.users.evict(&1);
+    assert!(!local.fill("old".into()));
+
+    let remote = here.users.reserve(&1);
+    there.users.evict(&1);
+    eventually(DEADLINE, || here.users.stats().evicted_by_others == 1).await;
+    assert!(!remote.fill("old".into()));
+
+    let put = here.users.reserve(&1);
+    here.users.insert(1, "new".into());
+    assert!(!put.fill("old".into()));
+    assert_eq!(here.users.get(&1).as_deref(), Some("new"));
+}
+
+#[tokio::test]
+async fn a_reservation_dropped_unfilled_leaves_nothing_behind() {
+    let (_registry, users) = alone().await;
+    drop(users.reserve(&1));
+    assert!(users.is_empty());
+    assert_eq!(load(&users, 1, "Ada").await, "Ada");
+    assert_eq!(users.get(&1).as_deref(), Some("Ada"));
+}
+
+#[tokio::test]
+async fn a_put_in_a_transaction_that_is_overtaken_before_the_commit_leaves_the_key_absent() {
+    let (_registry, users) = alone().await;
+    type Overtake = fn(&Cache<u64, String>);
+    let by_eviction: Overtake = |users| users.evict(&1);
+    let by_put: Overtake = |users| users.insert(1, "other".into());
+    for overtake in [by_eviction, by_put] {
+        let transaction = Transaction::begin();
+        transaction.scope(async { users.insert(1, "mine".into()) }).await;
+        overtake(&users);
+        transaction.commit();
+        assert_eq!(users.get(&1), None, "which of the two is newer is not known");
+    }
+}
+
+#[tokio::test]
+async fn two_puts_of_one_key_in_overlapping_transactions_leave_it_absent() {
+    let (_registry, users) = alone().await;
+    let (one, other) = (Transaction::begin(), Transaction::begin());
+    one.scope(async { users.insert(1, "one".into()) }).await;
+    other.scope(async { users.insert(1, "other".into()) }).await;
+    one.commit();
+    other.commit();
+    assert_eq!(users.get(&1), None);
+}
+
+/// The steps of the tests above, many times, on two threads at once: an eviction is called after the value has
+/// changed, so after it only the new value may be found.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_a_storm_of_loads_no_read_after_an_eviction_finds_an_older_value() {
+    let registry = Registry::builder()
+        .cache(CacheConfig::new("versions").capacity(4))
+        .unknown_caches(UnknownCaches::Bypass)
+        .start()
+        .await
+        .unwrap();
+    let cache = registry.cache::<u64, u64>("versions").unwrap();
+    let truth: Arc<[AtomicU64]> = (0..8).map(|_| AtomicU64::new(0)).collect();
+
+    let reader = |seed: u64| {
+        let (cache, truth) = (cache.clone(), truth.clone());
+        tokio::spawn(async move {
+            for step in 0..20_000u64 {
+                let key = (step * 7 + seed) % 8;
+                let row = &truth[usize::try_from(key).unwrap()];
+                let loader = async || {
+                    let value = row.load(Ordering::SeqCst);
+                    tokio::task::yield_now().await;
+                    value
+                };
+                cache.get_with(key, loader).await;
+            }
+        })
+    };
+    let readers = [reader(1), reader(2), reader(5)];
+    let writer = tokio::spawn(async move {
+        for step in 0..20_000u64 {
+            let key = step % 8;
+            let row = &truth[usize::try_from(key).unwrap()];
+            let version = row.fetch_add(1, Ordering::SeqCst) + 1;
+            if step % 50 == 0 {
+                cache.evict_all()
+            } else {
+                cache.evict(&key)
+            }
+            // Only this task writes, so whatever is found now was loaded after the eviction.
+            if let Some(found) = cache.get(&key) {
+                assert_eq!(found, version, "of key {key} at step {step}");
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    for reader in readers {
+        reader.await.unwrap();
+    }
+    writer.await.unwrap();
+}

@@ -1,0 +1,454 @@
+//! R2 and R3: evictions happen after the commit and only after the commit; a transaction reads its own writes, and
+//! nothing that it read reaches others.
+
+use std::{
+    future::{pending, ready},
+    io,
+    time::Duration,
+};
+
+use cachesync::{Cache, CacheConfig, ManualClock, Registry, Transaction, UnknownCaches, cache_evict, cacheable};
+use cachesync_tests::{
+    gate::Gate,
+    wait::{eventually, within},
+};
+use futures_util::{FutureExt, poll};
+use tokio::task::yield_now;
+
+use crate::nodes::{DEADLINE, alone, load, pair};
+
+fn name(name: &str) -> String {
+    name.to_owned()
+}
+
+#[tokio::test]
+async fn evictions_wait_for_the_commit_here_and_there() {
+    let (here, there) = pair().await;
+    for node in [&here, &there] {
+        load(&node.users, 1, "old").await;
+        load(&node.users, 2, "old").await;
+    }
+    let transaction = Transaction::begin();
+    transaction
+        .scope(async {
+            here.users.evict(&1);
+            here.users.insert(2, name("new"));
+        })
+        .await;
+    here.registry.flush().await.unwrap();
+    for node in [&here, &there] {
+        assert_eq!(node.users.get(&1), Some(name("old")));
+        assert_eq!(node.users.get(&2), Some(name("old")));
+    }
+
+    transaction.commit().confirmed().await.unwrap();
+    assert_eq!(here.users.get(&1), None);
+    assert_eq!(here.users.get(&2), Some(name("new")));
+    eventually(DEADLINE, || there.users.is_empty()).await;
+}
+
+#[tokio::test]
+async fn rollback_and_drop_discard() {
+    let (here, there) = pair().await;
+    for end in [Transaction::rollback, drop] {
+        load(&here.users, 1, "old").await;
+        let transaction = Transaction::begin();
+        transaction
+            .scope(async {
+                here.users.evict(&1);
+                here.users.evict_all();
+                here.users.insert(3, name("new"));
+            })
+            .await;
+        end(transaction);
+        assert_eq!(here.users.get(&1), Some(name("old")));
+        assert_eq!(here.users.get(&3), None);
+    }
+    here.registry.flush().await.unwrap();
+    assert_eq!(there.registry.stats().frames_applied, 0);
+}
+
+#[tokio::test]
+async fn a_transaction_reads_its_own_writes_and_others_do_not_see_them() {
+    let (_registry, users) = alone().await;
+    for evict in [|users: &Cache<u64, String>| users.evict(&1), Cache::evict_all] {
+        users.insert(1, name("old"));
+        let transaction = Transaction::begin();
+        transaction
+            .scope(async {
+                assert_eq!(users.get(&1), Some(name("old")), "nothing is pending yet");
+                evict(&users);
+                assert_eq!(users.get(&1), None);
+                assert_eq!(load(&users, 1, "uncommitted").await, "uncommitted");
+                assert_eq!(load(&users, 1, "again").await, "again", "nor is it filled");
+            })
+            .await;
+        assert_eq!(users.get(&1), Some(name("old")));
+        transaction.rollback();
+        assert_eq!(users.get(&1), Some(name("old")));
+    }
+}
+
+#[tokio::test]
+async fn a_key_put_in_a_transaction_is_not_read_from_the_cache_inside() {
+    let (_registry, users) = alone().await;
+    users.insert(1, name("old"));
+    let transaction = Transaction::begin();
+    transaction
+        .scope(async {
+            users.insert(1, name("new"));
+            assert_eq!(users.get(&1), None);
+        })
+        .await;
+    assert_eq!(users.get(&1), Some(name("old")));
+    transaction.commit();
+    assert_eq!(users.get(&1), Some(name("new")));
+}
+
+#[tokio::test]
+async fn a_miss_in_a_transaction_fills_nothing_and_nobody_joins_it() {
+    let (_registry, users) = alone().await;
+    for transaction in [Transaction::begin(), Transaction::read_only()] {
+        let gate = Gate::new();
+        let loader = async || {
+            gate.pass().await;
+            name("from an old snapshot")
+        };
+        let mut inside = std::pin::pin!(transaction.scope(users.get_with(1, loader)));
+        assert!(poll!(inside.as_mut()).is_pending());
+        gate.reached_by(1).await;
+
+        assert!(users.reserve(&2).fill(name("filled")), "outside a reservation is filled");
+        assert!(!transaction.scope(async { users.reserve(&3) }).await.fill(name("filled")), "inside it is not");
+        assert_eq!(within(DEADLINE, load(&users, 1, "committed")).await, "committed", "it does not wait for the inner");
+        gate.let_through(1);
+        assert_eq!(inside.await, "from an old snapshot");
+        assert_eq!(users.get(&1), Some(name("committed")));
+        users.evict_all();
+    }
+}
+
+#[tokio::test]
+async fn a_caller_in_a_transaction_does_not_join_a_load_outside() {
+    let (_registry, users) = alone().await;
+    let gate = Gate::new();
+    let outside = {
+        let (users, gate) = (users.clone(), gate.clone());
+        tokio::spawn(async move {
+            let loader = async || {
+                gate.pass().await;
+                name("outside")
+            };
+            users.get_with(1, loader).await
+        })
+    };
+    gate.reached_by(1).await;
+    let transaction = Transaction::read_only();
+    assert_eq!(within(DEADLINE, transaction.scope(load(&users, 1, "inside"))).await, "inside");
+    gate.let_through(1);
+    outside.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_inner_commit_hands_over_to_the_outer_transaction() {
+    let (here, there) = pair().await;
+    load(&here.users, 1, "old").await;
+    load(&there.users, 1, "old").await;
+    let outer = Transaction::begin();
+    let committed = outer
+        .scope(async {
+            let inner = Transaction::begin();
+            inner.scope(async { here.users.evict(&1) }).await;
+            let committed = inner.commit();
+            assert_eq!(here.users.get(&1), None, "the outer transaction reads what the inner one wrote");
+            committed
+        })
+        .await;
+    assert_eq!(here.users.get(&1), Some(name("old")), "not before the outer commit");
+    let mut confirmed = std::pin::pin!(committed.confirmed());
+    assert!(poll!(confirmed.as_mut()).is_pending());
+    outer.commit();
+    assert_eq!(here.users.get(&1), None);
+    within(DEADLINE, confirmed).await.unwrap();
+    eventually(DEADLINE, || there.users.is_empty()).await;
+}
+
+#[tokio::test]
+async fn an_inner_rollback_discards_only_its_own() {
+    let (_registry, users) = alone().await;
+    users.insert(1, name("old"));
+    users.insert(2, name("old"));
+    let outer = Transaction::begin();
+    outer
+        .scope(async {
+            users.evict(&1);
+            let inner = Transaction::begin();
+            inner
+                .scope(async {
+                    users.evict(&2);
+                    assert_eq!(users.get(&1), None, "the inner transaction reads what the outer one wrote");
+                })
+                .await;
+            inner.rollback();
+            assert_eq!(users.get(&2), Some(name("old")));
+        })
+        .await;
+    outer.commit();
+    assert_eq!(users.get(&1), None);
+    assert_eq!(users.get(&2), Some(name("old")));
+}
+
+#[tokio::test]
+async fn an_outer_rollback_discards_what_an_inner_commit_handed_over() {
+    let (_registry, users) = alone().await;
+    users.insert(1, name("old"));
+    let outer = Transaction::begin();
+    let committed = outer
+        .scope(async {
+            let inner = Transaction::begin();
+            inner.scope(async { users.evict(&1) }).await;
+            inner.commit()
+        })
+        .await;
+    outer.rollback();
+    assert_eq!(users.get(&1), Some(name("old")));
+    assert!(within(DEADLINE, committed.confirmed()).await.unwrap_err().is_rolled_back());
+}
+
+#[tokio::test]
+async fn an_inner_transaction_that_commits_after_the_outer_one_ended_evicts_at_once() {
+    let (_registry, users) = alone().await;
+    users.insert(1, name("old"));
+    let outer = Transaction::begin();
+    let inner = outer.scope(async { Transaction::begin() }).await;
+    inner.scope(async { users.evict(&1) }).await;
+    outer.rollback();
+    inner.commit();
+    assert_eq!(users.get(&1), None, "an eviction too many is harmless");
+}
+
+/// A node with a clock that stands still, so that a hold lasts until the test moves it.
+async fn clocked() -> (Registry, Cache<u64, String>, ManualClock) {
+    let clock = ManualClock::new();
+    let registry = Registry::builder()
+        .cache(CacheConfig::new("users"))
+        .unknown_caches(UnknownCaches::Bypass)
+        .settle(Duration::from_secs(5))
+        .clock(clock.clone())
+        .start()
+        .await
+        .unwrap();
+    let users = registry.cache("users").unwrap();
+    (registry, users, clock)
+}
+
+/// The key is gone, nothing is kept of it for the settle time, and after that it is cached again.
+async fn assert_evicted_with_a_hold(users: &Cache<u64, String>, clock: &ManualClock) {
+    assert_eq!(users.get(&1), None);
+    assert_eq!(load(users, 1, "perhaps old").await, "perhaps old");
+    assert_eq!(users.get(&1), None, "the key is held");
+    assert!(!users.reserve(&1).fill(name("perhaps old")));
+    users.insert(1, name("perhaps old"));
+    assert_eq!(users.get(&1), None);
+    clock.advance(Duration::from_secs(5));
+    load(users, 1, "new").await;
+    assert_eq!(users.get(&1), Some(name("new")));
+}
+
+async fn pending_eviction(users: &Cache<u64, String>) -> Transaction {
+    users.insert(1, name("old"));
+    let transaction = Transaction::begin();
+    transaction.scope(async { users.evict(&1) }).await;
+    transaction
+}
+
+#[tokio::test]
+async fn a_database_commit_that_succeeds_evicts_without_a_hold() {
+    let (_registry, users, _clock) = clocked().await;
+    let transaction = pending_eviction(&users).await;
+    let commit = async {
+        yield_now().await;
+        assert_eq!(users.get(&1), Some(name("old")), "the database first");
+        Ok::<_, io::Error>(())
+    };
+    transaction.commit_with(commit).await.unwrap().confirmed().await.unwrap();
+    assert_eq!(users.get(&1), None);
+    load(&users, 1, "new").await;
+    assert_eq!(users.get(&1), Some(name("new")));
+}
+
+#[tokio::test]
+async fn a_database_commit_that_fails_evicts_with_a_hold() {
+    let (_registry, users, clock) = clocked().await;
+    let transaction = pending_eviction(&users).await;
+    let failed = transaction.commit_with(ready(Err(io::Error::other("the connection was reset")))).await;
+    assert_eq!(failed.unwrap_err().to_string(), "the connection was reset");
+    assert_evicted_with_a_hold(&users, &clock).await;
+}
+
+#[tokio::test]
+async fn a_database_commit_that_panics_evicts_with_a_hold() {
+    let (_registry, users, clock) = clocked().await;
+    let transaction = pending_eviction(&users).await;
+    let commit = async {
+        yield_now().await;
+        panic!("on purpose")
+    };
+    let commit = std::panic::AssertUnwindSafe(transaction.commit_with::<_, io::Error>(commit));
+    assert!(commit.catch_unwind().await.is_err());
+    assert_evicted_with_a_hold(&users, &clock).await;
+}
+
+#[tokio::test]
+async fn a_database_commit_dropped_at_any_await_evicts_with_a_hold_and_before_the_first_poll_discards() {
+    for polls in 0..4 {
+        let (_registry, users, clock) = clocked().await;
+        let transaction = pending_eviction(&users).await;
+        let commit = async {
+            for _ in 0..2 {
+                yield_now().await;
+            }
+            pending::<Result<(), io::Error>>().await
+        };
+        let mut commit = Box::pin(transaction.commit_with(commit));
+        for _ in 0..polls {
+            assert!(poll!(commit.as_mut()).is_pending());
+        }
+        drop(commit);
+        if polls == 0 {
+            assert_eq!(users.get(&1), Some(name("old")), "the database was never asked to commit");
+        } else {
+            assert_evicted_with_a_hold(&users, &clock).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_hold_of_an_unknown_outcome_reaches_the_other_nodes() {
+    let (here, there) = pair().await;
+    load(&there.users, 1, "old").await;
+    let transaction = pending_eviction(&here.users).await;
+    eventually(DEADLINE, || there.users.stats().evicted_by_others == 1).await;
+    transaction.commit_with(ready(Err(io::Error::other("reset")))).await.unwrap_err();
+    eventually(DEADLINE, || there.users.stats().evicted_by_others == 2).await;
+    load(&there.users, 1, "perhaps old").await;
+    assert_eq!(there.users.get(&1), None);
+    load(&there.users, 2, "another key").await;
+    assert_eq!(there.users.get(&2), Some(name("another key")));
+}
+
+#[tokio::test]
+async fn an_inner_transaction_of_unknown_outcome_leaves_the_decision_to_the_outer_one() {
+    let (_registry, users, _clock) = clocked().await;
+    users.insert(1, name("old"));
+    let outer = Transaction::begin();
+    outer
+        .scope(async {
+            let inner = Transaction::begin();
+            inner.scope(async { users.evict(&1) }).await;
+            inner.commit_with(ready(Err(io::Error::other("reset")))).await.unwrap_err();
+        })
+        .await;
+    assert_eq!(users.get(&1), Some(name("old")));
+    outer.commit();
+    assert_eq!(users.get(&1), None);
+}
+
+#[tokio::test]
+async fn what_is_evicted_in_a_read_only_transaction_is_not_lost() {
+    let (_registry, users, clock) = clocked().await;
+    users.insert(1, name("old"));
+    let reading = Transaction::read_only();
+    reading.scope(async { users.evict(&1) }).await;
+    drop(reading);
+    assert_evicted_with_a_hold(&users, &clock).await;
+}
+
+#[tokio::test]
+async fn a_spawned_task_is_outside_of_the_scope() {
+    let (_registry, users) = alone().await;
+    users.insert(1, name("old"));
+    let transaction = Transaction::begin();
+    let spawned = users.clone();
+    transaction.scope(async { tokio::spawn(async move { spawned.evict(&1) }).await.unwrap() }).await;
+    assert_eq!(users.get(&1), None);
+    transaction.rollback();
+}
+
+#[cacheable(cache = "users", key = id, registry = registry)]
+async fn find(registry: &Registry, id: u64, from: &str) -> String {
+    from.to_owned()
+}
+
+#[cache_evict(cache = "users", key = id, registry = registry)]
+async fn save(registry: &Registry, id: u64, body: impl Future<Output = ()>) {
+    body.await;
+}
+
+#[cache_evict(cache = "users", key = *result, registry = registry)]
+async fn create(registry: &Registry, body: impl Future<Output = u64>) -> Result<u64, ()> {
+    Ok(body.await)
+}
+
+#[tokio::test]
+async fn annotated_functions_follow_the_transaction() {
+    let (registry, users) = alone().await;
+    assert_eq!(find(&registry, 1, "old").await, "old");
+    let transaction = Transaction::begin();
+    transaction
+        .scope(async {
+            save(&registry, 1, ready(())).await;
+            assert_eq!(find(&registry, 1, "uncommitted").await, "uncommitted");
+        })
+        .await;
+    assert_eq!(find(&registry, 1, "new").await, "old");
+    transaction.commit();
+    assert_eq!(find(&registry, 1, "new").await, "new");
+    assert_eq!(users.len(), 1);
+}
+
+#[tokio::test]
+async fn an_annotated_eviction_that_is_cancelled_joins_the_transaction() {
+    let (registry, users) = alone().await;
+    users.insert(1, name("old"));
+    let transaction = Transaction::begin();
+    let mut saving = Box::pin(transaction.scope(save(&registry, 1, pending())));
+    assert!(poll!(saving.as_mut()).is_pending());
+    drop(saving);
+    assert_eq!(users.get(&1), Some(name("old")));
+    transaction.commit();
+    assert_eq!(users.get(&1), None);
+}
+
+#[tokio::test]
+async fn an_annotated_eviction_that_is_cancelled_or_panics_outside_evicts_with_a_hold() {
+    let (registry, users, clock) = clocked().await;
+    users.insert(1, name("old"));
+    let mut saving = Box::pin(save(&registry, 1, pending()));
+    assert!(poll!(saving.as_mut()).is_pending());
+    assert_eq!(users.get(&1), Some(name("old")));
+    drop(saving);
+    assert_evicted_with_a_hold(&users, &clock).await;
+
+    let saving = std::panic::AssertUnwindSafe(save(&registry, 1, async { panic!("on purpose") }));
+    assert!(saving.catch_unwind().await.is_err());
+    assert_evicted_with_a_hold(&users, &clock).await;
+
+    drop(save(&registry, 1, pending()));
+    assert_eq!(users.get(&1), Some(name("new")), "its body never began");
+}
+
+#[tokio::test]
+async fn an_eviction_by_a_result_that_never_came_evicts_all_with_a_hold() {
+    let (registry, users, clock) = clocked().await;
+    users.insert(1, name("old"));
+    users.insert(2, name("old"));
+    assert_eq!(create(&registry, ready(2)).await, Ok(2));
+    assert_eq!(users.get(&2), None);
+    assert_eq!(users.get(&1), Some(name("old")));
+
+    let mut creating = Box::pin(create(&registry, pending()));
+    assert!(poll!(creating.as_mut()).is_pending());
+    drop(creating);
+    assert_evicted_with_a_hold(&users, &clock).await;
+}
