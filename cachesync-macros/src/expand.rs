@@ -62,14 +62,20 @@ fn never(ty: &Type) -> TokenStream {
     quote_spanned!(at=> #private::core::option::Option::unwrap(#private::core::option::Option::<#ty>::None))
 }
 
-/// The user's body as a block, to be put into an `async` block.
+/// The user's body as an `async` block.
 ///
 /// The statement before it tells the compiler what `return` and `?` in it produce, and is where the expected type comes
 /// from when the body has another one.
-fn body(used: &Use) -> TokenStream {
+///
+/// The block takes the parameters, so that it is `Send` whenever the function without the attribute was. It borrows those
+/// that the body does not take itself if `variables_are_used_after`, or if another attribute, expanded around this one,
+/// uses them after the body.
+fn body(used: &Use, variables_are_used_after: bool) -> TokenStream {
     let ty = &used.returns.ty;
     let never = never(ty);
     let body = &used.function.body;
     let hint = quote_spanned!(Place::of(ty).start=> if false { return #never; });
-    quote_spanned!(Span::mixed_site()=> { #hint #body })
+    let borrows = variables_are_used_after || used.function.has_result_key_below();
+    let moving = (!borrows).then(|| quote_spanned!(Span::mixed_site()=> move));
+    quote_spanned!(Span::mixed_site()=> async #moving { #hint #body })
 }

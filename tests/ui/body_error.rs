@@ -1,3 +1,5 @@
+#![allow(unused_variables)]
+
 use cachesync::{cache_evict, cacheable};
 
 use std::sync::Arc;

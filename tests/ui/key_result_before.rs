@@ -1,3 +1,5 @@
+#![allow(unused_variables)]
+
 use cachesync::cache_evict;
 
 #[cache_evict(cache = "users", key = result.id, before)]

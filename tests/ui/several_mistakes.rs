@@ -1,3 +1,5 @@
+#![allow(unused_variables)]
+
 use cachesync::{cache_evict, cacheable};
 
 #[cacheable(cahce = "users", key = idd, key = id, tll = 5, skip(db))]

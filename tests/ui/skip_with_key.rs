@@ -1,3 +1,5 @@
+#![allow(unused_variables)]
+
 use cachesync::cacheable;
 
 #[cacheable(cache = "users", key = id, skip(db))]

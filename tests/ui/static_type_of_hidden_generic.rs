@@ -1,3 +1,5 @@
+#![allow(unused_variables)]
+
 use cachesync::cacheable;
 
 // An associated function that never says `Self` passes for a free function, so the type of its key is written in a

@@ -25,15 +25,9 @@ pub(super) fn expand(used: &Use, entries: &Entries, when: When) -> TokenStream {
             #body
         };
     }
-    let body = body(used);
-    let moving = match entries {
-        Entries::Of(key) => key.result.is_some() && uses_variables(used, key),
-        Entries::All => false,
-    };
-    let moving = if moving || used.function.has_result_key_below() {
-        TokenStream::new()
-    } else {
-        quote_spanned!(Span::mixed_site()=> move)
+    let body = match entries {
+        Entries::Of(key) => body(used, key.result.is_some() && uses_variables(used, key)),
+        Entries::All => body(used, false),
     };
     let settle = match entries {
         Entries::Of(key) if key.result.is_some() => by_result(used, key, when),
@@ -41,14 +35,13 @@ pub(super) fn expand(used: &Use, entries: &Entries, when: When) -> TokenStream {
     };
     quote_spanned! {Span::mixed_site()=>
         let __cachesync_eviction = #eviction;
-        let __cachesync_output = async #moving #body.await;
+        let __cachesync_output = #body.await;
         #settle
         __cachesync_output
     }
 }
 
-/// Whether a key that is evaluated after the body uses variables that the body must then not have taken: the body
-/// borrows what it can instead of moving it.
+/// Whether a key uses variables. If it is evaluated after the body, the body must not have taken them.
 fn uses_variables(used: &Use, key: &Key) -> bool {
     key.mentions.has_text("self") || key.parameters(&used.function).next().is_some()
 }

@@ -20,7 +20,7 @@ pub(super) fn expand(used: &Use, key: &Key) -> TokenStream {
     let step =
         evaluation.then(&quote_spanned!(Span::mixed_site()=> __CACHESYNC_SITE.#begin(#registry #keyed, #returned)));
     let shared_error = shared_error(used);
-    let body = body(used);
+    let body = body(used, false);
     quote_spanned! {Span::mixed_site()=>
         let __cachesync_miss = {
             let __cachesync_step = #step;
@@ -33,7 +33,7 @@ pub(super) fn expand(used: &Use, key: &Key) -> TokenStream {
         #private::load(
             __cachesync_miss,
             __cachesync_shared_error,
-            #private::core::pin::pin!(async move #body),
+            #private::core::pin::pin!(#body),
         )
         .await
     }
