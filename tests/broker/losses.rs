@@ -135,6 +135,24 @@ async fn a_cut_network_ends_both_halves() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_publish_under_way_fails_as_soon_as_the_network_is_cut() {
+    let proxy = Proxy::before(Broker::shared().url()).await;
+    let backend = backend(proxy.url()).publish_timeout(DEADLINE * 2);
+    let mut session = open(&backend, &interest()).await;
+    proxy.stall();
+    let messages: Vec<_> = (0..1_000).map(|number| eviction(&number.to_string())).collect();
+    let publishing = session.publisher.publish(&messages);
+    let cutting = async {
+        // Polled after the publish, which waits for its confirms then.
+        tokio::task::yield_now().await;
+        proxy.cut();
+    };
+    let (result, ()) = within(DEADLINE, async { tokio::join!(publishing, cutting) }).await;
+    let error = result.expect_err("no network");
+    assert_eq!(error.kind(), BackendErrorKind::Lost, "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stalled_network_ends_the_subscriber_by_the_amqp_heartbeat() {
     let proxy = Proxy::before(Broker::shared().url()).await;
     let backend = backend(proxy.url()).heartbeat(Duration::from_secs(1)).publish_timeout(Duration::from_millis(200));
