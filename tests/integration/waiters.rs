@@ -190,6 +190,30 @@ async fn an_error_that_can_be_cloned_answers_all_who_waited() {
     assert_eq!(meter.runs.load(SeqCst), 1);
 }
 
+#[cacheable(cache = "users", key = 1u64, registry = registry)]
+async fn missing(registry: &Registry, meter: &Meter, gate: &Gate) -> Result<Option<String>, NotClone> {
+    meter.run(gate.pass()).await;
+    Ok(None)
+}
+
+#[derive(Debug)]
+struct NotClone;
+
+#[tokio::test]
+async fn a_row_that_does_not_exist_is_not_cached_but_answers_all_who_waited() {
+    let (registry, users) = alone().await;
+    let (meter, gate) = (Meter::default(), Gate::new());
+    let callers = join_all((0..100).map(|_| missing(&registry, &meter, &gate)));
+    let release = async {
+        gate.reached_by(1).await;
+        gate.let_through(1);
+    };
+    let (answers, ()) = within(DEADLINE, async { tokio::join!(callers, release) }).await;
+    assert!(answers.into_iter().all(|answer| answer.unwrap().is_none()));
+    assert_eq!(meter.runs.load(SeqCst), 1);
+    assert!(users.is_empty());
+}
+
 async fn impatient() -> (Registry, Cache<u64, String>) {
     let config = CacheConfig::new("users").load_wait(Duration::from_millis(50));
     let registry = Registry::builder().cache(config).unknown_caches(UnknownCaches::Bypass).start().await.unwrap();
@@ -266,6 +290,31 @@ fn the_wait_is_bounded_on_any_executor() {
     assert_eq!(pollster::block_on(load(&users, 1, "mine")), "mine");
     gate.let_through(1);
     runtime.block_on(slow).unwrap();
+}
+
+#[test]
+fn a_runtime_that_ends_while_others_wait_on_another_executor_lets_them_load() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (_registry, users) = runtime.block_on(alone());
+    let gate = Gate::new();
+    let (loader, at) = (users.clone(), gate.clone());
+    let slow = std::thread::spawn(move || {
+        let body = async || {
+            at.pass().await;
+            "slow".to_owned()
+        };
+        pollster::block_on(loader.get_with(1, body))
+    });
+    pollster::block_on(gate.reached_by(1));
+    let waiting = std::thread::spawn(move || {
+        let mut waiting = Box::pin(load(&users, 1, "mine"));
+        assert!(pollster::block_on(async { futures_util::poll!(waiting.as_mut()) }).is_pending());
+        drop(runtime);
+        pollster::block_on(waiting)
+    });
+    assert_eq!(waiting.join().unwrap(), "mine");
+    gate.let_through(1);
+    assert_eq!(slow.join().unwrap(), "slow");
 }
 
 #[tokio::test]

@@ -14,7 +14,9 @@ pub(crate) type SharedFailure = Arc<dyn Any + Send + Sync>;
 pub(crate) enum Outcome<V> {
     /// With a value, kept or not.
     Value(V),
-    /// With an error, or with a value that is not to be cached.
+    /// With nothing that could be cached, such as `None`, but no failure either.
+    Nothing,
+    /// With an error.
     Failed(Option<SharedFailure>),
     /// Not at all: its future was dropped, or it panicked.
     Abandoned,

@@ -5,7 +5,7 @@
 //!    ├─── nobody loads this key ───────────────────────> lead: run the body, keep, answer those who wait
 //!    └─── somebody does ───────────────────────────────> wait, at most `load_wait`
 //!             ├── a value ──> done
-//!             ├── an error that can be cloned ──> done
+//!             ├── nothing (`None`), or an error that can be cloned ──> done
 //!             ├── an error that cannot ──> run the body too, a bounded number at a time
 //!             ├── the leader was dropped ──> begin again: one of those who waited leads
 //!             └── too long ──> run the body, keep nothing
@@ -13,12 +13,12 @@
 //!
 //! No wait is without bound, so loads that wait for each other in a circle end (rule R9).
 
-use std::{any::Any, pin::Pin, sync::Arc};
+use std::{any::Any, future::poll_fn, pin::Pin, sync::Arc, task::Poll};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
-    flight::{Flight, Outcome, SharedFailure},
+    flight::{Flight, Outcome},
     info::CacheInfo,
     store::{Begun, Lead, Manner, Store},
 };
@@ -43,13 +43,17 @@ pub(crate) enum Miss<K: Key, V: Value> {
     Wait(Waiter<K, V>),
 }
 
-/// How the outcome of a body relates to the cached value.
+/// How the output of a body relates to the cached value, to those who wait, and back.
 pub(crate) trait Body<V> {
     type Output;
 
-    fn value(&self, output: &Self::Output) -> Option<V>;
+    /// What an output means for others.
+    fn outcome(&self, output: &Self::Output) -> Outcome<V>;
+    /// The output that a cached value stands for.
     fn output(&self, value: V) -> Self::Output;
-    fn share_failure(&self, output: &Self::Output) -> Option<SharedFailure>;
+    /// The output for one who waited and learns that there is nothing; `None` if this body cannot say so.
+    fn nothing(&self) -> Option<Self::Output>;
+    /// The output that another body's error stands for; `None` if it is of another type.
     fn failure(&self, shared: &(dyn Any + Send + Sync)) -> Option<Self::Output>;
 }
 
@@ -107,9 +111,9 @@ where
         Miss::Lead(lead) => {
             count(&lead.store().info.counters.loads, 1);
             let output = body.await;
-            match how.value(&output) {
-                Some(value) => _ = lead.keep(value),
-                None => lead.fail(how.share_failure(&output)),
+            match how.outcome(&output) {
+                Outcome::Value(value) => _ = lead.keep(value),
+                outcome => lead.land(outcome),
             }
             output
         }
@@ -139,16 +143,19 @@ enum Waited<K: Key, V: Value, O> {
 impl<K: Key, V: Value> Waiter<K, V> {
     async fn wait<B: Body<V>>(mut self, how: &B) -> Waited<K, V, B::Output> {
         let info = self.store.info.clone();
-        let timeout = {
+        let sleep = {
             // The caller may run on any executor; the time is kept by the runtime that the registry was started on.
             let _entered = info.runtime.enter();
             tokio::time::sleep(info.config.load_wait)
         };
-        tokio::pin!(timeout);
+        tokio::pin!(sleep);
+        // A runtime that ends closes its registries first, and then wakes all sleepers, who must not be polled.
+        let timeout =
+            poll_fn(|context| if info.lease.is_closed() { Poll::Ready(()) } else { sleep.as_mut().poll(context) });
         tokio::select! {
             biased;
             waited = self.answer(how) => waited,
-            () = &mut timeout => {
+            () = timeout => {
                 tracing::debug!(cache = %info.name, "waited too long for another load of the same key");
                 Waited::Load(Miss::Alone(info), None)
             }
@@ -158,20 +165,16 @@ impl<K: Key, V: Value> Waiter<K, V> {
     async fn answer<B: Body<V>>(&mut self, how: &B) -> Waited<K, V, B::Output> {
         let info = self.store.info.clone();
         loop {
-            let failed = match self.flight.wait().await {
-                Outcome::Value(value) => {
-                    count(&info.counters.shared, 1);
-                    return Waited::Output(how.output(value.clone()));
-                }
-                Outcome::Failed(failure) => {
-                    if let Some(output) = failure.as_deref().and_then(|shared| how.failure(shared)) {
-                        count(&info.counters.shared, 1);
-                        return Waited::Output(output);
-                    }
-                    true
-                }
-                Outcome::Abandoned => false,
+            let (output, failed) = match self.flight.wait().await {
+                Outcome::Value(value) => (Some(how.output(value.clone())), false),
+                Outcome::Nothing => (how.nothing(), true),
+                Outcome::Failed(failure) => (failure.as_deref().and_then(|shared| how.failure(shared)), true),
+                Outcome::Abandoned => (None, false),
             };
+            if let Some(output) = output {
+                count(&info.counters.shared, 1);
+                return Waited::Output(output);
+            }
             let permit = if failed { self.permit().await } else { None };
             let manner = if failed { Manner::Separate } else { Manner::Shared };
             return match self.store.begin(&&self.key, manner) {

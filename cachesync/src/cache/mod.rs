@@ -9,7 +9,7 @@ mod stripe;
 
 use std::{any::Any, convert::Infallible, fmt, marker::PhantomData, pin::pin, sync::Arc, time::Duration};
 
-use flight::SharedFailure;
+use flight::Outcome;
 use load::{Body, Found};
 pub use reservation::Reservation;
 use store::{Begun, Manner, Store};
@@ -184,15 +184,15 @@ struct ByHand<V, E>(PhantomData<fn() -> (V, E)>);
 impl<V: Value, E> Body<V> for ByHand<V, E> {
     type Output = Result<V, E>;
 
-    fn value(&self, output: &Self::Output) -> Option<V> {
-        output.as_ref().ok().cloned()
+    fn outcome(&self, output: &Self::Output) -> Outcome<V> {
+        output.as_ref().map_or(Outcome::Failed(None), |value| Outcome::Value(value.clone()))
     }
 
     fn output(&self, value: V) -> Self::Output {
         Ok(value)
     }
 
-    fn share_failure(&self, _: &Self::Output) -> Option<SharedFailure> {
+    fn nothing(&self) -> Option<Self::Output> {
         None
     }
 

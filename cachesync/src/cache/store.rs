@@ -32,7 +32,7 @@ use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync::Cache as Qu
 use tokio::sync::Semaphore;
 
 use super::{
-    flight::{Flight, Outcome, SharedFailure},
+    flight::{Flight, Outcome},
     info::CacheInfo,
     stripe::{Stripe, hash_of},
 };
@@ -166,7 +166,11 @@ impl<K: Key, V: Value> Store<K, V> {
         let overtaken = stripe.overtake(hash, key);
         if !hold.is_zero() {
             let now = self.info.clock.now();
-            stripe.hold(hash, key.clone(), now.after(hold), now);
+            let until = now.after(hold);
+            if !stripe.hold(hash, key, until, now) {
+                // So many keys are held that all may as well be.
+                self.info.hold_all(until);
+            }
         }
         let removed = self.entries.remove(key);
         drop(stripe);
@@ -252,7 +256,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The leader of a load: it runs the body, and holds the ticket to keep the value.
 ///
-/// Dropped without [`keep`](Self::keep) or [`fail`](Self::fail), as happens when the load is cancelled or panics, it
+/// Dropped without [`keep`](Self::keep) or [`land`](Self::land), as happens when the load is cancelled or panics, it
 /// gives the ticket back and wakes those who wait, one of whom leads next (rule R9).
 pub(crate) struct Lead<K: Key, V: Value> {
     store: Arc<Store<K, V>>,
@@ -289,8 +293,8 @@ impl<K: Key, V: Value> Lead<K, V> {
     }
 
     /// The load came back with nothing to keep.
-    pub(crate) fn fail(mut self, failure: Option<SharedFailure>) {
-        self.end(Outcome::Failed(failure));
+    pub(crate) fn land(mut self, outcome: Outcome<V>) {
+        self.end(outcome);
     }
 
     fn end(&mut self, outcome: Outcome<V>) {

@@ -28,6 +28,9 @@ struct Hold<K> {
     until: Moment,
 }
 
+/// The most keys of one stripe that are held at the same time.
+const MAX_HOLDS: usize = 4_096;
+
 pub(super) struct Stripe<K, V> {
     tickets: HashTable<Ticket<K, V>>,
     holds: HashTable<Hold<K>>,
@@ -72,17 +75,25 @@ impl<K: Eq, V> Stripe<K, V> {
         std::mem::take(&mut self.tickets)
     }
 
-    /// For loads that begin before `until`, nothing of this key is kept.
-    pub(super) fn hold(&mut self, hash: u64, key: K, until: Moment, now: Moment) {
-        if let Some(hold) = self.holds.find_mut(hash, |hold| hold.key == key) {
+    /// For loads that begin before `until`, nothing of this key is kept. `false` if there is no room for the hold.
+    #[must_use]
+    pub(super) fn hold(&mut self, hash: u64, key: &K, until: Moment, now: Moment) -> bool
+    where
+        K: Clone,
+    {
+        if let Some(hold) = self.holds.find_mut(hash, |hold| hold.key == *key) {
             hold.until = hold.until.max(until);
-            return;
+            return true;
         }
         if self.holds.len() >= self.sweep_at {
             self.holds.retain(|hold| hold.until > now);
             self.sweep_at = (2 * self.holds.len()).max(32);
         }
-        self.holds.insert_unique(hash, Hold { hash, key, until }, |hold| hold.hash);
+        let room = self.holds.len() < MAX_HOLDS;
+        if room {
+            self.holds.insert_unique(hash, Hold { hash, key: key.clone(), until }, |hold| hold.hash);
+        }
+        room
     }
 
     /// Whether the key is held; `now` is asked for only when something is.
@@ -105,7 +116,7 @@ mod tests {
     fn ended_holds_are_swept_so_that_they_do_not_pile_up() {
         let mut stripe = Stripe::<u64, ()>::default();
         for key in 0..10_000 {
-            stripe.hold(key, key, Moment(key + 2), Moment(key));
+            assert!(stripe.hold(key, &key, Moment(key + 2), Moment(key)));
         }
         assert!(stripe.holds.len() < 100, "{}", stripe.holds.len());
         assert!(stripe.is_held(9_999, &9_999u64, || Moment(10_000)));
@@ -115,8 +126,15 @@ mod tests {
     #[test]
     fn a_hold_is_extended_and_never_shortened() {
         let mut stripe = Stripe::<u64, ()>::default();
-        stripe.hold(1, 1, Moment(100), Moment(1));
-        stripe.hold(1, 1, Moment(50), Moment(1));
+        assert!(stripe.hold(1, &1, Moment(100), Moment(1)));
+        assert!(stripe.hold(1, &1, Moment(50), Moment(1)));
         assert!(stripe.is_held(1, &1u64, || Moment(99)));
+    }
+
+    #[test]
+    fn holds_that_last_are_refused_when_there_are_too_many() {
+        let mut stripe = Stripe::<u64, ()>::default();
+        let refused = (0..10_000).filter(|key| !stripe.hold(*key, key, Moment::NEVER, Moment(1))).count();
+        assert_eq!(refused, 10_000 - MAX_HOLDS);
     }
 }

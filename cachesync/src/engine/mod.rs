@@ -89,9 +89,10 @@ impl Engine {
         let session = self.backend.connect(self.interest(), None).await?;
         if !session.resumed {
             self.node.clear();
+            // Everything confirmed before the attempt began is gone with the clear, everything after it will come.
+            // A session that resumes has yet to hear what it missed: only a heartbeat sent in it renews.
+            self.node.lease.renew(began.after(self.pace.lease));
         }
-        // Everything confirmed before the subscription began is gone with the clear; everything after it will come.
-        self.node.lease.renew(began.after(self.pace.lease));
         self.node.status.connected();
         self.node.counters.sessions.fetch_add(1, Ordering::Relaxed);
         Ok(session)

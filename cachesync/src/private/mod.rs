@@ -21,7 +21,7 @@ pub use returned::{
 pub use crate::call_site::CACHESYNC_SITES_0_1 as SITES;
 use crate::{
     cache::{
-        flight::SharedFailure,
+        flight,
         load::{self, Body},
     },
     key::Key,
@@ -83,16 +83,20 @@ struct Annotated<R, E> {
 impl<R: Returned, E: SharedError<Output = R::Output>> Body<R::Value> for Annotated<R, E> {
     type Output = R::Output;
 
-    fn value(&self, output: &R::Output) -> Option<R::Value> {
-        self.returned.value(output)
+    fn outcome(&self, output: &R::Output) -> flight::Outcome<R::Value> {
+        match self.returned.value(output) {
+            Some(value) => flight::Outcome::Value(value),
+            None if self.returned.is_nothing(output) => flight::Outcome::Nothing,
+            None => flight::Outcome::Failed(self.shared_error.share(output)),
+        }
     }
 
     fn output(&self, value: R::Value) -> R::Output {
         self.returned.output(value)
     }
 
-    fn share_failure(&self, output: &R::Output) -> Option<SharedFailure> {
-        self.shared_error.share(output)
+    fn nothing(&self) -> Option<R::Output> {
+        self.returned.nothing()
     }
 
     fn failure(&self, shared: &(dyn Any + Send + Sync)) -> Option<R::Output> {

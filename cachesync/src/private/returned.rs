@@ -19,6 +19,15 @@ pub trait Returned: Copy {
     fn value(&self, output: &Self::Output) -> Option<Self::Value>;
     /// The output that a cached value stands for.
     fn output(&self, value: Self::Value) -> Self::Output;
+    /// The output that says, without an error, that there is nothing; `None` if this return type cannot.
+    fn nothing(&self) -> Option<Self::Output> {
+        None
+    }
+    /// Whether an output is that.
+    fn is_nothing(&self, output: &Self::Output) -> bool {
+        let _ = output;
+        false
+    }
 }
 
 /// How an error is shared among callers.
@@ -186,6 +195,14 @@ impl<T: Value> Returned for SomeValue<Option<T>> {
     fn output(&self, value: T) -> Option<T> {
         Some(value)
     }
+
+    fn nothing(&self) -> Option<Option<T>> {
+        Some(None)
+    }
+
+    fn is_nothing(&self, output: &Option<T>) -> bool {
+        output.is_none()
+    }
 }
 
 impl<T: Value, E> Returned for OkValue<Result<T, E>> {
@@ -213,6 +230,14 @@ impl<T: Value, E> Returned for OkSomeValue<Result<Option<T>, E>> {
     #[inline]
     fn output(&self, value: T) -> Result<Option<T>, E> {
         Ok(Some(value))
+    }
+
+    fn nothing(&self) -> Option<Result<Option<T>, E>> {
+        Some(Ok(None))
+    }
+
+    fn is_nothing(&self, output: &Result<Option<T>, E>) -> bool {
+        matches!(output, Ok(None))
     }
 }
 

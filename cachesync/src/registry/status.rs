@@ -82,12 +82,12 @@ impl StatusCell {
     /// Whether this is news, or only another attempt that failed.
     pub(crate) fn lost(&self, error: String) -> bool {
         let mut session = self.session();
-        session.last_error = Some(error);
-        let news = std::mem::replace(&mut session.connected, false);
-        if news {
+        let first = session.last_error.replace(error).is_none();
+        let was_connected = std::mem::replace(&mut session.connected, false);
+        if was_connected {
             session.changed = SystemTime::now();
         }
-        news
+        was_connected || first
     }
 
     /// The tasks of the registry have ended.
