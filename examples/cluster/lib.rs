@@ -9,6 +9,9 @@
 //! | [`prompt`] | the prompt of a node that is a process of its own |
 //! | [`args`] | the command line |
 
+// A program in parts, and not an API.
+#![allow(clippy::missing_errors_doc, clippy::missing_panics_doc)]
+
 pub mod args;
 pub mod node;
 pub mod prompt;
@@ -28,14 +31,19 @@ use cachesync::{amqp::AmqpBackend, memory::MemoryBackend};
 use clap::Parser;
 use node::{Node, Transport};
 use table::Table;
+use tracing_subscriber::{
+    filter::{LevelFilter, Targets},
+    layer::SubscriberExt as _,
+    util::SubscriberInitExt as _,
+};
 
 /// Does what the command line says.
 #[tokio::main]
 pub async fn main() -> ExitCode {
-    // Warnings, such as that the broker is away, beside what the example prints.
-    tracing_subscriber::fmt()
-        .with_max_level(tracing_subscriber::filter::LevelFilter::WARN)
-        .with_writer(io::stderr)
+    // Warnings, such as that the broker is away. What lapin logs of it besides is left out.
+    tracing_subscriber::registry()
+        .with(tracing_subscriber::fmt::layer().with_writer(io::stderr))
+        .with(Targets::new().with_target("cachesync", LevelFilter::WARN))
         .init();
     match run(&Args::parse()).await {
         Ok(()) => ExitCode::SUCCESS,
@@ -59,7 +67,7 @@ async fn run(args: &Args) -> Result<()> {
 }
 
 fn broker(url: &str) -> Result<Transport> {
-    Ok(Transport::Amqp(AmqpBackend::new(url)?))
+    Ok(Transport::Amqp(Box::new(AmqpBackend::new(url)?)))
 }
 
 /// Runs that share a broker do not hear each other.

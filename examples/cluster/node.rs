@@ -21,7 +21,7 @@ pub enum Transport {
     /// A hub in this process.
     Memory(MemoryBackend),
     /// A RabbitMQ broker.
-    Amqp(AmqpBackend),
+    Amqp(Box<AmqpBackend>),
 }
 
 /// A service with its own caches, over a table that it shares with the others.
@@ -35,16 +35,12 @@ pub struct Node {
 
 impl Node {
     /// Starts a node: its registry, then what uses it.
-    ///
-    /// # Errors
-    ///
-    /// When the backend cannot be reached.
     pub async fn start(name: &str, namespace: &str, transport: Transport, table: Table) -> Result<Self> {
         let users = CacheConfig::new("users").capacity(10_000).ttl(Duration::from_mins(10));
         let builder = Registry::builder().namespace(namespace).node_name(name).cache(users);
         let builder = match transport {
             Transport::Memory(hub) => builder.backend(hub),
-            Transport::Amqp(broker) => builder.backend(broker),
+            Transport::Amqp(broker) => builder.backend(*broker),
         };
         let caches = builder.start().await.with_context(|| format!("{name} cannot start"))?;
         Ok(Self { name: name.to_owned(), table, users: Users::new(caches.clone()), caches })
@@ -56,10 +52,6 @@ impl Node {
     }
 
     /// Finds a user, outside of any transaction.
-    ///
-    /// # Errors
-    ///
-    /// When the table cannot be read.
     pub async fn find(&self, id: u64) -> Result<Found> {
         self.watch(self.users.find(&self.table, id)).await
     }
@@ -80,10 +72,6 @@ impl Node {
     }
 
     /// Ends it; evictions that wait for the broker go out first.
-    ///
-    /// # Errors
-    ///
-    /// When the broker did not take all of them.
     pub async fn shutdown(&self) -> Result<()> {
         self.caches.shutdown().await.with_context(|| format!("{} ended too early", self.name))
     }
@@ -132,28 +120,16 @@ pub struct Work<'a> {
 
 impl Work<'_> {
     /// Finds a user as the transaction sees it: its own writes included.
-    ///
-    /// # Errors
-    ///
-    /// When the table cannot be read.
     pub async fn find(&self, id: u64) -> Result<Found> {
         self.node.watch(self.evictions.scope(self.node.users.find(&self.rows, id))).await
     }
 
     /// Writes a user.
-    ///
-    /// # Errors
-    ///
-    /// When the table cannot be written.
     pub async fn save(&mut self, user: User) -> Result<()> {
         self.evictions.scope(self.node.users.save(&mut self.rows, user)).await
     }
 
     /// Deletes a user.
-    ///
-    /// # Errors
-    ///
-    /// When the table cannot be written.
     pub async fn delete(&mut self, id: u64) -> Result<()> {
         self.evictions.scope(self.node.users.delete(&mut self.rows, id)).await
     }
@@ -164,10 +140,6 @@ impl Work<'_> {
     }
 
     /// Commits the table, then evicts: here at once, on the other nodes as soon as the broker has told them.
-    ///
-    /// # Errors
-    ///
-    /// When the table cannot be written.
     pub async fn commit(self) -> Result<Committed> {
         self.evictions.commit_with(self.rows.commit()).await
     }

@@ -31,10 +31,6 @@ const DEADLINE: Duration = Duration::from_secs(20);
 const INTERVAL: Duration = Duration::from_micros(200);
 
 /// Starts three nodes on `transport`, lets them show what they can, and ends them.
-///
-/// # Errors
-///
-/// When anything that was to be shown is untrue.
 pub async fn run(transport: Transport, namespace: &str, out: &mut impl Write) -> Result<()> {
     let table = Table::in_memory(&[(1, "Ada"), (2, "Grace"), (3, "Edsger"), (4, "Barbara")]);
     let mut nodes = Vec::new();

@@ -2,7 +2,7 @@
 //!
 //! It has what matters here of one: transactions, whose writes nobody else sees before the commit, and whose commit
 //! makes all of them visible at once. It lives in memory, for the nodes of one process, or in a file, which the nodes
-//! of several processes share. A service has PostgreSQL in this place.
+//! of several processes share. A service has a database server in this place.
 
 use std::{
     collections::BTreeMap,
@@ -166,10 +166,6 @@ impl TableTransaction {
     }
 
     /// Makes its writes visible to everybody, all at once.
-    ///
-    /// # Errors
-    ///
-    /// When the table cannot be written.
     pub async fn commit(self) -> Result<()> {
         let Self { table, staged } = self;
         let apply = move |rows: &mut Rows| {
