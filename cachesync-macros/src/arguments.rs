@@ -114,7 +114,7 @@ impl Name {
             .into_iter()
             .filter(|name| name.belongs_to(attribute))
             .map(|name| (strsim::damerau_levenshtein(&written, name.text()), name))
-            .filter(|(distance, name)| *distance <= (name.text().len() / 3).max(1))
+            .filter(|(distance, name)| *distance <= (name.text().len() * 2 / 5).max(1))
             .min_by_key(|(distance, _)| *distance)
             .map(|(_, name)| name)
     }
@@ -261,5 +261,76 @@ fn skip_to_next(input: ParseStream<'_>) {
         if input.parse::<proc_macro2::TokenTree>().is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::{ToTokens, quote};
+
+    use super::*;
+
+    fn parse(tokens: TokenStream) -> (Arguments, Vec<String>) {
+        let mut mistakes = Mistakes::default();
+        let arguments = Arguments::parse(tokens, Attribute::CacheEvict, &mut mistakes);
+        (arguments, mistakes.messages())
+    }
+
+    #[test]
+    fn every_argument_is_read() {
+        let (arguments, messages) = parse(quote! {
+            cache = "a", key = f::<A, B>(id, |a, b| a < b), skip(self, db,), registry = self.registry, crate = crate::a,
+            cache_value, all, always, before,
+        });
+        assert_eq!(messages, [""; 0]);
+        let key = arguments.key.expect("a key").value.to_token_stream().to_string();
+        assert_eq!(key, quote!(f::<A, B>(id, |a, b| a < b)).to_string());
+        assert_eq!(arguments.skip.expect("skip").value, ["self", "db"]);
+        assert!(arguments.cache.is_some() && arguments.registry.is_some() && arguments.krate.is_some());
+        let flags = [arguments.cache_value, arguments.all, arguments.always, arguments.before];
+        assert!(flags.iter().all(Option::is_some));
+    }
+
+    #[test]
+    fn what_cannot_be_read_does_not_hide_what_follows() {
+        for (tokens, count) in [
+            (quote!(cache = , key = id), 1),
+            (quote!(cache = "a" key = id), 1),
+            (quote!(cache = "a" x, y, key = id), 1),
+            (quote!(ttl = f::<A, B>(x), key = id), 1),
+            (quote!(=, key = id), 1),
+            (quote!("a", key = id), 1),
+            (quote!(all(x), always = 1, before: y, key = id), 3),
+        ] {
+            let (arguments, messages) = parse(tokens.clone());
+            assert!(arguments.key.is_some(), "{tokens}: {messages:?}");
+            assert_eq!(messages.len(), count, "{tokens}: {messages:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_of_two_counts() {
+        let (arguments, messages) = parse(quote!(cache = "a", cache = "b"));
+        assert_eq!(arguments.cache.expect("one").value.to_token_stream().to_string(), "\"a\"");
+        assert_eq!(messages, ["`cache` is given twice: remove one of the two"]);
+    }
+
+    #[test]
+    fn a_misspelt_name_is_recognised_and_another_is_not() {
+        for (written, meant) in [
+            ("chace", Some(Name::Cache)),
+            ("keys", Some(Name::Key)),
+            ("regsitry", Some(Name::Registry)),
+            ("allways", Some(Name::Always)),
+            ("ALL", None),
+            ("ttl", None),
+            ("name", None),
+            ("condition", None),
+        ] {
+            let ident = quote::format_ident!("{written}");
+            assert_eq!(Name::meant_by(&ident, Attribute::CacheEvict), meant, "{written}");
+        }
+        let (arguments, _) = parse(quote!(chace = "a"));
+        assert!(arguments.attempted(Name::Cache), "so that it is not said to be missing as well");
     }
 }

@@ -174,9 +174,89 @@ fn wrong_name(name: &str) -> Option<String> {
         .then(|| format!("the name of a cache is 1 to {MAX_LEN} bytes long: shorten this one of {} bytes", name.len()))
 }
 
+/// What is wrong with `#[attribute(arguments)] item`, for the unit tests of all modules.
+#[cfg(test)]
+pub(crate) fn mistakes_in(attribute: Attribute, arguments: TokenStream, item: TokenStream) -> Vec<String> {
+    let mut mistakes = Mistakes::default();
+    let arguments = Arguments::parse(arguments, attribute, &mut mistakes);
+    match Function::parse(item, attribute) {
+        Ok(function) => _ = check(attribute, arguments, function, &mut mistakes),
+        Err(error) => mistakes.add(error),
+    }
+    mistakes.messages()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn on_save(arguments: TokenStream) -> Vec<String> {
+        mistakes_in(
+            Attribute::CacheEvict,
+            arguments,
+            quote!(
+                async fn save(id: u64) -> Result<u64, ()> {
+                    Ok(id)
+                }
+            ),
+        )
+    }
+
+    #[test]
+    fn arguments_that_belong_together_are_accepted() {
+        for good in [
+            quote!(cache = "a"),
+            quote!(cache = "a", all),
+            quote!(cache = "a", all, always, cache_value),
+            quote!(cache = "a", all, before),
+            quote!(cache = "a", key = result, always),
+            quote!(cache = "a", key = id, before, registry = REGISTRY, crate = a::b),
+        ] {
+            assert_eq!(on_save(good.clone()), [""; 0], "{good}");
+        }
+    }
+
+    #[test]
+    fn arguments_that_exclude_each_other_are_refused() {
+        for (bad, says) in [
+            (quote!(cache = "a", all, key = id), "remove `key`, or `all`"),
+            (quote!(cache = "a", all, skip(id)), "remove `skip`, or `all`"),
+            (quote!(cache = "a", before, always), "remove `always`"),
+            (quote!(cache = "a", before, key = result), "remove `before`"),
+            (quote!(cache = "a", key = id, skip(id)), "remove one of the two"),
+        ] {
+            let messages = on_save(bad.clone());
+            assert!(matches!(&*messages, [message] if message.contains(says)), "{bad}: {messages:?}");
+        }
+    }
+
+    #[test]
+    fn all_mistakes_are_found_and_none_twice() {
+        let messages = mistakes_in(
+            Attribute::Cacheable,
+            quote!(cahce = "a", key = idd, before, skip = 1),
+            quote!(
+                fn find(&self, id: u64) -> impl Clone {
+                    id
+                }
+            ),
+        );
+        assert_eq!(messages.len(), 6, "{messages:#?}");
+    }
+
+    #[test]
+    fn a_function_with_a_mistake_is_emitted_as_it_was() {
+        let item = quote!(
+            #[inline]
+            pub async fn find(id: u64) -> Option<u64> {
+                #![allow(unused)]
+                Some(id)
+            }
+        );
+        let expanded = expand(Attribute::Cacheable, quote!(), &item).to_string();
+        assert!(expanded.starts_with(&item.to_string()), "{expanded}");
+        assert_eq!(expanded.matches("compile_error").count(), 1, "{expanded}");
+    }
 
     #[test]
     fn a_cache_name_is_what_core_takes_for_one() {

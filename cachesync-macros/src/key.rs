@@ -234,3 +234,144 @@ fn skipped<'a>(arguments: &'a Arguments, function: &Function, mistakes: &mut Mis
     }
     skipped
 }
+
+#[cfg(test)]
+mod tests {
+    use syn::parse_quote;
+
+    use super::*;
+    use crate::attribute::mistakes_in;
+
+    fn mistakes(key: TokenStream) -> Vec<String> {
+        let item = quote!(
+            async fn find(db: &Db, User { id, name }: &User, r#type: u8, (mut a, _): (u8, u8)) -> Option<u64> {}
+        );
+        mistakes_in(Attribute::Cacheable, quote!(cache = "a", key = #key), item)
+    }
+
+    #[test]
+    fn names_of_parameters_items_and_own_variables_are_accepted() {
+        for key in [
+            quote!(id),
+            quote!((id, name, a)),
+            quote!(r#type),
+            quote!(User { id, name: NAME }),
+            quote!(f(id)),
+            quote!(self::limit),
+            quote!(a::limit + LIMIT),
+            quote!(db.user(id).field),
+            quote!(db.map(|id| other(id)).map(|(x, y)| x + y)),
+            quote!({
+                let (x, ref y) = db.pair();
+                x + y
+            }),
+            quote!(match db.user(id) {
+                Some(user @ User { age, .. }) if age > 3 => user.id,
+                other => other.id(),
+            }),
+            quote!(if let Some(x) = db.x() {
+                x
+            } else {
+                'l: loop {
+                    break 'l 1;
+                }
+            }),
+            quote!(format!("{id}{undefined}", x = undefined)),
+            quote!({
+                const limit: u8 = 1;
+                limit
+            }),
+        ] {
+            assert_eq!(mistakes(key.clone()), [""; 0], "{key}");
+        }
+    }
+
+    #[test]
+    fn any_other_name_in_lower_case_is_a_mistake() {
+        for (key, name) in [
+            (quote!(idd), "idd"),
+            (quote!((id, nmae)), "nmae"),
+            (quote!(idd.field), "idd"),
+            (quote!(f(idd)), "idd"),
+            (quote!(id.max(_idd)), "_idd"),
+            (quote!(User { idd }), "idd"),
+            (quote!(&idd[0]), "idd"),
+            (quote!(|x| x + y), "y"),
+            (quote!(db.map(limit)), "limit"),
+        ] {
+            let messages = mistakes(key.clone());
+            let expected =
+                format!("`{name}` is not a parameter of `find`: use one of `db`, `id`, `name`, `r#type`, `a`");
+            assert!(matches!(&*messages, [message] if message.starts_with(&expected)), "{key}: {messages:?}");
+        }
+    }
+
+    fn key_of(key: Expr, item: TokenStream) -> Key {
+        let function = Function::parse(item, Attribute::CacheEvict).expect("a function");
+        explicit(&key, Attribute::CacheEvict, &function, &mut Mistakes::default()).expect("a key")
+    }
+
+    #[test]
+    fn a_result_is_found_wherever_it_is_used_unless_it_is_something_else() {
+        let item = quote!(
+            async fn save(id: u64) {}
+        );
+        for key in [parse_quote!(result), parse_quote!((id, result.id)), parse_quote!(format!("{result}"))] {
+            assert!(key_of(key, item.clone()).result.is_some());
+        }
+        for key in
+            [parse_quote!(id), parse_quote!(id.map(|result| result)), parse_quote!(id.result), parse_quote!(result(id))]
+        {
+            assert!(key_of(key, item.clone()).result.is_none());
+        }
+        assert!(
+            key_of(
+                parse_quote!(result),
+                quote!(
+                    async fn save(result: u64) {}
+                )
+            )
+            .result
+            .is_none()
+        );
+    }
+
+    #[test]
+    fn a_key_knows_the_parameters_that_it_may_use() {
+        let item = quote!(
+            async fn save(id: u64, (name, tag): (A, B), r#type: u8, other: u8) {}
+        );
+        let function = Function::parse(item.clone(), Attribute::CacheEvict).expect("a function");
+        for (key, expected) in [
+            (parse_quote!(id), "id"),
+            (parse_quote!((tag, id)), "id (name , tag)"),
+            (parse_quote!(format!("{name:>3}")), "(name , tag)"),
+            (parse_quote!(r#type), "r#type"),
+            (parse_quote!(1), ""),
+        ] {
+            let key = key_of(key, item.clone());
+            let patterns = key.parameters(&function).map(|parameter| parameter.pattern.to_token_stream().to_string());
+            assert_eq!(patterns.collect::<Vec<_>>().join(" "), expected);
+        }
+    }
+
+    #[test]
+    fn only_what_is_written_as_a_tuple_is_taken_apart() {
+        let shape = |expression: Expr| {
+            fn shape(part: &Part) -> String {
+                match part {
+                    Part::One(_) => "1".into(),
+                    Part::Tuple(parts, _) => format!("({})", parts.iter().map(shape).collect::<String>()),
+                }
+            }
+            part(&expression, &mut Mistakes::default()).as_ref().map(shape)
+        };
+        assert_eq!(shape(parse_quote!(a)).as_deref(), Some("1"));
+        assert_eq!(shape(parse_quote!(())).as_deref(), Some("()"));
+        assert_eq!(shape(parse_quote!((a,))).as_deref(), Some("(1)"));
+        assert_eq!(shape(parse_quote!((a, (b, c), f(d)))).as_deref(), Some("(1(11)1)"));
+        assert_eq!(shape(parse_quote!(((a, b)))).as_deref(), Some("(11)"));
+        assert_eq!(shape(parse_quote!((a, b).0)).as_deref(), Some("1"));
+        assert_eq!(shape(parse_quote!((a, a, a, a, a, a, a, a, a))), None);
+    }
+}

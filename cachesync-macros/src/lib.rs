@@ -1,4 +1,13 @@
-//! The attributes of `cachesync`. Depend on `cachesync`, which re-exports them.
+//! The attributes of `cachesync`. Depend on `cachesync`, which re-exports them: what they expand to is in its
+//! `__private`, and the two crates are of one version.
+//!
+//! | stage | where |
+//! |---|---|
+//! | parse | `arguments`: names and syntax, with spans; `function`: the item, its body left as tokens |
+//! | model, validate | `attribute`: what the arguments mean together; `key`, `returns`: their rules |
+//! | expand | `expand`: one module for each attribute, `site` for the static, `keyed` for evaluating keys |
+//!
+//! `names` and `outside` answer what can be known about names without resolving them.
 
 mod arguments;
 mod attribute;
@@ -14,13 +23,13 @@ use proc_macro::TokenStream;
 
 use crate::attribute::Attribute;
 
-/// Cacheable.
+#[doc = include_str!("../docs/cacheable.md")]
 #[proc_macro_attribute]
 pub fn cacheable(arguments: TokenStream, item: TokenStream) -> TokenStream {
     attribute::expand(Attribute::Cacheable, arguments.into(), &item.into()).into()
 }
 
-/// Evict.
+#[doc = include_str!("../docs/cache_evict.md")]
 #[proc_macro_attribute]
 pub fn cache_evict(arguments: TokenStream, item: TokenStream) -> TokenStream {
     attribute::expand(Attribute::CacheEvict, arguments.into(), &item.into()).into()

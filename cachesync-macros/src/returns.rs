@@ -133,3 +133,54 @@ impl<'ast> Visit<'ast> for Found {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+
+    use super::*;
+    use crate::attribute::mistakes_in;
+
+    fn mistakes(attribute: Attribute, ty: &TokenStream, more: &TokenStream) -> usize {
+        let item = quote!(async fn f<'a, T, Row: Clone>(id: &'a u64) -> #ty {});
+        mistakes_in(attribute, quote!(cache = "a" #more), item).len()
+    }
+
+    #[test]
+    fn a_parameter_as_the_whole_type_needs_cache_value() {
+        for ty in
+            [quote!(T), quote!(Row), quote!((T)), quote!(T::Out), quote!(Self::Out), quote!(<Row as A>::B), quote!(U)]
+        {
+            for attribute in [Attribute::Cacheable, Attribute::CacheEvict] {
+                assert_eq!(mistakes(attribute, &ty, &quote!()), 1, "{ty}");
+                assert_eq!(mistakes(attribute, &ty, &quote!(, cache_value)), 0, "{ty}");
+            }
+        }
+        for ty in [quote!(Self), quote!(Option<T>), quote!(db::Row), quote!(Rows), quote!(Vec<T>), quote!((T, T))] {
+            assert_eq!(mistakes(Attribute::Cacheable, &ty, &quote!()), 0, "{ty}");
+        }
+    }
+
+    #[test]
+    fn a_borrow_cannot_be_cached_but_returned_by_what_evicts() {
+        for ty in [
+            quote!(&u64),
+            quote!(Option<&'a u64>),
+            quote!(Cow<'a, str>),
+            quote!(Ref<'_>),
+            quote!(Box<dyn A + 'a>),
+            quote!(Result<u8, &str>),
+        ] {
+            assert_eq!(mistakes(Attribute::Cacheable, &ty, &quote!()), 1, "{ty}");
+            assert_eq!(mistakes(Attribute::CacheEvict, &ty, &quote!()), 0, "{ty}");
+        }
+        for ty in [
+            quote!(&'static str),
+            quote!(Arc<dyn Fn(&str) -> &str + Send + Sync + 'static>),
+            quote!(fn(&u8) -> &u8),
+            quote!(Box<dyn for<'b> A<'b>>),
+        ] {
+            assert_eq!(mistakes(Attribute::Cacheable, &ty, &quote!()), 0, "{ty}");
+        }
+    }
+}
