@@ -5,10 +5,10 @@ mod rabbitmq;
 use std::{
     env,
     ffi::OsString,
-    process::{Command, ExitCode},
+    process::{Command, ExitCode, ExitStatus},
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 /// Development commands of cachesync.
@@ -31,7 +31,7 @@ enum Task {
     #[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test --test broker\n  \
                             cargo xtask test -p cachesync-core -- --nocapture")]
     Test {
-        /// Arguments for `cargo test`. Without `-p`, the whole workspace is tested, with all features.
+        /// Arguments for `cargo test`. Without `-p`, the whole workspace is tested, with all features, to the end.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CARGO TEST ARGUMENTS")]
         arguments: Vec<OsString>,
     },
@@ -40,7 +40,9 @@ enum Task {
 fn main() -> ExitCode {
     let Arguments { command: Task::Test { arguments } } = Arguments::parse();
     match test(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        // What failed has been said by cargo, and its words are the last.
+        Ok(status) if status.success() => ExitCode::SUCCESS,
+        Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from),
         Err(error) => {
             eprintln!("error: {error:#}");
             ExitCode::FAILURE
@@ -48,19 +50,15 @@ fn main() -> ExitCode {
     }
 }
 
-fn test(arguments: &[OsString]) -> Result<()> {
+fn test(arguments: &[OsString]) -> Result<ExitStatus> {
     rabbitmq::provide()?;
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
     command.arg("test");
     if !chooses_packages(arguments) {
-        command.args(["--workspace", "--all-features"]);
+        command.args(["--workspace", "--all-features", "--no-fail-fast"]);
     }
-    let status = command.args(arguments).status().context("cargo cannot be started")?;
-    if !status.success() {
-        bail!("the tests failed");
-    }
-    Ok(())
+    command.args(arguments).status().context("cargo cannot be started")
 }
 
 /// Whether the arguments for `cargo test` say which packages are meant.
