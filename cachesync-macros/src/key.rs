@@ -242,7 +242,7 @@ mod tests {
     use super::*;
     use crate::attribute::mistakes_in;
 
-    fn mistakes(key: TokenStream) -> Vec<String> {
+    fn mistakes(key: &TokenStream) -> Vec<String> {
         let item = quote!(
             async fn find(db: &Db, User { id, name }: &User, r#type: u8, (mut a, _): (u8, u8)) -> Option<u64> {}
         );
@@ -282,7 +282,7 @@ mod tests {
                 limit
             }),
         ] {
-            assert_eq!(mistakes(key.clone()), [""; 0], "{key}");
+            assert_eq!(mistakes(&key), [""; 0], "{key}");
         }
     }
 
@@ -299,14 +299,15 @@ mod tests {
             (quote!(|x| x + y), "y"),
             (quote!(db.map(limit)), "limit"),
         ] {
-            let messages = mistakes(key.clone());
+            let messages = mistakes(&key);
             let expected =
                 format!("`{name}` is not a parameter of `find`: use one of `db`, `id`, `name`, `r#type`, `a`");
             assert!(matches!(&*messages, [message] if message.starts_with(&expected)), "{key}: {messages:?}");
         }
     }
 
-    fn key_of(key: Expr, item: TokenStream) -> Key {
+    fn key_of(key: &TokenStream, item: TokenStream) -> Key {
+        let key = syn::parse2(key.clone()).expect("an expression");
         let function = Function::parse(item, Attribute::CacheEvict).expect("a function");
         explicit(&key, Attribute::CacheEvict, &function, &mut Mistakes::default()).expect("a key")
     }
@@ -316,17 +317,15 @@ mod tests {
         let item = quote!(
             async fn save(id: u64) {}
         );
-        for key in [parse_quote!(result), parse_quote!((id, result.id)), parse_quote!(format!("{result}"))] {
-            assert!(key_of(key, item.clone()).result.is_some());
+        for key in [quote!(result), quote!((id, result.id)), quote!(format!("{result}"))] {
+            assert!(key_of(&key, item.clone()).result.is_some());
         }
-        for key in
-            [parse_quote!(id), parse_quote!(id.map(|result| result)), parse_quote!(id.result), parse_quote!(result(id))]
-        {
-            assert!(key_of(key, item.clone()).result.is_none());
+        for key in [quote!(id), quote!(id.map(|result| result)), quote!(id.result), quote!(result(id))] {
+            assert!(key_of(&key, item.clone()).result.is_none());
         }
         assert!(
             key_of(
-                parse_quote!(result),
+                quote!(result),
                 quote!(
                     async fn save(result: u64) {}
                 )
@@ -343,13 +342,13 @@ mod tests {
         );
         let function = Function::parse(item.clone(), Attribute::CacheEvict).expect("a function");
         for (key, expected) in [
-            (parse_quote!(id), "id"),
-            (parse_quote!((tag, id)), "id (name , tag)"),
-            (parse_quote!(format!("{name:>3}")), "(name , tag)"),
-            (parse_quote!(r#type), "r#type"),
-            (parse_quote!(1), ""),
+            (quote!(id), "id"),
+            (quote!((tag, id)), "id (name , tag)"),
+            (quote!(format!("{name:>3}")), "(name , tag)"),
+            (quote!(r#type), "r#type"),
+            (quote!(1), ""),
         ] {
-            let key = key_of(key, item.clone());
+            let key = key_of(&key, item.clone());
             let patterns = key.parameters(&function).map(|parameter| parameter.pattern.to_token_stream().to_string());
             assert_eq!(patterns.collect::<Vec<_>>().join(" "), expected);
         }
