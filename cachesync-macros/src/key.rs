@@ -323,16 +323,10 @@ mod tests {
         for key in [quote!(id), quote!(id.map(|result| result)), quote!(id.result), quote!(result(id))] {
             assert!(key_of(&key, item.clone()).result.is_none());
         }
-        assert!(
-            key_of(
-                quote!(result),
-                quote!(
-                    async fn save(result: u64) {}
-                )
-            )
-            .result
-            .is_none()
+        let parameter = quote!(
+            async fn save(result: u64) {}
         );
+        assert!(key_of(&quote!(result), parameter).result.is_none());
     }
 
     #[test]
