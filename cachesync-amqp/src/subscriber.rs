@@ -47,6 +47,8 @@ impl AmqpSubscriber {
             return Err(lost("the session with RabbitMQ has ended; open a new one"));
         }
         self.acks.all_applied();
+        // lapin's channel is not known to tokio: under a flood this would never be pending, and starve its neighbours.
+        tokio::task::coop::consume_budget().await;
         let delivery = if let Some(delivery) = self.consumer.next().now_or_never() {
             self.acknowledge(ACK_BATCH)?;
             delivery

@@ -211,3 +211,28 @@ pub(crate) async fn two_sessions_of_one_node_both_hear(backend: AnyBackend) {
     assert_eq!(new.next_texts(2).await, ["1", "beat"]);
     assert_eq!(old.next_texts(2).await, ["1", "beat"]);
 }
+
+pub(crate) async fn a_flood_does_not_starve_other_tasks(backend: AnyBackend) {
+    let namespace = namespace();
+    let mut publisher = Peer::join(&backend, &namespace, &[]).await;
+    let mut peer = Peer::join(&backend, &namespace, &["users"]).await;
+    publisher.publish(&evictions("users", 400)).await;
+    // Once its own message has gone round, what was sent ahead is waiting in the session.
+    peer.publish(&[peer.heartbeat("round trip")]).await;
+
+    // Polled side by side in one task: `others` gets its turn only if `receiving` is pending now and then.
+    let mut turns = 0;
+    let receiving = peer.next_texts(401);
+    let others = async {
+        loop {
+            turns += 1;
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = receiving => {}
+        () = others => {}
+    }
+    assert!(turns >= 2, "401 messages were received in {turns} turns");
+}

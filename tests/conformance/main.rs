@@ -34,6 +34,7 @@ macro_rules! conformance {
             publishing_nothing_succeeds;
             an_abandoned_connect_leaves_the_backend_usable;
             two_sessions_of_one_node_both_hear;
+            a_flood_does_not_starve_other_tasks;
         }
     };
     ($name:ident, $backend:expr, $($behaviour:ident;)+) => {
