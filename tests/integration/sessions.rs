@@ -86,6 +86,35 @@ async fn heartbeats_that_come_back_renew_the_lease_and_one_that_does_not_ends_th
 }
 
 #[tokio::test]
+async fn nothing_but_its_own_heartbeat_renews_a_nodes_lease() {
+    let hub = MemoryBackend::new();
+    let (clock, backend) = (ManualClock::new(), FaultyBackend::new(&hub));
+    let registry = node().backend(backend.clone()).clock(clock.clone()).start().await.unwrap();
+    let users = registry.cache::<u64, String>("users").unwrap();
+    load(&users, 1, "old").await;
+    eventually(DEADLINE, || registry.stats().frames_sent == 1).await;
+    backend.take_messages(false);
+    let another = Frame {
+        origin: NodeId(7),
+        session: 1,
+        sequence: 1,
+        sent_at: 0,
+        hold: Duration::ZERO,
+        cache: None,
+        shape: KeyShape::NONE,
+        operation: Operation::Heartbeat { at: u64::MAX / 2 },
+        authentication: None,
+    };
+    clock.advance(Duration::from_secs(9));
+    backend.inject(Format::Frame, None, codec::encode(&another));
+    backend.inject(Format::Json, Some("users"), r#"{"cache": "users", "keys": [2]}"#);
+    eventually(DEADLINE, || registry.stats().json_applied == 1).await;
+    assert_eq!(users.get(&1).as_deref(), Some("old"));
+    clock.advance(Duration::from_secs(1));
+    assert_eq!(users.get(&1), None);
+}
+
+#[tokio::test]
 async fn a_lazy_start_serves_nothing_before_the_first_session_and_everything_after() {
     let hub = MemoryBackend::new();
     let backend = FaultyBackend::new(&hub);

@@ -236,7 +236,9 @@ async fn a_caller_who_waited_too_long_loads_for_itself_and_keeps_nothing() {
         })
     };
     gate.reached_by(1).await;
+    let start = tokio::time::Instant::now();
     assert_eq!(load(&users, 1, "mine").await, "mine");
+    assert_eq!(start.elapsed().as_millis() / 10, 5, "after the load_wait of 50 ms");
     assert_eq!(users.get(&1), None);
     gate.let_through(1);
     slow.await.unwrap();
