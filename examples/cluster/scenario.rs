@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::{Result, bail, ensure};
 use comfy_table::{CellAlignment, Table as Printed, presets::ASCII_MARKDOWN};
-use tokio::task::JoinSet;
+use futures_util::future::join_all;
 
 use crate::{
     node::{
@@ -128,26 +128,19 @@ impl<W: Write> Show<'_, W> {
     }
 
     async fn callers_share_a_load(&mut self) -> Result<()> {
-        self.say(format!("5. {CALLERS} callers on node-3 ask for one user at the same time."))?;
-        let (before, selects) = (self.nodes[2].stats(), self.table.selects());
-        let mut callers = JoinSet::new();
-        for _ in 0..CALLERS {
-            let node = self.nodes[2].clone();
-            callers.spawn(async move { node.find(4).await });
-        }
-        for answer in callers.join_all().await {
+        self.say(format!(
+            "5. {CALLERS} callers on node-3 ask for one user at the same time: the table is asked once."
+        ))?;
+        let (node, selects) = (self.nodes[2].clone(), self.table.selects());
+        for answer in join_all((0..CALLERS).map(|_| node.find(4))).await {
             let name = answer?.user.map(|user| user.name.clone());
             ensure!(name.as_deref() == Some("Barbara"), "a caller of user 4 got {name:?} in place of Barbara");
         }
         let selects = self.table.selects() - selects;
         ensure!(selects == 1, "{CALLERS} callers made {selects} selects in place of one");
-        // How many of them came after the load had ended is chance.
-        let after = self.nodes[2].stats();
-        let (hits, shared) = (after.hits - before.hits, after.shared - before.shared);
-        ensure!(hits + shared == CALLERS as u64 - 1, "{CALLERS} callers made {hits} hits and shared {shared} loads");
-        let books = &mut self.books[2];
-        (books.loads, books.hits, books.shared) = (books.loads + 1, books.hits + hits, books.shared + shared);
-        self.say(format!("   The table was asked once; {shared} callers shared that load, {hits} came after it."))
+        self.books[2].loads += 1;
+        self.books[2].shared += CALLERS as u64 - 1;
+        Ok(())
     }
 
     fn books_agree(&mut self) -> Result<()> {

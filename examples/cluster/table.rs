@@ -74,6 +74,8 @@ impl Table {
 
     /// Runs `work` where it may block, as a database driver goes over the network.
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Storage) -> Result<T> + Send + 'static) -> Result<T> {
+        // As fast as this table may be: a network lets others have their turn.
+        tokio::task::yield_now().await;
         let inner = self.0.clone();
         tokio::task::spawn_blocking(move || work(&inner.storage)).await?
     }
