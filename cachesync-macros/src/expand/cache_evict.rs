@@ -62,7 +62,7 @@ fn of_all(used: &Use) -> TokenStream {
 }
 
 fn by_success(used: &Use, when: When) -> TokenStream {
-    if when == When::Always || used.cache_value {
+    if when == When::Always {
         return quote_spanned!(Span::mixed_site()=> __cachesync_eviction.apply(););
     }
     let private = private(Span::mixed_site());
