@@ -7,6 +7,8 @@ use std::sync::Arc;
 #[derive(Clone)]
 struct User { id: u64 }
 
+struct Failure;
+
 #[cacheable(cache = "users")]
 async fn tail(id: u64) -> Result<Arc<User>, String> { Ok(User { id }) }
 
@@ -19,7 +21,7 @@ async fn early(id: u64) -> Option<u64> {
 }
 
 #[cacheable(cache = "users")]
-async fn question(id: u64) -> Result<u64, String> {
+async fn question(id: u64) -> Result<u64, Failure> {
     let id = "7".parse::<u64>()?;
     Ok(id)
 }
