@@ -184,7 +184,12 @@ async fn shutdown_delivers_what_waits() {
 async fn a_registry_that_is_dropped_delivers_what_waits() {
     let (here, there) = pair().await;
     load(&there.users, 1, "old").await;
-    here.users.evict(&1);
-    drop(here);
+    let Node { registry, users, backend } = here;
+    backend.take_messages(false);
+    users.evict(&1);
+    drop((registry, users));
+    tokio::task::yield_now().await;
+    assert_eq!(there.users.len(), 1);
+    backend.take_messages(true);
     eventually(DEADLINE, || there.users.is_empty()).await;
 }

@@ -85,6 +85,15 @@ async fn heartbeats_that_come_back_renew_the_lease_and_one_that_does_not_ends_th
     assert!(error.contains("no heartbeat of this node came back for 10s"), "{error}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_session_whose_first_heartbeat_does_not_come_back_ends() {
+    let hub = MemoryBackend::new();
+    let backend = FaultyBackend::new(&hub);
+    backend.take_messages(false);
+    let registry = node().backend(backend).start().await.unwrap();
+    eventually(DEADLINE, || registry.stats().sessions == 2).await;
+}
+
 #[tokio::test]
 async fn nothing_but_its_own_heartbeat_renews_a_nodes_lease() {
     let hub = MemoryBackend::new();
