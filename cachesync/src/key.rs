@@ -21,10 +21,12 @@ use serde::{Serialize, de::DeserializeOwned};
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the key of a cache",
     label = "not a cache key",
-    note = "a key is `Clone + Eq + Hash + serde::Serialize + serde::de::DeserializeOwned + Send + Sync + 'static`"
+    note = "a key is `Clone + Eq + Hash + serde::Serialize + serde::de::DeserializeOwned + Send + Sync + 'static`",
+    note = "say what the key is with `key = ...`, or leave this parameter out of it with `skip(...)`"
 )]
 pub trait Key: Hash + Eq + Clone + Serialize + DeserializeOwned + Send + Sync + 'static {}
 
+#[diagnostic::do_not_recommend]
 impl<K: Hash + Eq + Clone + Serialize + DeserializeOwned + Send + Sync + 'static> Key for K {}
 
 /// What the value of a cache must be. Implemented for every type that has the supertraits.
@@ -37,6 +39,7 @@ impl<K: Hash + Eq + Clone + Serialize + DeserializeOwned + Send + Sync + 'static
 )]
 pub trait Value: Clone + Send + Sync + 'static {}
 
+#[diagnostic::do_not_recommend]
 impl<V: Clone + Send + Sync + 'static> Value for V {}
 
 /// A form in which a key `K` can be looked up without making one.

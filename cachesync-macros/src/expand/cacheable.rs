@@ -47,8 +47,11 @@ pub(super) fn returned(used: &Use, ty: &syn::Type) -> TokenStream {
         return quote_spanned!(at=> #private::PlainValue::<#ty>::new());
     }
     quote_spanned! {at=> {
-        use #private::{ReturnsOption as _, ReturnsPlain as _, ReturnsResult as _, ReturnsResultOfOption as _};
-        (&&&&#private::Returns::<#ty>::new()).returned()
+        use #private::{
+            ReturnsOption as _, ReturnsPlain as _, ReturnsRefused as _, ReturnsResult as _,
+            ReturnsResultOfOption as _,
+        };
+        (&&&&&&&&#private::Returns::<#ty>::new()).returned()
     }}
 }
 

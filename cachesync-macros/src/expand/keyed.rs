@@ -36,7 +36,7 @@ impl Evaluation {
                 let name = self.evaluate(expression, &self.names.len().to_string());
                 let Place { start, end } = Place::of(expression);
                 let private = private(start);
-                let probe = quote_spanned!(start=> (&&&#private::KeyProbe(#name)));
+                let probe = quote_spanned!(start=> (&&&&&#private::KeyProbe(#name)));
                 let call = quote_spanned!(end=> .keyed());
                 quote_spanned!(start=> #probe #call)
             }
@@ -57,7 +57,7 @@ impl Evaluation {
         quote_spanned! {Span::mixed_site()=>
             match (#(#expressions,)*) {
                 (#(#names,)*) => {
-                    use #private::{KeyByReference as _, KeyByStructure as _, KeyByValue as _};
+                    use #private::{KeyByReference as _, KeyByStructure as _, KeyByValue as _, KeyRefused as _};
                     #work
                 }
             }

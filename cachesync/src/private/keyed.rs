@@ -1,9 +1,9 @@
 //! From a key expression to a key: which type the cache's key is, and how to look it up without making one.
 //!
-//! The attribute wraps the expression, `(&&&KeyProbe(&(expression))).keyed()`, and method resolution picks the first
-//! of three traits that applies (autoref specialization): [`KeyByStructure`] for what has a borrowed form (`&str`
-//! for `String`), [`KeyByReference`] for a reference to any other key, [`KeyByValue`] for any other key. The last
-//! applies to everything; a type that is not a key is refused where it is used.
+//! The attribute wraps the expression, `(&&&&&KeyProbe(&(expression))).keyed()`, and method resolution picks the first
+//! of four traits that applies (autoref specialization): [`KeyByStructure`] for what has a borrowed form (`&str`
+//! for `String`), [`KeyByReference`] for a reference to any other key, [`KeyByValue`] for any other key, and
+//! [`KeyRefused`] for what is no key, with the one error that says so.
 
 use std::{hash::Hasher, marker::PhantomData};
 
@@ -185,7 +185,7 @@ pub trait KeyByValue {
     fn keyed(&self) -> Self::Keyed;
 }
 
-impl<'a, T: KeyExpr + ?Sized> KeyByStructure for &&KeyProbe<'a, T> {
+impl<'a, T: KeyExpr + ?Sized> KeyByStructure for &&&&KeyProbe<'a, T> {
     type Keyed = ByStructure<T::Key, T::Form<'a>>;
 
     #[inline]
@@ -194,7 +194,7 @@ impl<'a, T: KeyExpr + ?Sized> KeyByStructure for &&KeyProbe<'a, T> {
     }
 }
 
-impl<'a, T> KeyByReference for &KeyProbe<'a, &T> {
+impl<'a, T: Key> KeyByReference for &&&KeyProbe<'a, &T> {
     type Keyed = ByValue<'a, T>;
 
     #[inline]
@@ -203,13 +203,56 @@ impl<'a, T> KeyByReference for &KeyProbe<'a, &T> {
     }
 }
 
-impl<'a, T> KeyByValue for KeyProbe<'a, T> {
+impl<'a, T: Key> KeyByValue for &&KeyProbe<'a, T> {
     type Keyed = ByValue<'a, T>;
 
     #[inline]
     fn keyed(&self) -> Self::Keyed {
         ByValue(self.0)
     }
+}
+
+/// Last: what is no key. It is refused here, once, and goes on as [`NoKey`], so that nothing else is wrong with it.
+pub trait KeyRefused<T> {
+    /// Compiles for a key only.
+    fn keyed(&self) -> NoKey
+    where
+        T: Key;
+}
+
+impl<T> KeyRefused<T> for &KeyProbe<'_, &T> {
+    fn keyed(&self) -> NoKey
+    where
+        T: Key,
+    {
+        NoKey
+    }
+}
+
+impl<T> KeyRefused<T> for KeyProbe<'_, T> {
+    fn keyed(&self) -> NoKey
+    where
+        T: Key,
+    {
+        NoKey
+    }
+}
+
+/// In place of what is no key.
+pub struct NoKey;
+
+impl Keyed for NoKey {
+    type Key = ();
+}
+
+impl KeyRef<()> for NoKey {
+    fn hash_key<H: Hasher>(&self, _: &mut H) {}
+
+    fn is_key(&self, (): &()) -> bool {
+        true
+    }
+
+    fn to_key(&self) {}
 }
 
 impl<K: Key, Q: KeyRef<K>> Keyed for ByStructure<K, Q> {
@@ -266,7 +309,7 @@ mod tests {
         ($expression:expr) => {{
             #[allow(unused_imports)]
             use super::{KeyByReference as _, KeyByStructure as _, KeyByValue as _};
-            super::own((&&&KeyProbe(&($expression))).keyed())
+            super::own((&&&&&KeyProbe(&($expression))).keyed())
         }};
     }
 
@@ -298,7 +341,7 @@ mod tests {
     fn a_tuple_is_probed_part_by_part() {
         use super::{KeyByStructure as _, KeyByValue as _};
         let (id, name) = (UserId(7), "ada");
-        let key: (UserId, String) = super::own(((&&&KeyProbe(&id)).keyed(), (&&&KeyProbe(&name)).keyed()));
+        let key: (UserId, String) = super::own(((&&&&&KeyProbe(&id)).keyed(), (&&&&&KeyProbe(&name)).keyed()));
         assert_eq!(key, (UserId(7), String::from("ada")));
     }
 

@@ -8,13 +8,15 @@ use std::{any::Any, pin::Pin};
 
 pub use core;
 
-pub use keyed::{ByStructure, ByValue, KeyByReference, KeyByStructure, KeyByValue, KeyExpr, KeyProbe, Keyed, own};
+pub use keyed::{
+    ByStructure, ByValue, KeyByReference, KeyByStructure, KeyByValue, KeyExpr, KeyProbe, KeyRefused, Keyed, NoKey, own,
+};
 #[cfg(not(target_family = "wasm"))]
 pub use linkme;
 pub use outcome::{Outcome, OutcomeOfResult, OutcomePlain};
 pub use returned::{
-    ErrorCloned, ErrorNotCloned, PlainValue, Returned, Returns, ReturnsOption, ReturnsPlain, ReturnsResult,
-    ReturnsResultOfOption, SharedError,
+    ErrorCloned, ErrorNotCloned, NoValue, PlainValue, Returned, Returns, ReturnsOption, ReturnsPlain, ReturnsRefused,
+    ReturnsResult, ReturnsResultOfOption, SharedError,
 };
 
 #[cfg(not(target_family = "wasm"))]
@@ -48,7 +50,7 @@ pub fn value_type<R: Returned>(returned: &R) -> Option<ValueType> {
 pub enum Step<K: Key, R: Returned> {
     /// The answer.
     Hit(R::Output),
-    /// What [`load`] goes on with.
+    /// What [`load()`] goes on with.
     Miss(Missed<K, R>),
 }
 

@@ -1,6 +1,6 @@
 //! From a return type to what is cached of it, decided by the type and not by its spelling.
 //!
-//! `(&&&&Returns::<R>::new()).returned()` picks the first trait that applies (autoref specialization): of a
+//! `(&&&&&&&&Returns::<R>::new()).returned()` picks the first trait that applies (autoref specialization): of a
 //! `Result<Option<T>, E>` the `Ok(Some)` is cached, of a `Result` the `Ok`, of an `Option` the `Some`, of anything
 //! else all of it. Likewise `(&&Returns::<R>::new()).shared_error()` finds out whether the error can be cloned for
 //! callers who waited for a load that failed.
@@ -80,6 +80,8 @@ markers! {
     OkValue;
     /// The `Ok(Some)` is cached.
     OkSomeValue;
+    /// In place of what has no value.
+    NoValue;
     /// The error is cloned for all.
     Cloned;
     /// The error is not shared.
@@ -121,7 +123,7 @@ choices! {
     ErrorNotCloned shared_error;
 }
 
-impl<T, E> ReturnsResultOfOption for &&&Returns<Result<Option<T>, E>> {
+impl<T: Value, E> ReturnsResultOfOption for &&&&&&&Returns<Result<Option<T>, E>> {
     type Choice = OkSomeValue<Result<Option<T>, E>>;
 
     fn returned(&self) -> Self::Choice {
@@ -129,7 +131,7 @@ impl<T, E> ReturnsResultOfOption for &&&Returns<Result<Option<T>, E>> {
     }
 }
 
-impl<T, E> ReturnsResult for &&Returns<Result<T, E>> {
+impl<T: Value, E> ReturnsResult for &&&&&&Returns<Result<T, E>> {
     type Choice = OkValue<Result<T, E>>;
 
     fn returned(&self) -> Self::Choice {
@@ -137,7 +139,7 @@ impl<T, E> ReturnsResult for &&Returns<Result<T, E>> {
     }
 }
 
-impl<T> ReturnsOption for &Returns<Option<T>> {
+impl<T: Value> ReturnsOption for &&&&&Returns<Option<T>> {
     type Choice = SomeValue<Option<T>>;
 
     fn returned(&self) -> Self::Choice {
@@ -145,11 +147,53 @@ impl<T> ReturnsOption for &Returns<Option<T>> {
     }
 }
 
-impl<T> ReturnsPlain for Returns<T> {
+impl<T: Value> ReturnsPlain for &&&&Returns<T> {
     type Choice = PlainValue<T>;
 
     fn returned(&self) -> Self::Choice {
         PlainValue::new()
+    }
+}
+
+/// After all others: what has no value. It is refused here, once, and goes on as [`NoValue`], so that nothing else is
+/// wrong with it.
+pub trait ReturnsRefused<R, T> {
+    /// Compiles for a value only.
+    fn returned(&self) -> NoValue<R>
+    where
+        T: Value;
+}
+
+macro_rules! refused {
+    ($([$($generics:ident)*] $probe:ty => $output:ty;)*) => {$(
+        impl<$($generics),*> ReturnsRefused<$output, T> for $probe {
+            fn returned(&self) -> NoValue<$output>
+            where
+                T: Value,
+            {
+                NoValue::new()
+            }
+        }
+    )*};
+}
+
+refused! {
+    [T E] &&&Returns<Result<Option<T>, E>> => Result<Option<T>, E>;
+    [T E] &&Returns<Result<T, E>> => Result<T, E>;
+    [T] &Returns<Option<T>> => Option<T>;
+    [T] Returns<T> => T;
+}
+
+impl<R> Returned for NoValue<R> {
+    type Output = R;
+    type Value = ();
+
+    fn value(&self, _: &R) -> Option<()> {
+        None
+    }
+
+    fn output(&self, (): ()) -> R {
+        unreachable!("it does not compile")
     }
 }
 
@@ -277,7 +321,7 @@ mod tests {
         ($type:ty, $output:expr) => {{
             #[allow(unused_imports)]
             use super::{ReturnsOption as _, ReturnsPlain as _, ReturnsResult as _, ReturnsResultOfOption as _};
-            (&&&&Returns::<$type>::new()).returned().value(&$output)
+            (&&&&&&&&Returns::<$type>::new()).returned().value(&$output)
         }};
     }
 
