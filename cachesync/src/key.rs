@@ -1,7 +1,7 @@
 //! Keys, and the borrowed forms in which they are looked up.
 //!
 //! `Equivalent` alone does not reach `(u32, &str)` for `(u32, String)`, nor `Option<&str>` for
-//! `Option<String>`; [`KeyRef`] does. It is implemented for the *argument* of a lookup, by value: a reference, a
+//! `Option<String>`; [`KeyForm`] does. It is implemented for the *argument* of a lookup, by value: a reference, a
 //! scalar, or a tuple or `Option` of these. That is why `&K` can stand for every `K` without overlapping with the
 //! structural forms.
 
@@ -42,16 +42,38 @@ pub trait Value: Clone + Send + Sync + 'static {}
 #[diagnostic::do_not_recommend]
 impl<V: Clone + Send + Sync + 'static> Value for V {}
 
-/// A form in which a key `K` can be looked up without making one.
+/// A form in which a key `K` can be given without making one: a [borrowed form](KeyRef), or a scalar as it is.
 ///
-/// | key | can be looked up by |
+/// | key | its forms |
 /// |---|---|
 /// | any `K` | `&K` |
-/// | numbers, `bool`, `char`, `()` | themselves |
+/// | numbers, `bool`, `char`, `()`, `String` | themselves |
 /// | `String`, `Box<str>`, `Arc<str>` | `&str` |
 /// | `Vec<T>` | `&[T]` |
 /// | `Option<K>` | `Option` of a form of `K` |
 /// | tuples up to eight | a tuple of forms |
+///
+/// # Implementing it
+///
+/// [`hash_key`](KeyForm::hash_key) must feed the hasher exactly as `K`'s own `Hash` does for an equal key. Implement
+/// [`KeyRef`] too if the form is borrowed.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a form of the key `{K}`",
+    label = "not a form of `{K}`",
+    note = "pass a reference to the key: `&key`"
+)]
+pub trait KeyForm<K> {
+    /// Hashes as an equal `K` does.
+    fn hash_key<H: Hasher>(&self, state: &mut H);
+    /// Whether this stands for `key`.
+    fn is_key(&self, key: &K) -> bool;
+    /// The key itself.
+    fn to_key(&self) -> K;
+}
+
+/// A borrowed form of a key `K`: what a lookup takes.
+///
+/// These are the [forms](KeyForm) but for plain values, which are passed by reference as any other key is.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -65,25 +87,16 @@ impl<V: Clone + Send + Sync + 'static> Value for V {}
 /// # Ok(())
 /// # }
 /// ```
-///
-/// # Implementing it
-///
-/// [`hash_key`](KeyRef::hash_key) must feed the hasher exactly as `K`'s own `Hash` does for an equal key.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a form of the key `{K}`",
-    label = "not a form of `{K}`",
+    message = "`{Self}` is not a borrowed form of the key `{K}`",
+    label = "not a borrowed form of `{K}`",
     note = "pass a reference to the key: `&key`"
 )]
-pub trait KeyRef<K> {
-    /// Hashes as an equal `K` does.
-    fn hash_key<H: Hasher>(&self, state: &mut H);
-    /// Whether this stands for `key`.
-    fn is_key(&self, key: &K) -> bool;
-    /// The key itself.
-    fn to_key(&self) -> K;
-}
+pub trait KeyRef<K>: KeyForm<K> {}
 
-impl<K: Hash + Eq + Clone> KeyRef<K> for &K {
+impl<K: Hash + Eq + Clone> KeyRef<K> for &K {}
+
+impl<K: Hash + Eq + Clone> KeyForm<K> for &K {
     #[inline]
     fn hash_key<H: Hasher>(&self, state: &mut H) {
         (*self).hash(state);
@@ -104,7 +117,7 @@ type Unit = ();
 
 macro_rules! by_value {
     ($($scalar:ty)*) => {$(
-        impl KeyRef<$scalar> for $scalar {
+        impl KeyForm<$scalar> for $scalar {
             #[inline]
             fn hash_key<H: Hasher>(&self, state: &mut H) {
                 self.hash(state);
@@ -122,11 +135,14 @@ macro_rules! by_value {
     )*};
 }
 
+// A scalar alone is no `KeyRef`: then `get(&1)` would be one needless borrow, and the linters would say so.
 by_value! { u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize bool char Unit String }
 
 macro_rules! by_slice {
     ($([$($generics:tt)*] $borrowed:ty => $key:ty;)*) => {$(
-        impl<$($generics)*> KeyRef<$key> for $borrowed {
+        impl<$($generics)*> KeyRef<$key> for $borrowed {}
+
+        impl<$($generics)*> KeyForm<$key> for $borrowed {
             #[inline]
             fn hash_key<H: Hasher>(&self, state: &mut H) {
                 (**self).hash(state);
@@ -151,7 +167,9 @@ by_slice! {
     [T: Hash + Eq + Clone] &[T] => Vec<T>;
 }
 
-impl<K, Q: KeyRef<K>> KeyRef<Option<K>> for Option<Q> {
+impl<K, Q: KeyForm<K>> KeyRef<Option<K>> for Option<Q> {}
+
+impl<K, Q: KeyForm<K>> KeyForm<Option<K>> for Option<Q> {
     #[inline]
     fn hash_key<H: Hasher>(&self, state: &mut H) {
         // As the derived `Hash` of `Option` does; the unit tests hold it to that.
@@ -171,13 +189,15 @@ impl<K, Q: KeyRef<K>> KeyRef<Option<K>> for Option<Q> {
     }
 
     fn to_key(&self) -> Option<K> {
-        self.as_ref().map(KeyRef::to_key)
+        self.as_ref().map(KeyForm::to_key)
     }
 }
 
 macro_rules! by_tuple {
     ($($key:ident $form:ident $index:tt),*) => {
-        impl<$($key, $form: KeyRef<$key>),*> KeyRef<($($key,)*)> for ($($form,)*) {
+        impl<$($key, $form: KeyForm<$key>),*> KeyRef<($($key,)*)> for ($($form,)*) {}
+
+        impl<$($key, $form: KeyForm<$key>),*> KeyForm<($($key,)*)> for ($($form,)*) {
             #[inline]
             fn hash_key<H: Hasher>(&self, state: &mut H) {
                 $(self.$index.hash_key(state);)*
@@ -210,21 +230,21 @@ pub(crate) struct Probe<'a, K, Q> {
     key: PhantomData<fn() -> K>,
 }
 
-impl<'a, K, Q: KeyRef<K>> Probe<'a, K, Q> {
+impl<'a, K, Q: KeyForm<K>> Probe<'a, K, Q> {
     #[inline]
     pub(crate) fn new(form: &'a Q) -> Self {
         Self { form, key: PhantomData }
     }
 }
 
-impl<K, Q: KeyRef<K>> Hash for Probe<'_, K, Q> {
+impl<K, Q: KeyForm<K>> Hash for Probe<'_, K, Q> {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.form.hash_key(state);
     }
 }
 
-impl<K, Q: KeyRef<K>> Equivalent<K> for Probe<'_, K, Q> {
+impl<K, Q: KeyForm<K>> Equivalent<K> for Probe<'_, K, Q> {
     #[inline]
     fn equivalent(&self, key: &K) -> bool {
         self.form.is_key(key)
@@ -238,7 +258,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn stands_for<K: Key + std::fmt::Debug, Q: KeyRef<K>>(form: Q, key: K) {
+    fn stands_for<K: Key + std::fmt::Debug, Q: KeyForm<K>>(form: Q, key: K) {
         let hasher = RandomState::new();
         assert_eq!(hasher.hash_one(Probe::<K, _>::new(&form)), hasher.hash_one(&key), "{key:?}");
         assert!(form.is_key(&key));

@@ -128,7 +128,7 @@ pub use crate::{
     clock::ManualClock,
     config::{CacheConfig, UnknownCaches},
     error::Error,
-    key::{Key, KeyRef, Value},
+    key::{Key, KeyForm, KeyRef, Value},
     registry::{CacheDescription, Coherence, Description, FunctionDescription, Registry, RegistryBuilder, Status},
     statistics::{CacheStats, RegistryStats},
     transaction::{Committed, Transaction},

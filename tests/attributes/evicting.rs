@@ -63,7 +63,7 @@ async fn a_none_is_a_success() {
 
 #[cache_evict(cache = "evict-before", key = id, before)]
 async fn before(cache: &Cache<u64, u64>, id: u64) -> Result<u64, String> {
-    assert_eq!(cache.get(id), None);
+    assert_eq!(cache.get(&id), None);
     tokio::task::yield_now().await;
     Err("no matter".into())
 }
@@ -189,12 +189,12 @@ async fn an_attribute_works_around_the_ones_above_it() {
     registry.scope(load_and_evict(&calls, 5)).await;
     evicted.insert(1, 1);
     registry.scope(load_and_evict(&calls, 5)).await;
-    assert_eq!((calls.get(), evicted.get(1)), (1, Some(1)), "a hit does not run what the body was, with its eviction");
+    assert_eq!((calls.get(), evicted.get(&1)), (1, Some(1)), "a hit does not run what the body was, with its eviction");
     let evicted = registry.cache::<u64, u64>("load-and-evict").expect("numbers");
     for _ in 0..2 {
         evicted.insert(1, 1);
         registry.scope(evict_and_load(&calls, 5)).await;
-        assert_eq!(evicted.get(1), None, "the eviction is around the load");
+        assert_eq!(evicted.get(&1), None, "the eviction is around the load");
     }
     assert_eq!(calls.get(), 2);
 }

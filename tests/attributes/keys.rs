@@ -42,7 +42,7 @@ async fn without_parameters_there_is_one_entry() {
     for _ in 0..2 {
         assert_eq!(registry.scope(unit(&calls)).await, 1);
     }
-    assert_eq!(registry.cache::<(), u32>("key-unit").expect("a unit key").get(()), Some(1));
+    assert_eq!(registry.cache::<(), u32>("key-unit").expect("a unit key").get(&()), Some(1));
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

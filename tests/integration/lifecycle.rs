@@ -242,9 +242,10 @@ async fn assert_uncached(registry: &Registry, users: &Cache<u64, String>, has_ot
     let transaction = Transaction::begin();
     transaction.scope(async { users.evict(&1) }).await;
     let confirmed = transaction.commit().confirmed().await;
-    match has_others {
-        true => assert!(confirmed.unwrap_err().is_shut_down(), "they were not told"),
-        false => confirmed.unwrap(),
+    if has_others {
+        assert!(confirmed.unwrap_err().is_shut_down(), "they were not told");
+    } else {
+        confirmed.unwrap();
     }
     registry.shutdown().await.unwrap();
 }

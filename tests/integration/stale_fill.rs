@@ -162,8 +162,9 @@ async fn a_reservation_dropped_unfilled_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_put_in_a_transaction_that_is_overtaken_before_the_commit_leaves_the_key_absent() {
-    let (_registry, users) = alone().await;
     type Overtake = fn(&Cache<u64, String>);
+
+    let (_registry, users) = alone().await;
     let by_eviction: Overtake = |users| users.evict(&1);
     let by_put: Overtake = |users| users.insert(1, "other".into());
     for overtake in [by_eviction, by_put] {
@@ -221,9 +222,9 @@ async fn under_a_storm_of_loads_no_read_after_an_eviction_finds_an_older_value()
             let row = &truth[usize::try_from(key).unwrap()];
             let version = row.fetch_add(1, Ordering::SeqCst) + 1;
             if step % 50 == 0 {
-                cache.evict_all()
+                cache.evict_all();
             } else {
-                cache.evict(&key)
+                cache.evict(&key);
             }
             // Only this task writes, so whatever is found now was loaded after the eviction.
             if let Some(found) = cache.get(&key) {

@@ -77,9 +77,7 @@ impl Crowd {
         tokio::spawn(async move {
             let body = async {
                 gate.pass().await;
-                if outcome == Err("panic".into()) {
-                    panic!("on purpose");
-                }
+                assert_ne!(outcome, Err("panic".into()), "on purpose");
                 outcome
             };
             users.try_get_with(1, || meter.run(body)).await
@@ -323,7 +321,7 @@ fn a_runtime_that_ends_while_others_wait_on_another_executor_lets_them_load() {
 async fn what_expired_is_loaded_again_once() {
     let clock = ManualClock::new();
     let registry = Registry::builder()
-        .cache(CacheConfig::new("users").ttl(Duration::from_secs(60)))
+        .cache(CacheConfig::new("users").ttl(Duration::from_mins(1)))
         .unknown_caches(UnknownCaches::Bypass)
         .clock(clock.clone())
         .start()

@@ -23,7 +23,7 @@ use super::{
     store::{Begun, Lead, Manner, Store},
 };
 use crate::{
-    key::{Key, KeyRef, Value},
+    key::{Key, KeyForm, Value},
     statistics::count,
     transaction,
 };
@@ -59,7 +59,7 @@ pub(crate) trait Body<V> {
 
 /// Looks for the key, under the transaction of the calling task if there is one (rule R3).
 #[inline]
-pub(crate) fn find<K: Key, V: Value, Q: KeyRef<K>>(store: &Arc<Store<K, V>>, key: &Q) -> Found<K, V> {
+pub(crate) fn find<K: Key, V: Value, Q: KeyForm<K>>(store: &Arc<Store<K, V>>, key: &Q) -> Found<K, V> {
     match transaction::current() {
         None => match store.hit(key) {
             Some(value) => Found::Hit(value),
@@ -78,7 +78,7 @@ pub(crate) fn find<K: Key, V: Value, Q: KeyRef<K>>(store: &Arc<Store<K, V>>, key
 }
 
 #[cold]
-fn miss<K: Key, V: Value, Q: KeyRef<K>>(store: &Arc<Store<K, V>>, key: &Q) -> Found<K, V> {
+fn miss<K: Key, V: Value, Q: KeyForm<K>>(store: &Arc<Store<K, V>>, key: &Q) -> Found<K, V> {
     match store.begin(key, Manner::Shared) {
         Begun::Hit(value) => Found::Hit(value),
         Begun::Lead(lead) => Found::Miss(Miss::Lead(lead)),

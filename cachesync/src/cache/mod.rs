@@ -15,7 +15,7 @@ pub use reservation::Reservation;
 use store::{Begun, Manner, Store};
 
 use crate::{
-    key::{Key, KeyRef, Value},
+    key::{Key, KeyForm, KeyRef, Value},
     registry::{Registry, slot::Slot},
     statistics::CacheStats,
     transaction,
@@ -41,7 +41,7 @@ impl<K: Key, V: Value> Cache<K, V> {
 
     /// The value of a key, if it is cached.
     ///
-    /// `key` is a reference to a key, or one of the forms that [`KeyRef`] lists.
+    /// `key` is a reference to a key, or another of its [borrowed forms](KeyRef).
     pub fn get<Q: KeyRef<K>>(&self, key: Q) -> Option<V> {
         if let Some(transaction) = transaction::current()
             && transaction.is_pending(&self.store.info, &key)
@@ -59,7 +59,7 @@ impl<K: Key, V: Value> Cache<K, V> {
     /// Dropping the future drops the load; if others wait for it, one of them runs its own.
     pub async fn get_with<Q, L, F>(&self, key: Q, loader: L) -> V
     where
-        Q: KeyRef<K>,
+        Q: KeyForm<K>,
         L: FnOnce() -> F,
         F: Future<Output = V>,
     {
@@ -80,7 +80,7 @@ impl<K: Key, V: Value> Cache<K, V> {
     /// Dropping the future drops the load; if others wait for it, one of them runs its own.
     pub async fn try_get_with<Q, E, L, F>(&self, key: Q, loader: L) -> Result<V, E>
     where
-        Q: KeyRef<K>,
+        Q: KeyForm<K>,
         L: FnOnce() -> F,
         F: Future<Output = Result<V, E>>,
     {
@@ -123,17 +123,20 @@ impl<K: Key, V: Value> Cache<K, V> {
     ///
     /// It is gone here when this returns; the broadcast is queued. To wait for the broker use [`Registry::flush`].
     pub fn evict<Q: KeyRef<K>>(&self, key: Q) {
+        self.evict_key(key.to_key());
+    }
+
+    /// Evicts many keys, as [`evict`](Self::evict) does one.
+    pub fn evict_many<Q: KeyForm<K>>(&self, keys: impl IntoIterator<Item = Q>) {
+        keys.into_iter().for_each(|key| self.evict_key(key.to_key()));
+    }
+
+    fn evict_key(&self, key: K) {
         let node = &self.registry.0.node;
-        let key = key.to_key();
         match transaction::current() {
             Some(transaction) => transaction.evict(node, &self.slot, key),
             None => _ = node.evict(&self.slot, &key, Duration::ZERO),
         }
-    }
-
-    /// Evicts many keys, as [`evict`](Self::evict) does one.
-    pub fn evict_many<Q: KeyRef<K>>(&self, keys: impl IntoIterator<Item = Q>) {
-        keys.into_iter().for_each(|key| self.evict(key));
     }
 
     /// Evicts every key, here and on every node. Inside a transaction it waits for the commit.

@@ -38,7 +38,7 @@ use super::{
 };
 use crate::{
     clock::Moment,
-    key::{Key, KeyRef, Probe, Value},
+    key::{Key, KeyForm, Probe, Value},
     statistics::count,
 };
 
@@ -107,7 +107,7 @@ impl<K: Key, V: Value> Store<K, V> {
 
     /// The hit path: the value, if there is one that may be served now.
     #[inline]
-    pub(crate) fn hit<Q: KeyRef<K>>(&self, key: &Q) -> Option<V> {
+    pub(crate) fn hit<Q: KeyForm<K>>(&self, key: &Q) -> Option<V> {
         let now = self.info.lease.valid_at(&self.info.clock, self.info.config.ttl.is_some())?;
         let stored = self.entries.get(&Probe::new(key))?;
         if stored.expires <= now {
@@ -118,7 +118,7 @@ impl<K: Key, V: Value> Store<K, V> {
     }
 
     /// For a caller who missed: what to do about it.
-    pub(crate) fn begin<Q: KeyRef<K>>(self: &Arc<Self>, key: &Q, manner: Manner) -> Begun<K, V> {
+    pub(crate) fn begin<Q: KeyForm<K>>(self: &Arc<Self>, key: &Q, manner: Manner) -> Begun<K, V> {
         let info = &self.info;
         let Some(now) = info.lease.valid_at(&info.clock, info.config.ttl.is_some()) else { return Begun::Alone };
         if info.config.evict_only || info.key_codec_is_bad() {
@@ -222,7 +222,7 @@ impl<K: Key, V: Value> Store<K, V> {
         kept
     }
 
-    fn is_held<Q: KeyRef<K>>(&self, stripe: &Stripe<K, V>, hash: u64, key: &Q) -> bool {
+    fn is_held<Q: KeyForm<K>>(&self, stripe: &Stripe<K, V>, hash: u64, key: &Q) -> bool {
         let now = || self.info.clock.now();
         let all_held_until = Moment(self.info.all_held_until.load(Ordering::Acquire));
         (all_held_until > Moment::PAST && all_held_until > now()) || stripe.is_held(hash, key, now)

@@ -10,7 +10,7 @@ use hashbrown::HashTable;
 use super::flight::Flight;
 use crate::{
     clock::Moment,
-    key::{KeyRef, Probe},
+    key::{KeyForm, Probe},
 };
 
 /// The right to keep what is being loaded for a key, until an eviction takes it away.
@@ -46,7 +46,7 @@ impl<K, V> Default for Stripe<K, V> {
 
 impl<K: Eq, V> Stripe<K, V> {
     /// The load of this key that can be waited for.
-    pub(super) fn joinable<Q: KeyRef<K>>(&self, hash: u64, key: &Q) -> Option<&Arc<Flight<V>>> {
+    pub(super) fn joinable<Q: KeyForm<K>>(&self, hash: u64, key: &Q) -> Option<&Arc<Flight<V>>> {
         self.tickets.find(hash, |ticket| ticket.joinable && key.is_key(&ticket.key)).map(|ticket| &ticket.flight)
     }
 
@@ -97,14 +97,14 @@ impl<K: Eq, V> Stripe<K, V> {
     }
 
     /// Whether the key is held; `now` is asked for only when something is.
-    pub(super) fn is_held<Q: KeyRef<K>>(&self, hash: u64, key: &Q, now: impl FnOnce() -> Moment) -> bool {
+    pub(super) fn is_held<Q: KeyForm<K>>(&self, hash: u64, key: &Q, now: impl FnOnce() -> Moment) -> bool {
         !self.holds.is_empty()
             && self.holds.find(hash, |hold| key.is_key(&hold.key)).is_some_and(|hold| hold.until > now())
     }
 }
 
 /// The hash of a key in any of its forms.
-pub(super) fn hash_of<K, Q: KeyRef<K>, S: std::hash::BuildHasher>(hasher: &S, key: &Q) -> u64 {
+pub(super) fn hash_of<K, Q: KeyForm<K>, S: std::hash::BuildHasher>(hasher: &S, key: &Q) -> u64 {
     hasher.hash_one(Probe::<K, Q>::new(key))
 }
 

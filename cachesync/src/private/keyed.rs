@@ -7,10 +7,10 @@
 
 use std::{hash::Hasher, marker::PhantomData};
 
-use crate::key::{Key, KeyRef};
+use crate::key::{Key, KeyForm};
 
 /// A form of a key that knows which key.
-pub trait Keyed: KeyRef<Self::Key> {
+pub trait Keyed: KeyForm<Self::Key> {
     /// The key of the cache.
     type Key: Key;
 }
@@ -25,7 +25,7 @@ pub trait KeyExpr {
     /// The key of the cache.
     type Key: Key;
     /// The form in which it is looked up.
-    type Form<'a>: KeyRef<Self::Key>
+    type Form<'a>: KeyForm<Self::Key>
     where
         Self: 'a;
     /// Its form.
@@ -245,7 +245,7 @@ impl Keyed for NoKey {
     type Key = ();
 }
 
-impl KeyRef<()> for NoKey {
+impl KeyForm<()> for NoKey {
     fn hash_key<H: Hasher>(&self, _: &mut H) {}
 
     fn is_key(&self, (): &()) -> bool {
@@ -255,11 +255,11 @@ impl KeyRef<()> for NoKey {
     fn to_key(&self) {}
 }
 
-impl<K: Key, Q: KeyRef<K>> Keyed for ByStructure<K, Q> {
+impl<K: Key, Q: KeyForm<K>> Keyed for ByStructure<K, Q> {
     type Key = K;
 }
 
-impl<K, Q: KeyRef<K>> KeyRef<K> for ByStructure<K, Q> {
+impl<K, Q: KeyForm<K>> KeyForm<K> for ByStructure<K, Q> {
     #[inline]
     fn hash_key<H: Hasher>(&self, state: &mut H) {
         self.0.hash_key(state);
@@ -279,7 +279,7 @@ impl<K: Key> Keyed for ByValue<'_, K> {
     type Key = K;
 }
 
-impl<K: Key> KeyRef<K> for ByValue<'_, K> {
+impl<K: Key> KeyForm<K> for ByValue<'_, K> {
     #[inline]
     fn hash_key<H: Hasher>(&self, state: &mut H) {
         self.0.hash(state);

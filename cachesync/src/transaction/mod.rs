@@ -28,7 +28,7 @@ use crate::{
         info::CacheInfo,
         store::{Begun, Manner, Store},
     },
-    key::{Key, KeyRef, Value},
+    key::{Key, KeyForm, Value},
     registry::{
         node::{Node, Queued},
         slot::Slot,
@@ -209,7 +209,7 @@ impl fmt::Debug for Transaction {
 
 impl Inner {
     /// Whether a key waits to be evicted in this transaction or one around it.
-    pub(crate) fn is_pending<K: Key, Q: KeyRef<K>>(&self, info: &CacheInfo, key: &Q) -> bool {
+    pub(crate) fn is_pending<K: Key, Q: KeyForm<K>>(&self, info: &CacheInfo, key: &Q) -> bool {
         let here = match &*self.state() {
             State::Open(caches) => caches.get(&info.id).is_some_and(|pending| pending.contains::<K, Q>(key)),
             _ => false,

@@ -9,7 +9,7 @@ use quick_cache::DefaultHashBuilder;
 
 use crate::{
     cache::store::{Lead, Store},
-    key::{Key, KeyRef, Probe, Value},
+    key::{Key, KeyForm, Probe, Value},
     registry::{
         node::{Node, Queued},
         slot::Slot,
@@ -92,7 +92,7 @@ impl<K: Key> KeySet<K> {
         }
     }
 
-    fn contains<Q: KeyRef<K>>(&self, key: &Q) -> bool {
+    fn contains<Q: KeyForm<K>>(&self, key: &Q) -> bool {
         let hash = self.hasher.hash_one(Probe::<K, Q>::new(key));
         self.entries.find(hash, |entry| key.is_key(&entry.key)).is_some()
     }
@@ -160,7 +160,7 @@ impl Pending {
         self.keys = None;
     }
 
-    pub(super) fn contains<K: Key, Q: KeyRef<K>>(&self, key: &Q) -> bool {
+    pub(super) fn contains<K: Key, Q: KeyForm<K>>(&self, key: &Q) -> bool {
         let Some(keys) = &self.keys else { return true };
         // Of another key type: which keys are meant cannot be known, so all of them.
         keys.as_any().downcast_ref::<KeySet<K>>().is_none_or(|keys| keys.contains(key))
