@@ -100,6 +100,9 @@ impl CacheConfig {
 }
 
 /// What becomes of annotated functions that name a cache which the registry does not have.
+///
+/// Every annotated function that is linked into the program counts, also those of libraries and of other tests in the
+/// same test binary; since edition 2024 that includes other doctests, unless they are marked `standalone_crate`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum UnknownCaches {

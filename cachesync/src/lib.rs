@@ -120,6 +120,7 @@ use __private as private;
 
 #[cfg(feature = "amqp")]
 pub use cachesync_amqp as amqp;
+pub use cachesync_core::backend;
 #[cfg(feature = "macros")]
 pub use cachesync_macros::{cache_evict, cacheable};
 

@@ -452,3 +452,48 @@ async fn an_eviction_by_a_result_that_never_came_evicts_all_with_a_hold() {
     drop(creating);
     assert_evicted_with_a_hold(&users, &clock).await;
 }
+
+#[tokio::test]
+async fn a_value_whose_drop_uses_the_same_transaction_is_replaced_without_a_deadlock() {
+    /// Evicts another key when it is dropped, as a value that holds a resource might.
+    #[derive(Clone)]
+    struct Reentrant(Option<Cache<u64, Reentrant>>);
+
+    impl Drop for Reentrant {
+        fn drop(&mut self) {
+            if let Some(cache) = self.0.take() {
+                cache.evict(&2);
+            }
+        }
+    }
+
+    let registry = Registry::builder()
+        .cache(CacheConfig::new("values"))
+        .unknown_caches(UnknownCaches::Bypass)
+        .start()
+        .await
+        .unwrap();
+    let values = registry.cache::<u64, Reentrant>("values").unwrap();
+    let value = || Reentrant(Some(values.clone()));
+    let outer = Transaction::begin();
+    outer
+        .scope(async {
+            values.insert(1, value());
+            values.insert(1, value());
+            let inner = Transaction::begin();
+            inner.scope(async { values.insert(1, value()) }).await;
+            inner.commit();
+            values.evict_all();
+            values.insert(1, value());
+        })
+        .await;
+    outer.commit();
+    for _ in 0..3 {
+        values.insert(1, value());
+    }
+    values.evict(&1);
+    values.insert(1, value());
+    values.evict_all();
+    assert!(values.is_empty());
+    registry.shutdown().await.unwrap();
+}

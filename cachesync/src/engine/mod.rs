@@ -39,8 +39,9 @@ use crate::{config::UnknownCaches, registry::node::Node};
 
 /// The first wait before a session is tried again.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
-/// The longest such wait.
-const BACKOFF_MAX: Duration = Duration::from_secs(10);
+/// The longest such wait; with jitter up to twice as long. Well below the lease, so that a broker that was away for a
+/// moment is found before the caches go unused.
+const BACKOFF_MAX: Duration = Duration::from_secs(2);
 /// A session that lasted this long starts the waits anew.
 const STABLE: Duration = Duration::from_secs(30);
 
@@ -181,9 +182,12 @@ impl Engine {
         let mut signal = self.signal.clone();
         let ending = async { _ = drain_signal(&mut signal).await };
         tokio::select! {
-            error = receive(&self.node, &mut *subscriber, self.pace) => Err(error),
-            sent = sender.send(&mut *publisher, ending) => sent,
+            error = receive(&self.node, &mut *subscriber, self.pace) => return Err(error),
+            sent = sender.send(&mut *publisher, ending) => sent?,
         }
+        // Nothing is received any more: that the subscription ends with this is no loss.
+        publisher.close().await;
+        Ok(())
     }
 
     fn is_draining(&self) -> bool {

@@ -48,7 +48,7 @@ impl Sender {
     }
 
     /// Sends what waits and what comes, and heartbeats, until the session is lost or `ending` resolves; then what
-    /// still waits, and says goodbye.
+    /// still waits.
     ///
     /// # Cancel safety
     ///
@@ -76,7 +76,6 @@ impl Sender {
         while outbox.unconfirmed() > 0 {
             self.send_batch(publisher, outbox).await?;
         }
-        publisher.close().await;
         Ok(())
     }
 

@@ -75,7 +75,10 @@ impl Receiver {
         let counters = &slot.info.counters;
         match &frame.operation {
             Operation::Keys(keys) => {
-                let Some(store) = slot.any_store(hold) else { return };
+                let Some(store) = slot.any_store(hold) else {
+                    count(&counters.evicted_by_others, keys.len());
+                    return;
+                };
                 if let Some(shape) = slot.shape().filter(|shape| **shape != frame.shape) {
                     slot.problem(format!(
                         "node {} has keys of the form `{}`, this one `{shape}`: it is cleared whenever that node \
@@ -109,14 +112,14 @@ impl Receiver {
     fn apply_json(&self, JsonEviction { cache, keys }: &JsonEviction) {
         count(&self.node.counters.json_applied, 1);
         let Some(slot) = self.node.existing_slot(cache.as_str()) else { return };
-        let Some(store) = slot.any_store(Duration::ZERO) else { return };
         let counters = &slot.info.counters;
-        match keys {
-            None => {
-                store.evict_all(Duration::ZERO);
+        match (keys, slot.any_store(Duration::ZERO)) {
+            (None, _) => {
+                slot.evict_all(Duration::ZERO);
                 count(&counters.evicted_by_others, 1);
             }
-            Some(keys) => match store.evict_json(keys) {
+            (Some(keys), None) => count(&counters.evicted_by_others, keys.len()),
+            (Some(keys), Some(store)) => match store.evict_json(keys) {
                 Ok(()) => count(&counters.evicted_by_others, keys.len()),
                 Err(error) => {
                     let error = DecodeError { reason: codec::DecodeReason::BadJson, cache: Some(cache.clone()) }

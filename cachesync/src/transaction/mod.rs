@@ -20,7 +20,7 @@ use std::{
 };
 
 pub use committed::Committed;
-use pending::{Outcome, Pending, Put};
+use pending::{Outcome, Pending, Put, Replaced};
 use tokio::sync::Notify;
 
 use crate::{
@@ -243,13 +243,18 @@ impl Inner {
         self.note(slot, || Pending::new::<K>(node, slot), |pending| pending.set(key, put));
     }
 
-    fn note(&self, slot: &Slot, new: impl FnOnce() -> Pending, change: impl FnOnce(&mut Pending)) {
-        if let State::Open(caches) = &mut *self.state() {
-            return change(caches.entry(slot.info.id).or_insert_with(new));
+    fn note(&self, slot: &Slot, new: impl FnOnce() -> Pending, change: impl FnOnce(&mut Pending) -> Replaced) {
+        let mut state = self.state();
+        if let State::Open(caches) = &mut *state {
+            let replaced = change(caches.entry(slot.info.id).or_insert_with(new));
+            drop(state);
+            drop(replaced);
+            return;
         }
+        drop(state);
         // The transaction has ended already; whoever evicts this late is outside of it.
         let mut pending = new();
-        change(&mut pending);
+        drop(change(&mut pending));
         pending.apply(Outcome::Committed);
     }
 
@@ -294,13 +299,17 @@ impl Inner {
 
     /// Takes over what an inner transaction had pending; gives it back if this one has ended.
     fn absorb(&self, caches: BTreeMap<u64, Pending>) -> Result<(), BTreeMap<u64, Pending>> {
-        let State::Open(own) = &mut *self.state() else { return Err(caches) };
+        let mut state = self.state();
+        let State::Open(own) = &mut *state else { return Err(caches) };
+        let mut replaced = Replaced::default();
         for (id, pending) in caches {
             match own.entry(id) {
-                Entry::Occupied(mut known) => known.get_mut().absorb(pending),
+                Entry::Occupied(mut known) => replaced.append(known.get_mut().absorb(pending)),
                 Entry::Vacant(place) => _ = place.insert(pending),
             }
         }
+        drop(state);
+        drop(replaced);
         Ok(())
     }
 
@@ -312,7 +321,8 @@ impl Inner {
     }
 
     fn end(&self, state: State) {
-        *self.state() = state;
+        let replaced = std::mem::replace(&mut *self.state(), state);
+        drop(replaced);
         self.ended.notify_waiters();
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Invariant: once `all` is set, or the key types disagreed, no single key matters any more.
 
-use std::{any::Any, hash::BuildHasher, sync::Arc, time::Duration};
+use std::{any::Any, hash::BuildHasher, mem, sync::Arc, time::Duration};
 
 use hashbrown::HashTable;
 use quick_cache::DefaultHashBuilder;
@@ -57,12 +57,32 @@ impl<K: Key, V: Value> StagedPut<K> for Put<K, V> {
     }
 }
 
+/// What was replaced: keys and values of the user's, to be dropped when no lock is held, since their `Drop` may use
+/// the same transaction.
+#[must_use = "drop it when no lock is held"]
+#[derive(Default)]
+pub(super) struct Replaced(Vec<Box<dyn Droppable>>);
+
+trait Droppable: Send {}
+
+impl<T: Send> Droppable for T {}
+
+impl Replaced {
+    fn push(&mut self, replaced: Option<impl Droppable + 'static>) {
+        self.0.extend(replaced.map(|replaced| Box::new(replaced) as Box<dyn Droppable>));
+    }
+
+    pub(super) fn append(&mut self, mut other: Self) {
+        self.0.append(&mut other.0);
+    }
+}
+
 trait AnyKeySet: Send {
     fn as_any(&self) -> &dyn Any;
     fn as_any_mut(&mut self) -> &mut dyn Any;
-    fn into_any(self: Box<Self>) -> Box<dyn Any>;
-    /// Takes over the entries of a later transaction; `false` if they are of another type.
-    fn absorb(&mut self, later: Box<dyn AnyKeySet>) -> bool;
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;
+    /// Takes over the entries of a later transaction; gives them back if they are of another type.
+    fn absorb(&mut self, later: Box<dyn AnyKeySet>) -> Result<Replaced, Replaced>;
     fn apply(self: Box<Self>, node: &Arc<Node>, slot: &Slot, outcome: Outcome) -> Option<Queued>;
     fn len(&self) -> usize;
 }
@@ -82,14 +102,13 @@ impl<K: Key> KeySet<K> {
         Self { entries: HashTable::new(), hasher: DefaultHashBuilder::default() }
     }
 
-    fn set(&mut self, entry: Entry<K>) {
+    fn set(&mut self, entry: Entry<K>) -> Option<Entry<K>> {
         let hash = self.hasher.hash_one(&entry.key);
-        match self.entries.find_mut(hash, |known| known.key == entry.key) {
-            Some(known) => known.put = entry.put,
-            None => {
-                self.entries.insert_unique(hash, entry, |entry| self.hasher.hash_one(&entry.key));
-            }
+        if let Some(known) = self.entries.find_mut(hash, |known| known.key == entry.key) {
+            return Some(mem::replace(known, entry));
         }
+        self.entries.insert_unique(hash, entry, |entry| self.hasher.hash_one(&entry.key));
+        None
     }
 
     fn contains<Q: KeyForm<K>>(&self, key: &Q) -> bool {
@@ -107,14 +126,22 @@ impl<K: Key> AnyKeySet for KeySet<K> {
         self
     }
 
-    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+    fn into_any(self: Box<Self>) -> Box<dyn Any + Send> {
         self
     }
 
-    fn absorb(&mut self, later: Box<dyn AnyKeySet>) -> bool {
-        let Ok(later) = later.into_any().downcast::<Self>() else { return false };
-        later.entries.into_iter().for_each(|entry| self.set(entry));
-        true
+    fn absorb(&mut self, later: Box<dyn AnyKeySet>) -> Result<Replaced, Replaced> {
+        let mut replaced = Replaced::default();
+        match later.into_any().downcast::<Self>() {
+            Ok(later) => {
+                later.entries.into_iter().for_each(|entry| replaced.push(self.set(entry)));
+                Ok(replaced)
+            }
+            Err(other) => {
+                replaced.push(Some(other));
+                Err(replaced)
+            }
+        }
     }
 
     fn apply(self: Box<Self>, node: &Arc<Node>, slot: &Slot, outcome: Outcome) -> Option<Queued> {
@@ -148,16 +175,27 @@ impl Pending {
         Self { node: node.clone(), slot: slot.clone(), keys: None }
     }
 
-    pub(super) fn set<K: Key>(&mut self, key: K, put: Option<Box<dyn StagedPut<K>>>) {
-        let Some(keys) = &mut self.keys else { return };
+    pub(super) fn set<K: Key>(&mut self, key: K, put: Option<Box<dyn StagedPut<K>>>) -> Replaced {
+        let mut replaced = Replaced::default();
+        let entry = Entry { key, put };
+        let Some(keys) = &mut self.keys else {
+            replaced.push(Some(entry));
+            return replaced;
+        };
         match keys.as_any_mut().downcast_mut::<KeySet<K>>() {
-            Some(keys) if keys.entries.len() < MAX_KEYS => keys.set(Entry { key, put }),
-            _ => self.set_all(),
+            Some(keys) if keys.entries.len() < MAX_KEYS => replaced.push(keys.set(entry)),
+            _ => {
+                replaced.push(Some(entry));
+                replaced.append(self.set_all());
+            }
         }
+        replaced
     }
 
-    pub(super) fn set_all(&mut self) {
-        self.keys = None;
+    pub(super) fn set_all(&mut self) -> Replaced {
+        let mut replaced = Replaced::default();
+        replaced.push(self.keys.take());
+        replaced
     }
 
     pub(super) fn contains<K: Key, Q: KeyForm<K>>(&self, key: &Q) -> bool {
@@ -167,14 +205,20 @@ impl Pending {
     }
 
     /// Takes over what an inner transaction had pending.
-    pub(super) fn absorb(&mut self, later: Self) {
+    pub(super) fn absorb(&mut self, later: Self) -> Replaced {
         match (&mut self.keys, later.keys) {
-            (Some(keys), Some(later)) => {
-                if !keys.absorb(later) || keys.len() > MAX_KEYS {
-                    self.keys = None;
+            (Some(keys), Some(later)) => match keys.absorb(later) {
+                Ok(replaced) if keys.len() <= MAX_KEYS => replaced,
+                Ok(mut replaced) | Err(mut replaced) => {
+                    replaced.append(self.set_all());
+                    replaced
                 }
+            },
+            (_, later) => {
+                let mut replaced = self.set_all();
+                replaced.push(later);
+                replaced
             }
-            _ => self.keys = None,
         }
     }
 
