@@ -117,14 +117,14 @@ impl Attempt<'_> {
 
     async fn io<T>(&self, stage: Stage<'_>, step: impl Future<Output = io::Result<T>>) -> Result<T, BackendError> {
         match timeout_at(self.deadline, step).await {
-            Ok(result) => result.map_err(|error| io_error(&self.backend.url, stage, error)),
+            Ok(result) => result.map_err(|error| io_error(&self.backend.url, stage, &error)),
             Err(_) => Err(self.out_of_time(stage)),
         }
     }
 
     async fn amqp<T>(&self, stage: Stage<'_>, step: impl Future<Output = lapin::Result<T>>) -> Result<T, BackendError> {
         match timeout_at(self.deadline, step).await {
-            Ok(result) => result.map_err(|error| connect_error(&self.backend.url, stage, error)),
+            Ok(result) => result.map_err(|error| connect_error(&self.backend.url, stage, &error)),
             Err(_) => Err(self.out_of_time(stage)),
         }
     }

@@ -1,6 +1,7 @@
 //! What lapin and RabbitMQ report, as a [`BackendError`] that says what to do.
 //!
-//! lapin's errors carry the broker's own text and never the URL, so they may stand in the source chain.
+//! lapin's errors carry the broker's own text and never the URL, so they may be quoted. A message quotes its cause, so the
+//! cause is no source besides: who prints the whole chain would read it twice.
 
 use std::{io, time::Duration};
 
@@ -28,7 +29,7 @@ pub(crate) enum Stage<'a> {
 }
 
 /// An I/O error before AMQP was spoken.
-pub(crate) fn io_error(url: &BrokerUrl, stage: Stage<'_>, error: io::Error) -> BackendError {
+pub(crate) fn io_error(url: &BrokerUrl, stage: Stage<'_>, error: &io::Error) -> BackendError {
     let message = match stage {
         Stage::Tls => format!(
             "no TLS with {}: {error}; check that the port speaks TLS (5671 by default), that its certificate names this \
@@ -38,12 +39,12 @@ pub(crate) fn io_error(url: &BrokerUrl, stage: Stage<'_>, error: io::Error) -> B
         _ => format!("RabbitMQ cannot be reached at {}: {error}; check host, port and firewall", url.address()),
     };
     let kind = if stage == Stage::Tls { BackendErrorKind::Refused } else { BackendErrorKind::Unreachable };
-    BackendError::new(kind, message).with_source(error)
+    BackendError::new(kind, message)
 }
 
 /// An error of lapin's while a session was being opened.
-pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: lapin::Error) -> BackendError {
-    let (kind, message) = match (protocol_error(&error), stage) {
+pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Error) -> BackendError {
+    let (kind, message) = match (protocol_error(error), stage) {
         (Some(AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED)), _) => (
             BackendErrorKind::Refused,
             format!(
@@ -105,7 +106,7 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: lapin::Err
             ),
         ),
     };
-    BackendError::new(kind, message).with_source(error)
+    BackendError::new(kind, message)
 }
 
 /// The time for opening a session was over at `stage`.
@@ -139,8 +140,8 @@ pub(crate) fn lost(reason: impl Into<String>) -> BackendError {
 }
 
 /// The end of a session that had been open, as lapin reports it.
-pub(crate) fn lost_by(what: &str, error: lapin::Error) -> BackendError {
-    lost(format!("the session with RabbitMQ has ended while {what}: {error}")).with_source(error)
+pub(crate) fn lost_by(what: &str, error: &lapin::Error) -> BackendError {
+    lost(format!("the session with RabbitMQ has ended while {what}: {error}"))
 }
 
 fn protocol_error(error: &lapin::Error) -> Option<AMQPErrorKind> {
@@ -175,18 +176,32 @@ mod tests {
             (AMQPHardError::INTERNALERROR.into(), Stage::Login, "the broker's text"),
         ];
         for (kind, stage, expected) in stages {
-            let error = connect_error(&url(), stage, refused(kind));
+            let error = connect_error(&url(), stage, &refused(kind));
             assert_eq!(error.kind(), BackendErrorKind::Refused, "{error}");
             assert!(error.to_string().contains(expected), "{error}");
         }
     }
 
     #[test]
+    fn a_cause_is_quoted_once() {
+        let cause = || io::Error::other("the cause");
+        for error in [
+            io_error(&url(), Stage::Reach, &cause()),
+            io_error(&url(), Stage::Tls, &cause()),
+            connect_error(&url(), Stage::Login, &cause().into()),
+            lost_by("publishing", &cause().into()),
+        ] {
+            assert_eq!(error.to_string().matches("the cause").count(), 1, "{error}");
+            assert!(std::error::Error::source(&error).is_none(), "{error}");
+        }
+    }
+
+    #[test]
     fn a_broken_connection_is_not_a_refusal() {
         let aborted = || lapin::Error::from(io::Error::from(io::ErrorKind::ConnectionAborted));
-        let error = connect_error(&url(), Stage::Login, aborted());
+        let error = connect_error(&url(), Stage::Login, &aborted());
         assert_eq!(error.kind(), BackendErrorKind::Unreachable);
         assert!(error.to_string().contains("speaks AMQP 0-9-1"), "{error}");
-        assert_eq!(connect_error(&url(), Stage::Exchange("cs"), aborted()).kind(), BackendErrorKind::Unreachable);
+        assert_eq!(connect_error(&url(), Stage::Exchange("cs"), &aborted()).kind(), BackendErrorKind::Unreachable);
     }
 }

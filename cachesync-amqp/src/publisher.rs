@@ -82,7 +82,7 @@ impl AmqpPublisher {
     }
 
     async fn publish_window(&self, messages: &[Message]) -> Result<(), BackendError> {
-        let ended = |error| lost_by("publishing", error);
+        let ended = |error: lapin::Error| lost_by("publishing", &error);
         // The first poll queues a message, the rest waits until it is on the socket: polled one after the other, they
         // go out in order and together.
         let mut sending = Vec::with_capacity(messages.len());

@@ -61,7 +61,7 @@ impl AmqpSubscriber {
                 self.acks.delivered(delivery.delivery_tag);
                 Ok(self.read(delivery))
             }
-            Some(Err(error)) => Err(self.end(lost_by("waiting for messages", error))),
+            Some(Err(error)) => Err(self.end(lost_by("waiting for messages", &error))),
             // The channel lives on, and publishing would go on being confirmed.
             None => Err(self.end(lost("RabbitMQ cancelled the subscription: the session's queue was deleted"))),
         }
@@ -75,7 +75,7 @@ impl AmqpSubscriber {
         // The first poll queues it. That it could not be sent later is the end of the connection, and the consumer
         // says so.
         match self.channel.basic_ack(tag, BasicAckOptions { multiple: true }).now_or_never() {
-            Some(Err(error)) => Err(self.end(lost_by("acknowledging messages", error))),
+            Some(Err(error)) => Err(self.end(lost_by("acknowledging messages", &error))),
             _ => Ok(()),
         }
     }
