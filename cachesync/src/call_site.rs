@@ -136,7 +136,7 @@ impl CallSite {
             },
         };
         match found {
-            Found::Hit(value) => Step::Hit(returned.output(value)),
+            Found::Hit(value) => Step::Hit(R::output(value)),
             Found::Miss(miss) => Step::Miss(Missed { miss, returned }),
         }
     }

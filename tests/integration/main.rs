@@ -16,6 +16,7 @@
 mod broadcast;
 mod lifecycle;
 mod nodes;
+mod send;
 mod sessions;
 mod stale_fill;
 mod transactions;

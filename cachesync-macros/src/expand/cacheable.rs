@@ -29,13 +29,8 @@ pub(super) fn expand(used: &Use, key: &Key) -> TokenStream {
                 #private::Step::Miss(__cachesync_miss) => __cachesync_miss,
             }
         };
-        let __cachesync_shared_error = #shared_error;
-        #private::load(
-            __cachesync_miss,
-            __cachesync_shared_error,
-            #private::core::pin::pin!(#body),
-        )
-        .await
+        let __cachesync_loading = __cachesync_miss.sharing(#shared_error);
+        #private::load(__cachesync_loading, #private::core::pin::pin!(#body)).await
     }
 }
 

@@ -44,17 +44,19 @@ pub(crate) enum Miss<K: Key, V: Value> {
 }
 
 /// How the output of a body relates to the cached value, to those who wait, and back.
-pub(crate) trait Body<V> {
-    type Output;
-
+///
+/// Function pointers and not a trait: a future that holds a value whose type ties one associated type to another is not
+/// `Send` as soon as a lifetime stands in them, be it `'static`, since the compiler forgets there which lifetimes are
+/// the same. This mentions `O` and `V` and no more.
+pub(crate) struct How<O, V> {
     /// What an output means for others.
-    fn outcome(&self, output: &Self::Output) -> Outcome<V>;
+    pub(crate) outcome: fn(&O) -> Outcome<V>,
     /// The output that a cached value stands for.
-    fn output(&self, value: V) -> Self::Output;
+    pub(crate) output: fn(V) -> O,
     /// The output for one who waited and learns that there is nothing; `None` if this body cannot say so.
-    fn nothing(&self) -> Option<Self::Output>;
+    pub(crate) nothing: fn() -> Option<O>,
     /// The output that another body's error stands for; `None` if it is of another type.
-    fn failure(&self, shared: &(dyn Any + Send + Sync)) -> Option<Self::Output>;
+    pub(crate) failure: fn(&(dyn Any + Send + Sync)) -> Option<O>,
 }
 
 /// Looks for the key, under the transaction of the calling task if there is one (rule R3).
@@ -92,17 +94,16 @@ fn miss<K: Key, V: Value, Q: KeyForm<K>>(store: &Arc<Store<K, V>>, key: &Q) -> F
 /// # Cancel safety
 ///
 /// Dropping the future drops the body; if others wait for it, one of them runs its own.
-pub(crate) async fn load<K, V, B, F>(mut miss: Miss<K, V>, how: &B, body: Pin<&mut F>) -> B::Output
+pub(crate) async fn load<K, V, F>(mut miss: Miss<K, V>, how: How<F::Output, V>, body: Pin<&mut F>) -> F::Output
 where
     K: Key,
     V: Value,
-    B: Body<V>,
-    F: Future<Output = B::Output>,
+    F: Future,
 {
     let mut _permit = None;
     if let Miss::Wait(waiter) = miss {
         // Boxed, so that the future of a caller who need not wait does not carry the room for it.
-        match Box::pin(waiter.wait(how)).await {
+        match Box::pin(waiter.wait(&how)).await {
             Waited::Output(output) => return output,
             Waited::Load(next, permit) => (miss, _permit) = (next, permit),
         }
@@ -111,7 +112,7 @@ where
         Miss::Lead(lead) => {
             count(&lead.store().info.counters.loads, 1);
             let output = body.await;
-            match how.outcome(&output) {
+            match (how.outcome)(&output) {
                 Outcome::Value(value) => _ = lead.keep(value),
                 outcome => lead.land(outcome),
             }
@@ -141,7 +142,7 @@ enum Waited<K: Key, V: Value, O> {
 }
 
 impl<K: Key, V: Value> Waiter<K, V> {
-    async fn wait<B: Body<V>>(mut self, how: &B) -> Waited<K, V, B::Output> {
+    async fn wait<O>(mut self, how: &How<O, V>) -> Waited<K, V, O> {
         let info = self.store.info.clone();
         let sleep = {
             // The caller may run on any executor; the time is kept by the runtime that the registry was started on.
@@ -162,23 +163,20 @@ impl<K: Key, V: Value> Waiter<K, V> {
         }
     }
 
-    async fn answer<B: Body<V>>(&mut self, how: &B) -> Waited<K, V, B::Output> {
+    async fn answer<O>(&mut self, how: &How<O, V>) -> Waited<K, V, O> {
         let info = self.store.info.clone();
         loop {
-            let (output, failed) = match self.flight.wait().await {
-                Outcome::Value(value) => (Some(how.output(value.clone())), false),
-                Outcome::Nothing => (how.nothing(), true),
-                Outcome::Failed(failure) => (failure.as_deref().and_then(|shared| how.failure(shared)), true),
-                Outcome::Abandoned => (None, false),
+            let failed = match answered(self.flight.wait().await, how) {
+                Ok(output) => {
+                    count(&info.counters.shared, 1);
+                    return Waited::Output(output);
+                }
+                Err(failed) => failed,
             };
-            if let Some(output) = output {
-                count(&info.counters.shared, 1);
-                return Waited::Output(output);
-            }
             let permit = if failed { self.permit().await } else { None };
             let manner = if failed { Manner::Separate } else { Manner::Shared };
             return match self.store.begin(&&self.key, manner) {
-                Begun::Hit(value) => Waited::Output(how.output(value)),
+                Begun::Hit(value) => Waited::Output((how.output)(value)),
                 Begun::Lead(lead) => Waited::Load(Miss::Lead(lead), permit),
                 Begun::Alone => Waited::Load(Miss::Alone(info), permit),
                 Begun::Wait(flight) => {
@@ -194,5 +192,15 @@ impl<K: Key, V: Value> Waiter<K, V> {
         let retries: Arc<Semaphore> = self.store.retries.clone();
         // The semaphore is never closed.
         retries.acquire_owned().await.ok()
+    }
+}
+
+/// The output for one who waited for this outcome; without one, whether the load failed.
+fn answered<O, V: Value>(outcome: &Outcome<V>, how: &How<O, V>) -> Result<O, bool> {
+    match outcome {
+        Outcome::Value(value) => Ok((how.output)(value.clone())),
+        Outcome::Nothing => (how.nothing)().ok_or(true),
+        Outcome::Failed(failure) => failure.as_deref().and_then(how.failure).ok_or(true),
+        Outcome::Abandoned => Err(false),
     }
 }

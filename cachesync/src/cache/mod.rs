@@ -7,10 +7,10 @@ mod reservation;
 pub(crate) mod store;
 mod stripe;
 
-use std::{any::Any, convert::Infallible, fmt, marker::PhantomData, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt, pin::pin, sync::Arc, time::Duration};
 
 use flight::Outcome;
-use load::{Body, Found};
+use load::{Found, How};
 pub use reservation::Reservation;
 use store::{Begun, Manner, Store};
 
@@ -86,7 +86,7 @@ impl<K: Key, V: Value> Cache<K, V> {
     {
         match load::find(&self.store, &key) {
             Found::Hit(value) => Ok(value),
-            Found::Miss(miss) => load::load(miss, &ByHand(PhantomData), pin!(async { loader().await })).await,
+            Found::Miss(miss) => load::load(miss, by_hand(), pin!(async { loader().await })).await,
         }
     }
 
@@ -181,25 +181,12 @@ impl<K: Key, V: Value> fmt::Debug for Cache<K, V> {
     }
 }
 
-/// A loader given by hand: nothing is known of its error.
-struct ByHand<V, E>(PhantomData<fn() -> (V, E)>);
-
-impl<V: Value, E> Body<V> for ByHand<V, E> {
-    type Output = Result<V, E>;
-
-    fn outcome(&self, output: &Self::Output) -> Outcome<V> {
-        output.as_ref().map_or(Outcome::Failed(None), |value| Outcome::Value(value.clone()))
-    }
-
-    fn output(&self, value: V) -> Self::Output {
-        Ok(value)
-    }
-
-    fn nothing(&self) -> Option<Self::Output> {
-        None
-    }
-
-    fn failure(&self, _: &(dyn Any + Send + Sync)) -> Option<Self::Output> {
-        None
+/// For a loader given by hand: nothing is known of its error.
+fn by_hand<V: Value, E>() -> How<Result<V, E>, V> {
+    How {
+        outcome: |output| output.as_ref().map_or(Outcome::Failed(None), |value| Outcome::Value(value.clone())),
+        output: Ok,
+        nothing: || None,
+        failure: |_| None,
     }
 }

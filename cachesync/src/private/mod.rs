@@ -4,7 +4,7 @@ mod keyed;
 mod outcome;
 mod returned;
 
-use std::{any::Any, pin::Pin};
+use std::pin::Pin;
 
 pub use core;
 
@@ -24,9 +24,9 @@ pub use crate::call_site::CACHESYNC_SITES_0_1 as SITES;
 use crate::{
     cache::{
         flight,
-        load::{self, Body},
+        load::{self, How, Miss},
     },
-    key::Key,
+    key::{Key, Value},
 };
 pub use crate::{
     call_site::{CallSite, Role, SiteInfo, SiteTypes},
@@ -56,8 +56,32 @@ pub enum Step<K: Key, R: Returned> {
 
 /// A key that was not found.
 pub struct Missed<K: Key, R: Returned> {
-    pub(crate) miss: load::Miss<K, R::Value>,
+    pub(crate) miss: Miss<K, R::Value>,
     pub(crate) returned: R,
+}
+
+impl<K: Key, R: Returned> Missed<K, R> {
+    /// Adds how an error reaches those who waited.
+    pub fn sharing<E: SharedError<Output = R::Output>>(self, shared_error: E) -> Loading<K, R::Value, R::Output> {
+        let Self { miss, returned } = self;
+        _ = (returned, shared_error);
+        let how = How { outcome: outcome::<R, E>, output: R::output, nothing: R::nothing, failure: E::restore };
+        Loading { miss, how }
+    }
+}
+
+fn outcome<R: Returned, E: SharedError<Output = R::Output>>(output: &R::Output) -> flight::Outcome<R::Value> {
+    match R::value(output) {
+        Some(value) => flight::Outcome::Value(value),
+        None if R::is_nothing(output) => flight::Outcome::Nothing,
+        None => flight::Outcome::Failed(E::share(output)),
+    }
+}
+
+/// A load that is about to begin.
+pub struct Loading<K: Key, V: Value, O> {
+    miss: Miss<K, V>,
+    how: How<O, V>,
 }
 
 /// Runs `body`, or waits for another caller who does.
@@ -65,43 +89,16 @@ pub struct Missed<K: Key, R: Returned> {
 /// # Cancel safety
 ///
 /// Dropping the future drops the body; if others wait for it, one of them runs its own.
-pub async fn load<K, R, E, F>(missed: Missed<K, R>, shared_error: E, body: Pin<&mut F>) -> R::Output
-where
-    K: Key,
-    R: Returned,
-    E: SharedError<Output = R::Output>,
-    F: Future<Output = R::Output>,
-{
-    let Missed { miss, returned } = missed;
-    load::load(miss, &Annotated { returned, shared_error }, body).await
+pub async fn load<K: Key, V: Value, F: Future>(loading: Loading<K, V, F::Output>, body: Pin<&mut F>) -> F::Output {
+    let Loading { miss, how } = loading;
+    load::load(miss, how, body).await
 }
 
-/// The body of an annotated function.
-struct Annotated<R, E> {
-    returned: R,
-    shared_error: E,
-}
-
-impl<R: Returned, E: SharedError<Output = R::Output>> Body<R::Value> for Annotated<R, E> {
-    type Output = R::Output;
-
-    fn outcome(&self, output: &R::Output) -> flight::Outcome<R::Value> {
-        match self.returned.value(output) {
-            Some(value) => flight::Outcome::Value(value),
-            None if self.returned.is_nothing(output) => flight::Outcome::Nothing,
-            None => flight::Outcome::Failed(self.shared_error.share(output)),
-        }
-    }
-
-    fn output(&self, value: R::Value) -> R::Output {
-        self.returned.output(value)
-    }
-
-    fn nothing(&self) -> Option<R::Output> {
-        self.returned.nothing()
-    }
-
-    fn failure(&self, shared: &(dyn Any + Send + Sync)) -> Option<R::Output> {
-        self.shared_error.restore(shared)
-    }
+/// A value of any type, for the type checker alone: it is never made.
+///
+/// # Panics
+///
+/// Always.
+pub fn never<T>() -> T {
+    unreachable!("this stands behind `if false`")
 }

@@ -16,15 +16,15 @@ pub trait Returned: Copy {
     /// The cached type.
     type Value: Value;
     /// What is to be cached of an output.
-    fn value(&self, output: &Self::Output) -> Option<Self::Value>;
+    fn value(output: &Self::Output) -> Option<Self::Value>;
     /// The output that a cached value stands for.
-    fn output(&self, value: Self::Value) -> Self::Output;
+    fn output(value: Self::Value) -> Self::Output;
     /// The output that says, without an error, that there is nothing; `None` if this return type cannot.
-    fn nothing(&self) -> Option<Self::Output> {
+    fn nothing() -> Option<Self::Output> {
         None
     }
     /// Whether an output is that.
-    fn is_nothing(&self, output: &Self::Output) -> bool {
+    fn is_nothing(output: &Self::Output) -> bool {
         let _ = output;
         false
     }
@@ -35,9 +35,9 @@ pub trait SharedError {
     /// The return type.
     type Output;
     /// The error of an output, cloned.
-    fn share(&self, output: &Self::Output) -> Option<SharedFailure>;
+    fn share(output: &Self::Output) -> Option<SharedFailure>;
     /// The output that a shared error stands for; `None` if it is of another type.
-    fn restore(&self, shared: &(dyn Any + Send + Sync)) -> Option<Self::Output>;
+    fn restore(shared: &(dyn Any + Send + Sync)) -> Option<Self::Output>;
 }
 
 /// A return type to be looked at.
@@ -188,11 +188,11 @@ impl<R> Returned for NoValue<R> {
     type Output = R;
     type Value = ();
 
-    fn value(&self, _: &R) -> Option<()> {
+    fn value(_: &R) -> Option<()> {
         None
     }
 
-    fn output(&self, (): ()) -> R {
+    fn output((): ()) -> R {
         unreachable!("it does not compile")
     }
 }
@@ -217,12 +217,12 @@ impl<T: Value> Returned for PlainValue<T> {
     type Output = T;
     type Value = T;
 
-    fn value(&self, output: &T) -> Option<T> {
+    fn value(output: &T) -> Option<T> {
         Some(output.clone())
     }
 
     #[inline]
-    fn output(&self, value: T) -> T {
+    fn output(value: T) -> T {
         value
     }
 }
@@ -231,20 +231,20 @@ impl<T: Value> Returned for SomeValue<Option<T>> {
     type Output = Option<T>;
     type Value = T;
 
-    fn value(&self, output: &Option<T>) -> Option<T> {
+    fn value(output: &Option<T>) -> Option<T> {
         output.clone()
     }
 
     #[inline]
-    fn output(&self, value: T) -> Option<T> {
+    fn output(value: T) -> Option<T> {
         Some(value)
     }
 
-    fn nothing(&self) -> Option<Option<T>> {
+    fn nothing() -> Option<Option<T>> {
         Some(None)
     }
 
-    fn is_nothing(&self, output: &Option<T>) -> bool {
+    fn is_nothing(output: &Option<T>) -> bool {
         output.is_none()
     }
 }
@@ -253,12 +253,12 @@ impl<T: Value, E> Returned for OkValue<Result<T, E>> {
     type Output = Result<T, E>;
     type Value = T;
 
-    fn value(&self, output: &Result<T, E>) -> Option<T> {
+    fn value(output: &Result<T, E>) -> Option<T> {
         output.as_ref().ok().cloned()
     }
 
     #[inline]
-    fn output(&self, value: T) -> Result<T, E> {
+    fn output(value: T) -> Result<T, E> {
         Ok(value)
     }
 }
@@ -267,20 +267,20 @@ impl<T: Value, E> Returned for OkSomeValue<Result<Option<T>, E>> {
     type Output = Result<Option<T>, E>;
     type Value = T;
 
-    fn value(&self, output: &Result<Option<T>, E>) -> Option<T> {
+    fn value(output: &Result<Option<T>, E>) -> Option<T> {
         output.as_ref().ok().cloned().flatten()
     }
 
     #[inline]
-    fn output(&self, value: T) -> Result<Option<T>, E> {
+    fn output(value: T) -> Result<Option<T>, E> {
         Ok(Some(value))
     }
 
-    fn nothing(&self) -> Option<Result<Option<T>, E>> {
+    fn nothing() -> Option<Result<Option<T>, E>> {
         Some(Ok(None))
     }
 
-    fn is_nothing(&self, output: &Result<Option<T>, E>) -> bool {
+    fn is_nothing(output: &Result<Option<T>, E>) -> bool {
         matches!(output, Ok(None))
     }
 }
@@ -288,11 +288,11 @@ impl<T: Value, E> Returned for OkSomeValue<Result<Option<T>, E>> {
 impl<T, E: Clone + Send + Sync + 'static> SharedError for Cloned<Result<T, E>> {
     type Output = Result<T, E>;
 
-    fn share(&self, output: &Result<T, E>) -> Option<SharedFailure> {
+    fn share(output: &Result<T, E>) -> Option<SharedFailure> {
         output.as_ref().err().map(|error| Arc::new(error.clone()) as SharedFailure)
     }
 
-    fn restore(&self, shared: &(dyn Any + Send + Sync)) -> Option<Result<T, E>> {
+    fn restore(shared: &(dyn Any + Send + Sync)) -> Option<Result<T, E>> {
         shared.downcast_ref::<E>().cloned().map(Err)
     }
 }
@@ -300,11 +300,11 @@ impl<T, E: Clone + Send + Sync + 'static> SharedError for Cloned<Result<T, E>> {
 impl<R> SharedError for NotCloned<R> {
     type Output = R;
 
-    fn share(&self, _: &R) -> Option<SharedFailure> {
+    fn share(_: &R) -> Option<SharedFailure> {
         None
     }
 
-    fn restore(&self, _: &(dyn Any + Send + Sync)) -> Option<R> {
+    fn restore(_: &(dyn Any + Send + Sync)) -> Option<R> {
         None
     }
 }
@@ -317,11 +317,23 @@ mod tests {
     struct NotClone;
     type Alias = Result<u8, String>;
 
+    fn value<R: Returned>(_: &R, output: &R::Output) -> Option<R::Value> {
+        R::value(output)
+    }
+
+    fn share<E: SharedError>(_: &E, output: &E::Output) -> Option<SharedFailure> {
+        E::share(output)
+    }
+
+    fn restore<E: SharedError>(_: &E, shared: &(dyn Any + Send + Sync)) -> Option<E::Output> {
+        E::restore(shared)
+    }
+
     macro_rules! value_of {
         ($type:ty, $output:expr) => {{
             #[allow(unused_imports)]
             use super::{ReturnsOption as _, ReturnsPlain as _, ReturnsResult as _, ReturnsResultOfOption as _};
-            (&&&&&&&&Returns::<$type>::new()).returned().value(&$output)
+            value(&(&&&&&&&&Returns::<$type>::new()).returned(), &$output)
         }};
     }
 
@@ -341,10 +353,10 @@ mod tests {
     fn an_error_is_shared_if_it_can_be_cloned() {
         use super::{ErrorCloned as _, ErrorNotCloned as _};
         let cloned = (&&Returns::<Alias>::new()).shared_error();
-        let shared = cloned.share(&Err("down".into())).expect("a String can be cloned");
-        assert_eq!(cloned.restore(&*shared), Some(Err("down".into())));
-        assert_eq!(cloned.restore(&7u8), None, "another function's error");
+        let shared = share(&cloned, &Err("down".into())).expect("a String can be cloned");
+        assert_eq!(restore(&cloned, &*shared), Some(Err("down".into())));
+        assert_eq!(restore(&cloned, &7u8), None, "another function's error");
         let not_cloned = (&&Returns::<Result<u8, NotClone>>::new()).shared_error();
-        assert!(not_cloned.share(&Err(NotClone)).is_none());
+        assert!(share(&not_cloned, &Err(NotClone)).is_none());
     }
 }
