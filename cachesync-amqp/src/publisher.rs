@@ -98,7 +98,7 @@ impl AmqpPublisher {
                 Sending::Sent(sent) => sent,
                 Sending::Queued(publish) => publish.await.map_err(ended)?,
             };
-            accepted(&sent.await.map_err(ended)?)?;
+            accepted(&sent.await.map_err(ended)?, &self.exchange)?;
         }
         Ok(())
     }
@@ -148,15 +148,17 @@ enum Sending<F> {
     Sent(PublisherConfirm),
 }
 
-fn accepted(confirmation: &Confirmation) -> Result<(), BackendError> {
+fn accepted(confirmation: &Confirmation, exchange: &str) -> Result<(), BackendError> {
     match confirmation {
         Confirmation::Ack(None) => Ok(()),
         Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
             Err(lost("RabbitMQ returned this node's heartbeat: the session's queue or its binding is gone"))
         }
-        Confirmation::Nack(None) => Err(lost(
-            "RabbitMQ refused a message (nack); check the broker's log and the policies on queues `cachesync.*`",
-        )),
+        // Any queue that the message was routed to can have refused it; the broker does not say which.
+        Confirmation::Nack(None) => Err(lost(format!(
+            "RabbitMQ refused a message (nack): a queue bound to `{exchange}`, perhaps not one of cachesync's, rejects \
+             messages; look for queues and policies with the overflow `reject-publish`, and check the broker's log"
+        ))),
         Confirmation::NotRequested => Err(lost("RabbitMQ does not confirm what is published on this channel")),
     }
 }
@@ -204,9 +206,9 @@ mod tests {
 
     #[test]
     fn only_a_plain_ack_is_success() {
-        assert!(accepted(&Confirmation::Ack(None)).is_ok());
+        assert!(accepted(&Confirmation::Ack(None), "cs").is_ok());
         for confirmation in [Confirmation::Nack(None), Confirmation::NotRequested] {
-            assert_eq!(accepted(&confirmation).unwrap_err().kind(), BackendErrorKind::Lost);
+            assert_eq!(accepted(&confirmation, "cs").unwrap_err().kind(), BackendErrorKind::Lost);
         }
     }
 }

@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use cachesync_core::{BackendErrorKind, backend::Topic, frame::NodeId};
 use cachesync_tests::{broker::Broker, proxy::Proxy, wait::within};
+use lapin::{
+    Connection, ConnectionProperties,
+    options::{QueueBindOptions, QueueDeclareOptions},
+    types::{AMQPValue, FieldTable},
+};
 
 use crate::session::{DEADLINE, backend, eviction, heartbeat, interest, open, refusal, subscriber_ends};
 
@@ -118,6 +123,32 @@ async fn a_deleted_exchange_ends_the_session_at_the_next_publish() {
     let error = within(DEADLINE, session.publisher.publish(&[eviction("lost")])).await.expect_err("no exchange");
     assert_eq!(error.kind(), BackendErrorKind::Lost, "{error}");
     assert!(error.to_string().contains(exchange), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreign_queue_that_rejects_messages_is_not_taken_for_one_of_ours() {
+    let exchange = "audited";
+    let interest = interest();
+    let mut session = open(&backend(Broker::shared().url()).exchange(exchange), &interest).await;
+    let connection = Connection::connect(Broker::shared().url(), ConnectionProperties::default()).await;
+    let channel = connection.expect("a connection").create_channel().await.expect("a channel");
+    let exclusive = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+    let mut full = FieldTable::default();
+    full.insert("x-max-length".into(), AMQPValue::LongInt(0));
+    full.insert("x-overflow".into(), AMQPValue::LongString("reject-publish".into()));
+    let audit = channel.queue_declare("".into(), exclusive, full).await.expect("a queue");
+    let every = format!("{}.#", interest.namespace);
+    let binding = QueueBindOptions::default();
+    channel
+        .queue_bind(audit.name().clone(), exchange.into(), every.into(), binding, FieldTable::default())
+        .await
+        .expect("bound");
+
+    let error = within(DEADLINE, session.publisher.publish(&[eviction("audited")])).await.expect_err("rejected");
+    assert_eq!(error.kind(), BackendErrorKind::Lost, "{error}");
+    assert!(error.to_string().contains("a queue bound to `audited`, perhaps not one of cachesync's"), "{error}");
+    // Our own queue had taken it.
+    assert_eq!(within(DEADLINE, session.subscriber.next()).await.expect("a delivery").body, b"audited");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
