@@ -117,7 +117,8 @@ pub fn encode(frame: &Frame) -> Vec<u8> {
         session: frame.session,
         sequence: frame.sequence,
         sent_at: frame.sent_at,
-        hold_ms: u64::try_from(frame.hold.as_millis()).unwrap_or(u64::MAX),
+        // Rounded up: a hold that is too short would be none.
+        hold_ms: u64::try_from(frame.hold.as_nanos().div_ceil(1_000_000)).unwrap_or(u64::MAX),
         cache: Cow::Borrowed(frame.cache.as_ref().map_or("", Name::as_str)),
         shape: Cow::Borrowed(frame.shape.as_str()),
         key_id: frame.authentication.as_ref().map_or(0, |authentication| authentication.key_id),
@@ -240,7 +241,9 @@ pub fn encode_key<K: Serialize + ?Sized>(key: &K) -> Result<EncodedKey, KeyError
 ///
 /// [`KeyError`] when the bytes are not exactly one key of this type.
 pub fn decode_key<K: DeserializeOwned>(key: &EncodedKey) -> Result<K, KeyError> {
-    let limit = config::standard().with_limit::<MAX_KEY_BYTES>();
+    // The limit counts what values take in memory, up to 16 times of what they take on the wire. It guards against
+    // forged lengths; how long the bytes themselves are is known here.
+    let limit = config::standard().with_limit::<{ 16 * MAX_KEY_BYTES }>();
     match bincode::serde::decode_from_slice(&key.0, limit) {
         Ok((value, consumed)) if consumed == key.0.len() => Ok(value),
         Ok(_) => Err(KeyError::Deserialize("it has bytes left over".into())),
@@ -398,6 +401,12 @@ mod tests {
         assert_eq!(decode_key::<(u32, String, Option<i64>)>(&encoded).as_ref(), Ok(&key));
         encoded.0 = [&encoded.0[..], &[0]].concat().into();
         assert!(decode_key::<(u32, String, Option<i64>)>(&encoded).is_err());
+    }
+
+    #[test]
+    fn what_can_be_encoded_can_be_decoded() {
+        let key: Vec<u64> = vec![1; MAX_KEY_BYTES - 3];
+        assert_eq!(decode_key::<Vec<u64>>(&encode_key(&key).unwrap()), Ok(key));
     }
 
     #[test]

@@ -6,7 +6,11 @@
 //! simplest value there is, an idea known from `serde-reflection`. The shape is therefore the same in every process
 //! that has the same type and the same `Deserialize`.
 
-use std::{borrow::Cow, fmt};
+use std::{
+    borrow::Cow,
+    fmt,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
 use serde::de::{self, DeserializeOwned, DeserializeSeed, EnumAccess, MapAccess, SeqAccess, VariantAccess, Visitor};
 
@@ -31,11 +35,18 @@ impl KeyShape {
     pub fn of<K: DeserializeOwned>() -> Self {
         let mut shape = String::new();
         // A type that refuses the simplest value, such as zero for a `NonZero`, ends the trace early, at the same
-        // place on every node.
-        if K::deserialize(Tracer { shape: &mut shape, depth: 0 }).is_err() {
+        // place on every node; be it with an error or with a panic.
+        let traced = catch_unwind(AssertUnwindSafe(|| K::deserialize(Tracer { shape: &mut shape, depth: 0 }).is_ok()));
+        if !traced.unwrap_or(false) {
             shape.push('!');
         }
         Self::bounded(shape)
+    }
+
+    /// Whether a value of this shape nests to a limited depth. Reading a type of which that is not so could exhaust the
+    /// stack, as bincode sets no limit.
+    pub fn is_bounded(&self) -> bool {
+        !self.0.contains(TOO_DEEP)
     }
 
     /// What came from the wire; bounded, otherwise taken as it is.
@@ -81,6 +92,8 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 
 /// How deep a recursive type is followed.
 const MAX_DEPTH: usize = 16;
+/// Begins the shape of a type that nests deeper.
+const TOO_DEEP: char = '^';
 
 /// Writes down what a `Deserialize` asks for.
 struct Tracer<'a> {
@@ -107,7 +120,12 @@ impl de::Error for Stop {
 
 impl Tracer<'_> {
     fn inner(&mut self) -> Result<Tracer<'_>, Stop> {
-        if self.depth == MAX_DEPTH || self.shape.len() > 64 * KeyShape::MAX_LEN {
+        if self.depth == MAX_DEPTH {
+            // In front, as the end may be cut off.
+            self.shape.insert(0, TOO_DEEP);
+            return Err(Stop);
+        }
+        if self.shape.len() > 64 * KeyShape::MAX_LEN {
             return Err(Stop);
         }
         Ok(Tracer { shape: self.shape, depth: self.depth + 1 })
@@ -372,12 +390,29 @@ mod tests {
     }
 
     #[test]
+    fn a_type_that_panics_over_zero_has_a_shape_too() {
+        #[derive(Deserialize)]
+        #[serde(from = "u32")]
+        struct Positive(#[expect(dead_code)] u32);
+
+        impl From<u32> for Positive {
+            fn from(number: u32) -> Self {
+                assert_ne!(number, 0, "on purpose");
+                Self(number)
+            }
+        }
+
+        assert_eq!(shape::<Positive>(), "u32!");
+    }
+
+    #[test]
     fn a_recursive_type_ends_and_a_wide_one_is_bounded() {
         type Wide = ([u64; 32], [u64; 32], [u64; 32]);
         #[derive(Deserialize)]
         struct List(#[expect(dead_code)] Option<Box<List>>);
 
-        assert!(shape::<List>().starts_with("option<option<"));
+        assert!(shape::<List>().starts_with("^option<option<"));
+        assert!(!KeyShape::of::<List>().is_bounded() && KeyShape::of::<Wide>().is_bounded());
         assert!(shape::<Wide>().len() <= KeyShape::MAX_LEN);
         assert_ne!(shape::<Wide>(), shape::<([u64; 32], [u64; 32], [i64; 32])>());
         assert!(KeyShape::from_wire(&"é".repeat(1_000)).as_str().len() <= KeyShape::MAX_LEN);

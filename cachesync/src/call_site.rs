@@ -44,6 +44,8 @@ pub(crate) fn annotated_functions() -> impl Iterator<Item = &'static CallSite> {
     return std::iter::empty();
 }
 
+const ENDED: &str = "the registry was shut down, or its runtime has ended";
+
 /// What an annotated function does with its cache.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
@@ -137,7 +139,20 @@ impl CallSite {
         };
         match found {
             Found::Hit(value) => Step::Hit(R::output(value)),
-            Found::Miss(miss) => Step::Miss(Missed { miss, returned }),
+            Found::Miss(miss) => {
+                self.warn_if_ended(&miss);
+                Step::Miss(Missed { miss, returned })
+            }
+        }
+    }
+
+    /// A handle that was remembered may be of a registry that has ended since.
+    #[cold]
+    fn warn_if_ended<K: Key, V: Value>(&self, miss: &Miss<K, V>) {
+        if let Miss::Alone(info) = miss
+            && info.lease.is_closed()
+        {
+            self.warn(format_args!("{ENDED}"));
         }
     }
 
@@ -167,7 +182,7 @@ impl CallSite {
         match registry {
             None => self.warn(format_args!("no registry is installed or in scope")),
             Some(registry) if registry.0.node.is_closed() => {
-                self.warn(format_args!("the registry was shut down, or its runtime has ended"));
+                self.warn(format_args!("{ENDED}"));
             }
             Some(registry) => return Some(registry),
         }

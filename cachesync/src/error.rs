@@ -2,7 +2,7 @@
 
 use std::{error::Error as StdError, fmt, time::Duration};
 
-use cachesync_core::{BackendError, InvalidName};
+use cachesync_core::{BackendError, BackendErrorKind, InvalidName};
 
 /// Why an operation of a [`Registry`](crate::Registry) failed.
 ///
@@ -67,12 +67,24 @@ impl Error {
 
     /// A setting is missing, malformed, or contradicts another.
     pub fn is_configuration(&self) -> bool {
-        self.any(&|kind| matches!(kind, Kind::Configuration(_) | Kind::Name(_)))
+        self.any(&|kind| match kind {
+            Kind::Configuration(_) | Kind::Name(_) => true,
+            Kind::Backend(error) => error.kind() == BackendErrorKind::Configuration,
+            _ => false,
+        })
     }
 
-    /// The backend could not be reached, or refused.
+    /// The backend could not be reached, or refused; [`backend_kind`](Self::backend_kind) tells which.
     pub fn is_backend(&self) -> bool {
-        self.any(&|kind| matches!(kind, Kind::Backend(_)))
+        self.backend_kind().is_some()
+    }
+
+    /// What kind of error of the backend's it is, if it is one.
+    pub fn backend_kind(&self) -> Option<BackendErrorKind> {
+        match &*self.0 {
+            Kind::Backend(error) => Some(error.kind()),
+            _ => None,
+        }
     }
 
     /// Evictions were not confirmed by the broker in the time allowed.

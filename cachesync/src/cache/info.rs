@@ -9,6 +9,7 @@ use cachesync_core::{
     Name,
     codec::{self, KeyError},
     frame::EncodedKey,
+    shape::KeyShape,
 };
 use tokio::runtime::Handle;
 
@@ -60,6 +61,13 @@ impl CacheInfo {
         self.all_held_until.fetch_max(until.0, Ordering::AcqRel);
     }
 
+    /// Refuses key types that the wire cannot carry whatever their values are; asked when the store is made.
+    pub(crate) fn check_key_type<K: Key>(&self) {
+        if !KeyShape::of::<K>().is_bounded() {
+            self.key_is_bad::<K>("it nests without bound, or too deeply");
+        }
+    }
+
     /// Whether the cache's key type survives the wire, found out with its first key (rule R10).
     ///
     /// A key that does not come back equal would be evicted here and stay cached elsewhere.
@@ -67,17 +75,8 @@ impl CacheInfo {
         match self.key_codec.load(Ordering::Relaxed) {
             GOOD => true,
             BAD => false,
-            _ => {
-                let back = codec::encode_key(key).and_then(|encoded| codec::decode_key::<K>(&encoded));
-                match back {
-                    Ok(back) if back == *key => self.key_codec.store(GOOD, Ordering::Relaxed),
-                    Ok(_) => self.key_is_bad::<K>("it comes back as another key"),
-                    // That says nothing about the type; this one key travels as "all".
-                    Err(KeyError::TooLong(_)) => return true,
-                    Err(error) => self.key_is_bad::<K>(&error.to_string()),
-                }
-                self.key_codec.load(Ordering::Relaxed) != BAD
-            }
+            // A key that is merely too long says nothing about the type; it travels as "all".
+            _ => !matches!(self.round_trip(key), Err(KeyFault::Type)),
         }
     }
 
@@ -85,7 +84,7 @@ impl CacheInfo {
         self.key_codec.load(Ordering::Relaxed) == BAD
     }
 
-    fn key_is_bad<K>(&self, why: &str) {
+    fn key_is_bad<K>(&self, why: &str) -> KeyFault {
         if self.key_codec.swap(BAD, Ordering::Relaxed) != BAD {
             tracing::error!(
                 cache = %self.name,
@@ -94,15 +93,44 @@ impl CacheInfo {
                  mend its Serialize and Deserialize: {why}"
             );
         }
+        KeyFault::Type
     }
 
-    /// The key as it travels, or `None` if it cannot and "all" must travel in its place.
+    /// The key as it travels, or `None` if it cannot.
+    ///
+    /// Each key is read back: a type may lose a part of itself that the first key did not have.
     pub(crate) fn encode_key<K: Key>(&self, key: &K) -> Option<EncodedKey> {
-        if !self.key_survives_the_wire(key) {
+        if self.key_codec_is_bad() {
             return None;
         }
-        codec::encode_key(key)
-            .inspect_err(|error| tracing::warn!(cache = %self.name, "evicting all in place of one key: {error}"))
-            .ok()
+        self.round_trip(key).ok()
     }
+
+    fn round_trip<K: Key>(&self, key: &K) -> Result<EncodedKey, KeyFault> {
+        let encoded = match codec::encode_key(key) {
+            Ok(encoded) => encoded,
+            Err(KeyError::TooLong(bytes)) => {
+                tracing::debug!(cache = %self.name, bytes, "evicting all in place of a key that is too long");
+                return Err(KeyFault::Length);
+            }
+            Err(error) => return Err(self.key_is_bad::<K>(&error.to_string())),
+        };
+        match codec::decode_key::<K>(&encoded) {
+            Ok(back) if back == *key => {
+                // Not over a key that was found to be bad meanwhile.
+                let _ = self.key_codec.compare_exchange(UNTRIED, GOOD, Ordering::Relaxed, Ordering::Relaxed);
+                Ok(encoded)
+            }
+            Ok(_) => Err(self.key_is_bad::<K>("it comes back as another key")),
+            Err(error) => Err(self.key_is_bad::<K>(&error.to_string())),
+        }
+    }
+}
+
+/// Why a key cannot travel.
+enum KeyFault {
+    /// This one is too long.
+    Length,
+    /// None of its type can.
+    Type,
 }

@@ -153,14 +153,17 @@ impl<K: Key, V: Value> Waiter<K, V> {
         // A runtime that ends closes its registries first, and then wakes all sleepers, who must not be polled.
         let timeout =
             poll_fn(|context| if info.lease.is_closed() { Poll::Ready(()) } else { sleep.as_mut().poll(context) });
-        tokio::select! {
+        let waited = tokio::select! {
             biased;
-            waited = self.answer(how) => waited,
-            () = timeout => {
-                tracing::debug!(cache = %info.name, "waited too long for another load of the same key");
-                Waited::Load(Miss::Alone(info), None)
-            }
-        }
+            waited = self.answer(how) => Some(waited),
+            () = timeout => None,
+        };
+        waited.unwrap_or_else(|| {
+            tracing::debug!(cache = %info.name, "waited too long for another load of the same key");
+            // A load that is stuck must not cost every caller to come the same wait.
+            self.store.detach(&self.key, &self.flight);
+            Waited::Load(Miss::Alone(info), None)
+        })
     }
 
     async fn answer<O>(&mut self, how: &How<O, V>) -> Waited<K, V, O> {

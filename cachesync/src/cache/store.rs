@@ -19,7 +19,7 @@
 //! reservations, puts, and every kind of eviction. `shuttle`, the model checker, does not know std's mutex; the tests
 //! in `tests/integration/stale_fill.rs` attack the argument step by step.
 //!
-//! Lock order: stripe, then `quick_cache`'s shard. Of user code only `Eq` of keys and `Clone` run under a stripe's lock;
+//! Lock order: stripe, then `quick_cache`'s shard. Of user code only `Hash` and `Eq` of keys and `Clone` run under a stripe's lock;
 //! values and keys that leave are dropped after it is released, since their `Drop` may use the cache.
 
 use std::{
@@ -98,6 +98,7 @@ pub(crate) enum Begun<K: Key, V: Value> {
 
 impl<K: Key, V: Value> Store<K, V> {
     pub(crate) fn new(info: Arc<CacheInfo>) -> Arc<Self> {
+        info.check_key_type::<K>();
         let hasher = DefaultHashBuilder::default();
         let capacity = if info.config.evict_only { 1 } else { info.config.capacity };
         let entries = QuickCache::with(capacity, capacity as u64, UnitWeighter, hasher.clone(), Displaced);
@@ -150,7 +151,7 @@ impl<K: Key, V: Value> Store<K, V> {
         let flight = Flight::new();
         stripe.issue(hash, key.clone(), &flight, manner == Manner::Shared);
         drop(stripe);
-        drop(expired);
+        discard(expired);
         let lead = Lead { store: self.clone(), hash, flight, open: true };
         if !info.key_survives_the_wire(&key) {
             // Dropping the lead wakes whoever joined in the meantime.
@@ -174,7 +175,7 @@ impl<K: Key, V: Value> Store<K, V> {
         }
         let removed = self.entries.remove(key);
         drop(stripe);
-        drop((overtaken, removed));
+        discard((overtaken, removed));
     }
 
     /// Evicts every key.
@@ -184,10 +185,10 @@ impl<K: Key, V: Value> Store<K, V> {
         }
         for stripe in &self.stripes {
             let overtaken = lock(stripe).overtake_all();
-            drop(overtaken);
+            discard(overtaken);
         }
         // Not `clear`: it drops the values under the shard's lock.
-        self.entries.drain().for_each(drop);
+        self.entries.drain().for_each(discard);
     }
 
     /// Stores a value that is newer than everything loaded so far; whether it was kept.
@@ -214,12 +215,18 @@ impl<K: Key, V: Value> Store<K, V> {
         let removed = self.entries.remove(&key);
         if kept {
             let displaced = self.insert(key, value, stripe);
-            drop(displaced);
+            discard(displaced);
         } else {
             drop(stripe);
         }
-        drop((overtaken, removed));
+        discard((overtaken, removed));
         kept
+    }
+
+    /// Lets nobody join this load any more: the next caller who misses the key leads.
+    pub(super) fn detach(&self, key: &K, flight: &Arc<Flight<V>>) {
+        let hash = self.hasher.hash_one(key);
+        self.stripe(hash).detach(hash, flight);
     }
 
     fn is_held<Q: KeyForm<K>>(&self, stripe: &Stripe<K, V>, hash: u64, key: &Q) -> bool {
@@ -249,6 +256,14 @@ impl<K: Key, V: Value> Store<K, V> {
     }
 }
 
+/// Drops keys and values of the user's when no lock is held, since their `Drop` may use the cache. Should it panic, that
+/// is the end of that value and not of the eviction, of which others have yet to hear.
+fn discard<T>(leftover: T) {
+    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(leftover))).is_err() {
+        tracing::error!("a key or value that left a cache panicked in its `Drop`");
+    }
+}
+
 /// A panic under the lock can only come from a key's `Eq` or `Clone`; the tables are consistent between steps.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -269,19 +284,21 @@ pub(crate) struct Lead<K: Key, V: Value> {
 impl<K: Key, V: Value> Lead<K, V> {
     /// Keeps the value, unless an eviction overtook the load; either way it answers those who waited.
     pub(crate) fn keep(mut self, value: V) -> bool {
-        self.open = false;
         let store = &self.store;
         let mut stripe = store.stripe(self.hash);
         let key = stripe.redeem(self.hash, &self.flight);
         // With the ticket gone nobody else can join, so the count can only fall; 1 means that nobody waits, and
         // the value need not be cloned.
         let answer = (Arc::strong_count(&self.flight) > 1).then(|| value.clone());
+        // Had the clone panicked, `Drop` would have woken those who wait.
+        self.open = false;
+        let store = &self.store;
         let kept = key.is_some();
         if let Some(key) = key {
             // A separate load may come second to another one that is just as fresh.
             let replaced = store.entries.remove(&key);
             let displaced = store.insert(key, value, stripe);
-            drop((replaced, displaced));
+            discard((replaced, displaced));
         } else {
             drop(stripe);
             count(&store.info.counters.not_kept, 1);

@@ -61,6 +61,13 @@ impl<K: Eq, V> Stripe<K, V> {
         Some(found.remove().0.key)
     }
 
+    /// Lets nobody join this flight any more.
+    pub(super) fn detach(&mut self, hash: u64, flight: &Arc<Flight<V>>) {
+        if let Some(ticket) = self.tickets.find_mut(hash, |ticket| Arc::ptr_eq(&ticket.flight, flight)) {
+            ticket.joinable = false;
+        }
+    }
+
     /// Takes every ticket of a key; they are returned so that they can be dropped outside the lock.
     pub(super) fn overtake(&mut self, hash: u64, key: &K) -> Vec<Ticket<K, V>> {
         let mut overtaken = Vec::new();
@@ -87,7 +94,7 @@ impl<K: Eq, V> Stripe<K, V> {
         }
         if self.holds.len() >= self.sweep_at {
             self.holds.retain(|hold| hold.until > now);
-            self.sweep_at = (2 * self.holds.len()).max(32);
+            self.sweep_at = (2 * self.holds.len()).clamp(32, MAX_HOLDS);
         }
         let room = self.holds.len() < MAX_HOLDS;
         if room {
@@ -129,6 +136,16 @@ mod tests {
         assert!(stripe.hold(1, &1, Moment(100), Moment(1)));
         assert!(stripe.hold(1, &1, Moment(50), Moment(1)));
         assert!(stripe.is_held(1, &1u64, || Moment(99)));
+    }
+
+    #[test]
+    fn a_stripe_that_was_full_of_holds_takes_new_ones_when_they_have_ended() {
+        let mut stripe = Stripe::<u64, ()>::default();
+        for key in 0..10_000 {
+            let _ = stripe.hold(key, &key, Moment(100), Moment(1));
+        }
+        assert!(stripe.hold(1, &10_001, Moment(200), Moment(100)));
+        assert_eq!(stripe.holds.len(), 1);
     }
 
     #[test]

@@ -65,10 +65,12 @@ pub(crate) struct Engine {
     pub(crate) backend: Arc<dyn Backend>,
     pub(crate) pace: Pace,
     pub(crate) signal: watch::Receiver<Signal>,
+    /// Dropped with the engine, wherever that is.
+    pub(crate) _closing: Closing,
 }
 
-/// Closes the node when the task ends, also when its runtime is dropped around it.
-struct Closing(Arc<Node>);
+/// Closes the node when the task ends, also when its runtime is dropped around it, even before it ever ran.
+pub(crate) struct Closing(pub(crate) Arc<Node>);
 
 impl Drop for Closing {
     fn drop(&mut self) {
@@ -77,8 +79,8 @@ impl Drop for Closing {
 }
 
 /// Stands in for the engine where there is no backend: closes the node at the end of the registry or its runtime.
-pub(crate) async fn attend(node: Arc<Node>, mut signal: watch::Receiver<Signal>) {
-    let _closing = Closing(node);
+pub(crate) async fn attend(closing: Closing, mut signal: watch::Receiver<Signal>) {
+    let _closing = closing;
     // An error means that the registry was dropped.
     _ = signal.wait_for(|signal| *signal != Signal::Run).await;
 }
@@ -117,25 +119,22 @@ impl Engine {
 
     /// Runs until the registry ends.
     pub(crate) async fn run(mut self, first: Option<Session>) {
-        let closing = Closing(self.node.clone());
         let node = self.node.clone();
         let mut signal = self.signal.clone();
+        let serve = self.sessions(first);
+        tokio::pin!(serve);
+        let limit = tokio::select! {
+            () = &mut serve => None,
+            limit = drain_signal(&mut signal) => Some(limit),
+        };
+        // What waits is sent; without a session there may be nothing to wait for.
+        if let Some(limit) = limit
+            && (node.status.is_connected() || node.unconfirmed() > 0)
+            && timeout(limit, serve).await.is_err()
+            && node.unconfirmed() > 0
         {
-            let serve = self.sessions(first);
-            tokio::pin!(serve);
-            let limit = tokio::select! {
-                () = &mut serve => None,
-                limit = drain_signal(&mut signal) => Some(limit),
-            };
-            // What waits is sent; without a session there may be nothing to wait for.
-            if let Some(limit) = limit
-                && (node.status.is_connected() || node.unconfirmed() > 0)
-                && timeout(limit, serve).await.is_err()
-            {
-                tracing::warn!(unconfirmed = node.unconfirmed(), "the registry ends; not all evictions were confirmed");
-            }
+            tracing::warn!(unconfirmed = node.unconfirmed(), "the registry ends; not all evictions were confirmed");
         }
-        drop(closing);
     }
 
     /// One session after the other; returns when the registry ends and nothing waits any more.

@@ -18,6 +18,8 @@ use tokio::sync::{Notify, watch};
 
 /// The most keys that wait, over all caches.
 const MAX_KEYS: usize = 100_000;
+/// The ticket of a push that came too late: it will never be confirmed.
+pub(crate) const NEVER: u64 = u64::MAX;
 /// The most bytes of keys that wait, over all caches.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
@@ -34,6 +36,8 @@ struct State {
     bytes: usize,
     /// Of the last push.
     ticket: u64,
+    /// Nobody will send any more.
+    sealed: bool,
 }
 
 /// What waits for one cache.
@@ -106,6 +110,9 @@ impl Outbox {
     fn push(&self, add: impl FnOnce(&mut State)) -> u64 {
         let ticket = {
             let mut state = self.state();
+            if state.sealed {
+                return NEVER;
+            }
             add(&mut state);
             while state.keys > MAX_KEYS || state.bytes > MAX_BYTES {
                 let Some(largest) = state.caches.iter().max_by_key(|(_, pending)| pending.bytes) else { break };
@@ -128,6 +135,13 @@ impl Outbox {
         (!caches.is_empty()).then_some(Batch { caches, ticket: state.ticket })
     }
 
+    /// Takes no more pushes, unless something waits that is still to be sent; whether it is sealed now.
+    pub(crate) fn seal_if_empty(&self) -> bool {
+        let mut state = self.state();
+        state.sealed |= state.caches.is_empty();
+        state.sealed
+    }
+
     /// Waits until something waits. May return without reason.
     ///
     /// # Cancel safety
@@ -144,8 +158,9 @@ impl Outbox {
         self.progress.send_modify(|progress| progress.confirmed = progress.confirmed.max(ticket));
     }
 
-    /// Wakes everybody who waits for a confirmation that will not come.
+    /// Takes no more pushes, and wakes everybody who waits for a confirmation that will not come.
     pub(crate) fn close(&self) {
+        self.state().sealed = true;
         self.progress.send_modify(|progress| progress.closed = true);
     }
 
@@ -255,6 +270,18 @@ mod tests {
         outbox.close();
         outbox.confirmed(first).await.unwrap();
         outbox.confirmed(second).await.unwrap_err();
+    }
+
+    #[tokio::test]
+    async fn a_push_that_comes_too_late_is_told_so() {
+        let outbox = Outbox::default();
+        push(&outbox, "users", 1, 0);
+        assert!(!outbox.seal_if_empty(), "that is still to be sent");
+        outbox.take().unwrap();
+        assert!(outbox.seal_if_empty());
+        assert_eq!(push(&outbox, "users", 2, 0), NEVER);
+        outbox.close();
+        outbox.confirmed(NEVER).await.unwrap_err();
     }
 
     #[tokio::test]

@@ -31,9 +31,15 @@ pub(super) struct Sender {
     unconfirmed: Option<Encoded>,
 }
 
-/// A batch as it went out, or is about to.
+/// The most messages that go out between two looks at the clock: a heartbeat must not wait for a whole batch, or a slow
+/// broker would make the node end its session and begin the batch again, for ever.
+const MESSAGES_AT_ONCE: usize = 16;
+
+/// A batch as it goes out.
 struct Encoded {
     messages: Vec<Message>,
+    /// How many of them are confirmed.
+    confirmed: usize,
     ticket: u64,
 }
 
@@ -73,9 +79,11 @@ impl Sender {
                 () = self.waiting(outbox) => self.send_batch(publisher, outbox).await?,
             }
         }
-        while outbox.unconfirmed() > 0 {
+        // From the seal on nobody is told that an eviction would still be sent.
+        while self.unconfirmed.is_some() || !outbox.seal_if_empty() {
             self.send_batch(publisher, outbox).await?;
         }
+        self.node.lease.close();
         Ok(())
     }
 
@@ -85,17 +93,22 @@ impl Sender {
         }
     }
 
-    /// Sends the batch that is not confirmed, or else what waits now.
+    /// Sends some of the batch that is not confirmed, or else of what waits now.
     async fn send_batch(&mut self, publisher: &mut dyn Publisher, outbox: &Outbox) -> Result<(), BackendError> {
         if self.unconfirmed.is_none() {
             let Some(batch) = outbox.take() else { return Ok(()) };
             self.unconfirmed = Some(self.encode(batch));
         }
-        let Some(batch) = &self.unconfirmed else { return Ok(()) };
-        publisher.publish(&batch.messages).await?;
-        count(&self.node.counters.frames_sent, batch.messages.len());
-        outbox.confirm(batch.ticket);
-        self.unconfirmed = None;
+        let Some(batch) = &mut self.unconfirmed else { return Ok(()) };
+        let rest = &batch.messages[batch.confirmed..];
+        let some = &rest[..rest.len().min(MESSAGES_AT_ONCE)];
+        publisher.publish(some).await?;
+        count(&self.node.counters.frames_sent, some.len());
+        batch.confirmed += some.len();
+        if batch.confirmed == batch.messages.len() {
+            outbox.confirm(batch.ticket);
+            self.unconfirmed = None;
+        }
         Ok(())
     }
 
@@ -121,7 +134,7 @@ impl Sender {
                 messages.push(self.message(&cache, shape.clone(), hold, Operation::Keys(keys)));
             }
         }
-        Encoded { messages, ticket: batch.ticket }
+        Encoded { messages, confirmed: 0, ticket: batch.ticket }
     }
 
     fn message(&mut self, cache: &Name, shape: KeyShape, hold: Duration, operation: Operation) -> Message {

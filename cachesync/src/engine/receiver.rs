@@ -3,7 +3,11 @@
 //! Invariants: applying a frame never publishes one (rule R4); whatever comes in, the receiver goes on, and what
 //! cannot be understood clears what it may have concerned (rule R5).
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use cachesync_core::{
     Name,
@@ -34,7 +38,19 @@ impl Receiver {
     }
 
     /// Applies one delivery; returns the time of this node's own heartbeat, if it is one.
+    ///
+    /// Applying runs code of the user's, the key's `Deserialize` above all, on what comes from outside. Should it panic,
+    /// what the message may have concerned is cleared, and the node goes on.
     pub(super) fn apply(&mut self, delivery: &Delivery) -> Option<Moment> {
+        let applied = catch_unwind(AssertUnwindSafe(|| self.try_apply(delivery)));
+        applied.unwrap_or_else(|_| {
+            self.note_bad("the cache's key type panicked over it");
+            self.node.clear_what_it_concerned(delivery.cache.as_ref());
+            None
+        })
+    }
+
+    fn try_apply(&mut self, delivery: &Delivery) -> Option<Moment> {
         match delivery.format {
             Format::Frame => match codec::decode(&delivery.body) {
                 Ok(frame) => return self.apply_frame(frame),
@@ -64,7 +80,7 @@ impl Receiver {
             tracing::warn!(%cache, origin = %frame.origin, "a frame is missing: clearing the cache");
             self.node.clear_what_it_concerned(Some(cache));
         }
-        if let Some(slot) = self.node.existing_slot(cache.as_str()) {
+        if let Some(slot) = self.node.slot_or_hold(cache.as_str(), frame.hold.min(MAX_HOLD)) {
             self.apply_operation(&slot, &frame);
         }
         None
@@ -81,17 +97,19 @@ impl Receiver {
                 };
                 if let Some(shape) = slot.shape().filter(|shape| **shape != frame.shape) {
                     slot.problem(format!(
-                        "node {} has keys of the form `{}`, this one `{shape}`: it is cleared whenever that node \
+                        "another node has keys of the form `{}`, this one `{shape}`: it is cleared whenever that node \
                          evicts a key; run one version of the key type",
-                        frame.origin, frame.shape
+                        frame.shape
                     ));
-                    self.node.clear_what_it_concerned(Some(&slot.info.name));
+                    tracing::debug!(cache = %slot.info.name, origin = %frame.origin, "keys of a foreign shape");
+                    slot.evict_all(hold);
+                    count(&counters.cleared, 1);
                     return;
                 }
                 match store.evict_encoded(keys, hold) {
                     Ok(()) => count(&counters.evicted_by_others, keys.len()),
                     Err(error) => {
-                        slot.problem(format!("a key of node {} was not understood ({error}): cleared", frame.origin));
+                        self.note_bad(&format!("of cache `{}`, {error}", slot.info.name));
                         store.evict_all(hold);
                         count(&counters.cleared, 1);
                     }

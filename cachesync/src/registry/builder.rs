@@ -12,7 +12,7 @@ use super::{
 use crate::{
     clock::{Clock, ManualClock},
     config::{CacheConfig, UnknownCaches},
-    engine::{self, Engine, Pace, Signal},
+    engine::{self, Closing, Engine, Pace, Signal},
     error::Error,
 };
 
@@ -20,6 +20,8 @@ const HEARTBEAT: Duration = Duration::from_secs(1);
 const LEASE: Duration = Duration::from_secs(10);
 const SETTLE: Duration = Duration::from_secs(5);
 const LIMIT: Duration = Duration::from_secs(5);
+/// The longest duration of each of these.
+const LONGEST: Duration = Duration::from_hours(24);
 /// How many heartbeats must fit into a lease.
 const HEARTBEATS_PER_LEASE: u32 = 3;
 
@@ -102,6 +104,8 @@ impl RegistryBuilder {
 
     /// For how long loads are not kept after an eviction of unknown outcome; 5 s by default.
     ///
+    /// During that time every caller of the key runs its body, on every node.
+    ///
     /// Set it above the longest time that a database commit, whose answer never came, may still take.
     pub fn settle(mut self, settle: Duration) -> Self {
         self.settle = settle;
@@ -172,6 +176,8 @@ impl RegistryBuilder {
     fn prepare(self) -> Result<(Registry, Option<Engine>), Error> {
         let runtime = Handle::try_current()
             .map_err(|_| Error::configuration("start the registry on a Tokio runtime: its tasks run there"))?;
+        // On a runtime without timers this panics, now and not at the first wait.
+        drop(tokio::time::sleep(Duration::ZERO));
         let mut errors = Vec::new();
         let mut caches = BTreeMap::new();
         for config in &self.caches {
@@ -209,9 +215,10 @@ impl RegistryBuilder {
             backend,
             pace: self.pace,
             signal: signals.clone(),
+            _closing: Closing(node.clone()),
         });
         if engine.is_none() {
-            tokio::spawn(engine::attend(node.clone(), signals));
+            tokio::spawn(engine::attend(Closing(node.clone()), signals));
         }
         let core = Core { node, signal, lease: self.pace.lease, limit: self.limit };
         Ok((Registry(Arc::new(core)), engine))
@@ -232,6 +239,13 @@ impl RegistryBuilder {
                  {HEARTBEATS_PER_LEASE} heartbeats, and the heartbeat longer than zero"
             )));
         }
+        let too_long = |(what, duration): &(&str, Duration)| {
+            (*duration > LONGEST)
+                .then(|| Error::configuration(format!("a {what} of {duration:?} is too long: at most {LONGEST:?}")))
+        };
+        let durations =
+            [("heartbeat", heartbeat), ("lease", lease), ("settle time", self.settle), ("flush timeout", self.limit)];
+        errors.extend(durations.iter().filter_map(too_long));
         if let UnknownCaches::Create(config) = &self.unknown
             && let Err(error) = (CacheConfig { name: "any".into(), ..config.clone() }).validate()
         {

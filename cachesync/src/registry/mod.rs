@@ -15,7 +15,7 @@ pub use describe::{CacheDescription, Description, FunctionDescription};
 use node::Node;
 use slot::Mismatch;
 pub use status::{Coherence, Status};
-use tokio::{sync::watch, time::timeout};
+use tokio::sync::watch;
 
 use crate::{
     cache::Cache,
@@ -119,10 +119,16 @@ impl Registry {
     pub async fn flush(&self) -> Result<(), Error> {
         let Core { node, limit, .. } = &*self.0;
         let Some(outbox) = &node.outbox else { return Ok(()) };
-        match timeout(*limit, outbox.confirmed(outbox.last_ticket())).await {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) => Err(Kind::ShutDown.into()),
-            Err(_) => Err(Kind::Unconfirmed { queued: node.unconfirmed(), after: *limit }.into()),
+        // The caller may run on any executor.
+        let sleep = {
+            let _entered = node.runtime.enter();
+            tokio::time::sleep(*limit)
+        };
+        tokio::select! {
+            // First: once the runtime has ended the outbox is closed, and the sleep must not be polled.
+            biased;
+            confirmed = outbox.confirmed(outbox.last_ticket()) => confirmed.map_err(|_| Kind::ShutDown.into()),
+            () = sleep => Err(Kind::Unconfirmed { queued: node.unconfirmed(), after: *limit }.into()),
         }
     }
 

@@ -14,14 +14,14 @@ use cachesync_core::{Name, frame::NodeId};
 use tokio::runtime::Handle;
 
 use super::{
-    slot::{Mismatch, Slot},
+    slot::{KeyType, Mismatch, Slot},
     status::StatusCell,
 };
 use crate::{
     cache::info::CacheInfo,
-    clock::Clock,
+    clock::{Clock, Moment},
     config::{CacheConfig, UnknownCaches},
-    engine::outbox::Outbox,
+    engine::outbox::{NEVER, Outbox},
     key::Key,
     lease::Lease,
     statistics::{NodeCounters, count},
@@ -41,6 +41,8 @@ pub(crate) struct Node {
     pub(crate) settle: Duration,
     pub(crate) unknown: UnknownCaches,
     slots: RwLock<HashMap<Name, Arc<Slot>>>,
+    /// Until then no load of a cache that is not here yet is kept: somebody evicted from it with a hold.
+    strangers_held_until: AtomicU64,
     /// `None` without a backend.
     pub(crate) outbox: Option<Outbox>,
     pub(crate) status: StatusCell,
@@ -52,11 +54,6 @@ pub(crate) struct Node {
 pub(crate) struct Queued {
     pub(crate) node: Arc<Node>,
     pub(crate) ticket: u64,
-}
-
-impl Queued {
-    /// Will never be confirmed.
-    const NEVER: u64 = u64::MAX;
 }
 
 pub(crate) struct NodeSettings {
@@ -84,6 +81,7 @@ impl Node {
             settle,
             unknown,
             slots: RwLock::default(),
+            strangers_held_until: AtomicU64::new(Moment::PAST.0),
             outbox: has_backend.then(Outbox::default),
             status: StatusCell::default(),
             counters: NodeCounters::default(),
@@ -99,6 +97,8 @@ impl Node {
         let slot = slots.entry(name.clone()).or_insert_with(|| {
             let info =
                 CacheInfo::new(name.clone(), config, self.clock.clone(), self.lease.clone(), self.runtime.clone());
+            // Under the lock, as `hold_stranger` is: a hold is either seen here, or sees this slot.
+            info.hold_all(Moment(self.strangers_held_until.load(Ordering::Acquire)));
             Arc::new(Slot::new(info, declared))
         });
         slot.clone()
@@ -127,6 +127,16 @@ impl Node {
         self.slots.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
     }
 
+    /// The slot of a cache that another node evicts from; if it is not here, a hold awaits it.
+    pub(crate) fn slot_or_hold(&self, name: &str, hold: Duration) -> Option<Arc<Slot>> {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let slot = slots.get(name).cloned();
+        if slot.is_none() && !hold.is_zero() {
+            self.strangers_held_until.fetch_max(self.clock.now().after(hold).0, Ordering::AcqRel);
+        }
+        slot
+    }
+
     /// Every slot, in the order of names.
     pub(crate) fn slots(&self) -> Vec<Arc<Slot>> {
         let mut slots: Vec<_> = self.slots.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
@@ -151,10 +161,16 @@ impl Node {
         }
     }
 
-    /// Evicts a key here, then queues it for all others; the two cannot be torn apart.
+    /// Queues a key's eviction for all others, then evicts it here; the two cannot be torn apart.
+    ///
+    /// The others first: should code of the user's panic here, they have been told.
     pub(crate) fn evict<K: Key>(self: &Arc<Self>, slot: &Slot, key: &K, hold: Duration) -> Option<Queued> {
-        match slot.evict(key, hold) {
-            Ok(()) => self.announce(slot, key, hold),
+        match slot.settle_key(KeyType::of::<K>()) {
+            Ok(_) => {
+                let queued = self.announce(slot, key, hold);
+                slot.evict(key, hold);
+                queued
+            }
             Err(Mismatch(text)) => {
                 // Which entry is meant cannot be known.
                 slot.problem(format!("{text}: evicting all of it in place of one key"));
@@ -173,24 +189,22 @@ impl Node {
         })
     }
 
-    /// Evicts every key here, then on all others.
+    /// Queues the eviction of every key for all others, then evicts them here.
     pub(crate) fn evict_all(self: &Arc<Self>, slot: &Slot, hold: Duration) -> Option<Queued> {
-        slot.evict_all(hold);
         count(&slot.info.counters.evicted, 1);
-        self.queue(slot, |outbox| outbox.push_all(&slot.info.name, hold))
+        let queued = self.queue(slot, |outbox| outbox.push_all(&slot.info.name, hold));
+        slot.evict_all(hold);
+        queued
     }
 
     /// Queues a broadcast; `None` if there is nobody to tell.
     fn queue(self: &Arc<Self>, slot: &Slot, push: impl FnOnce(&Outbox) -> u64) -> Option<Queued> {
-        let outbox = self.outbox.as_ref()?;
-        let ticket = if self.is_closed() {
+        let ticket = push(self.outbox.as_ref()?);
+        if ticket == NEVER {
             slot.problem(
                 "evicted after the registry was shut down, or its runtime had ended: other nodes were not told".into(),
             );
-            Queued::NEVER
-        } else {
-            push(outbox)
-        };
+        }
         Some(Queued { node: self.clone(), ticket })
     }
 

@@ -108,10 +108,19 @@ pub(crate) trait AnyStore: Send + Sync {
 
 impl<K: Key, V: Value> AnyStore for Store<K, V> {
     fn evict_encoded(&self, keys: &[EncodedKey], hold: Duration) -> Result<(), codec::KeyError> {
+        if self.info.key_codec_is_bad() {
+            // What came need not be what was meant.
+            self.evict_all(hold);
+            return Ok(());
+        }
         keys.iter().try_for_each(|key| codec::decode_key(key).map(|key: K| self.evict(&key, hold)))
     }
 
     fn evict_json(&self, keys: &[serde_json::Value]) -> Result<(), codec::KeyError> {
+        if self.info.key_codec_is_bad() {
+            self.evict_all(Duration::ZERO);
+            return Ok(());
+        }
         keys.iter().try_for_each(|key| codec::decode_json_key(key).map(|key: K| self.evict(&key, Duration::ZERO)))
     }
 
@@ -207,9 +216,8 @@ impl Slot {
         self.typed().map(|typed| &*typed.untyped)
     }
 
-    /// Evicts a key on this node.
-    pub(crate) fn evict<K: Key>(&self, key: &K, hold: Duration) -> Result<(), Mismatch> {
-        self.settle_key(KeyType::of::<K>())?;
+    /// Evicts a key, of the type that was settled, on this node.
+    pub(crate) fn evict<K: Key>(&self, key: &K, hold: Duration) {
         if !hold.is_zero() && self.store.get().is_none() {
             self.hold_all(hold);
         }
@@ -218,7 +226,6 @@ impl Slot {
         {
             store.evict(key, hold);
         }
-        Ok(())
     }
 
     /// Evicts every key on this node.
@@ -244,12 +251,12 @@ impl Slot {
         self.store.get().map_or(0, |typed| typed.untyped.len())
     }
 
-    /// Remembers what is wrong with this cache's use, and says it once.
+    /// Remembers what is wrong with this cache's use, and says it once. The text must not vary without end.
     pub(crate) fn problem(&self, text: String) {
         let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
-        if problems.len() < MAX_PROBLEMS && !problems.contains(&text) {
+        if problems.len() < MAX_PROBLEMS && problems.insert(text.clone()) {
+            drop(problems);
             tracing::error!(cache = %self.info.name, "{text}");
-            problems.insert(text);
         }
     }
 

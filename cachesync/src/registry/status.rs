@@ -41,9 +41,9 @@ pub enum Coherence {
         /// When the session was lost.
         since: SystemTime,
     },
-    /// There is no session and the lease has run out: every call runs its body.
+    /// The lease has run out: every call runs its body.
     Partitioned {
-        /// When the session was lost, or the registry was started.
+        /// When the session was lost; if none was, when this one was opened, or the registry was started.
         since: SystemTime,
     },
     /// The registry was shut down, or its runtime has ended: every call runs its body.
@@ -114,10 +114,10 @@ impl Status {
         let coherence = match (node.is_closed(), &node.outbox, lease_left) {
             (true, _, _) => Coherence::ShutDown,
             (false, None, _) | (false, _, None) => Coherence::Local,
+            (false, Some(_), Some(Duration::ZERO)) => Coherence::Partitioned { since: session.changed },
             (false, Some(_), Some(left)) if session.connected => {
                 Coherence::Coherent { lag: lease.saturating_sub(left) }
             }
-            (false, Some(_), Some(Duration::ZERO)) => Coherence::Partitioned { since: session.changed },
             (false, Some(_), Some(_)) => Coherence::Suspect { since: session.changed },
         };
         let slots = node.slots();

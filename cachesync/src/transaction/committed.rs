@@ -10,7 +10,8 @@ use crate::{
 
 /// A committed transaction. Its evictions are applied here, and on their way to the other nodes.
 ///
-/// It may be dropped: the broadcast goes out all the same.
+/// It may be dropped: the broadcast goes out all the same. Clones are the same promise.
+#[derive(Clone)]
 pub struct Committed {
     transaction: Arc<Inner>,
 }
@@ -32,7 +33,8 @@ impl Committed {
     /// Every other node has then applied the evictions or will do so, in the order of the broker, or has lost its
     /// session and clears its caches. Of an inner transaction it waits for the outer one's commit, and its broadcast.
     ///
-    /// There is no limit to how long it waits: while the broker is away it has not taken anything.
+    /// There is no limit to how long it waits: while the broker is away it has not taken anything. Of an inner
+    /// transaction, do not wait inside the scope of the outer one: that cannot commit as long as you wait.
     ///
     /// # Errors
     ///
@@ -50,7 +52,7 @@ impl Committed {
                 tokio::pin!(ended);
                 ended.as_mut().enable();
                 let next = match &*transaction.state() {
-                    State::Open(_) => Next::Wait,
+                    State::Open(_) | State::Ending => Next::Wait,
                     State::HandedOver(outer) => Next::Outer(outer.clone()),
                     State::Committed(queued) => Next::Queued(queued.clone()),
                     State::RolledBack => Next::RolledBack,

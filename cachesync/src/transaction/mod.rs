@@ -96,6 +96,8 @@ pub(crate) struct Inner {
 
 enum State {
     Open(BTreeMap<u64, Pending>),
+    /// What was pending has been taken out, and is being dealt with.
+    Ending,
     Committed(Vec<Queued>),
     /// What was pending now waits in the outer transaction.
     HandedOver(Arc<Inner>),
@@ -252,10 +254,15 @@ impl Inner {
             return;
         }
         drop(state);
-        // The transaction has ended already; whoever evicts this late is outside of it.
+        // A scope can run on in another task after its transaction has ended. What it writes belongs to the enclosing
+        // transaction; without one, nobody knows to which.
+        if let Some(outer) = &self.outer {
+            return outer.note(slot, new, change);
+        }
         let mut pending = new();
         drop(change(&mut pending));
-        pending.apply(Outcome::Committed);
+        let hold = pending.settle();
+        pending.apply(Outcome::Unknown { hold });
     }
 
     fn has_pending(&self) -> bool {
@@ -264,15 +271,23 @@ impl Inner {
 
     fn commit(&self) {
         let caches = self.take();
-        self.hand_over_or_apply(caches, |_| Outcome::Committed);
+        if let Err(caches) = self.hand_over(caches) {
+            // Of an inner transaction that outlived the outer one nobody knows what became.
+            self.apply(caches, self.outer.is_none());
+        }
     }
 
     /// Ends it without knowing whether the database committed.
     ///
-    /// An inner transaction hands over: whether its writes are there is decided with the outer one's.
+    /// An inner transaction hands over its evictions: whether its writes are there is decided with the outer one's.
+    /// Its values are forgotten: they may have been undone.
     fn settle(&self) {
-        let caches = self.take();
-        self.hand_over_or_apply(caches, |pending| Outcome::Unknown { hold: pending.settle() });
+        let mut caches = self.take();
+        let replaced: Vec<_> = caches.values_mut().map(Pending::forget_puts).collect();
+        drop(replaced);
+        if let Err(caches) = self.hand_over(caches) {
+            self.apply(caches, false);
+        }
     }
 
     fn roll_back(&self) {
@@ -281,17 +296,18 @@ impl Inner {
         drop(discarded);
     }
 
-    fn hand_over_or_apply(&self, caches: BTreeMap<u64, Pending>, outcome: impl Fn(&Pending) -> Outcome) {
-        let caches = match &self.outer {
-            None => caches,
-            Some(outer) => match outer.absorb(caches) {
-                Ok(()) => return self.end(State::HandedOver(outer.clone())),
-                Err(caches) => caches,
-            },
-        };
+    /// Hands what was pending to the outer transaction; gives it back if there is none, or it has ended.
+    fn hand_over(&self, caches: BTreeMap<u64, Pending>) -> Result<(), BTreeMap<u64, Pending>> {
+        match &self.outer {
+            None => Err(caches),
+            Some(outer) => outer.absorb(caches).map(|()| self.end(State::HandedOver(outer.clone()))),
+        }
+    }
+
+    fn apply(&self, caches: BTreeMap<u64, Pending>, committed: bool) {
         let apply = |pending: Pending| {
-            let outcome = outcome(&pending);
-            pending.apply(outcome)
+            let hold = pending.settle();
+            pending.apply(if committed { Outcome::Committed } else { Outcome::Unknown { hold } })
         };
         let queued = caches.into_values().filter_map(apply).collect();
         self.end(State::Committed(queued));
@@ -313,9 +329,11 @@ impl Inner {
         Ok(())
     }
 
+    /// Takes out what is pending. From here on nothing more is noted, so nothing can be lost between this and the end.
     fn take(&self) -> BTreeMap<u64, Pending> {
-        match &mut *self.state() {
-            State::Open(caches) => std::mem::take(caches),
+        match std::mem::replace(&mut *self.state(), State::Ending) {
+            State::Open(caches) => caches,
+            // A transaction ends once; its guard is consumed.
             _ => BTreeMap::new(),
         }
     }

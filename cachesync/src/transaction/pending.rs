@@ -84,6 +84,8 @@ trait AnyKeySet: Send {
     /// Takes over the entries of a later transaction; gives them back if they are of another type.
     fn absorb(&mut self, later: Box<dyn AnyKeySet>) -> Result<Replaced, Replaced>;
     fn apply(self: Box<Self>, node: &Arc<Node>, slot: &Slot, outcome: Outcome) -> Option<Queued>;
+    /// Turns puts into evictions.
+    fn forget_puts(&mut self) -> Replaced;
     fn len(&self) -> usize;
 }
 
@@ -160,6 +162,12 @@ impl<K: Key> AnyKeySet for KeySet<K> {
         queued
     }
 
+    fn forget_puts(&mut self) -> Replaced {
+        let mut replaced = Replaced::default();
+        self.entries.iter_mut().for_each(|entry| replaced.push(entry.put.take()));
+        replaced
+    }
+
     fn len(&self) -> usize {
         self.entries.len()
     }
@@ -229,6 +237,11 @@ impl Pending {
             (None, Outcome::Committed) => self.node.evict_all(&self.slot, Duration::ZERO),
             (None, Outcome::Unknown { hold }) => self.node.evict_all(&self.slot, hold),
         }
+    }
+
+    /// Turns puts into evictions.
+    pub(super) fn forget_puts(&mut self) -> Replaced {
+        self.keys.as_mut().map_or_else(Replaced::default, |keys| keys.forget_puts())
     }
 
     pub(super) fn settle(&self) -> Duration {
