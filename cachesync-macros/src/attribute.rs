@@ -13,6 +13,7 @@ use crate::{
     expand,
     function::Function,
     key::Key,
+    leaving,
     mistakes::Mistakes,
     returns::Returns,
 };
@@ -97,6 +98,9 @@ fn check(attribute: Attribute, arguments: Arguments, function: Function, mistake
         Attribute::Cacheable => Key::check(attribute, &arguments, &function, mistakes).map(|key| Action::Load { key }),
         Attribute::CacheEvict => evict(&arguments, &function, mistakes),
     };
+    if let Some(Argument { value, .. }) = &arguments.registry {
+        leaving::refuse(value, "`registry`", "name a registry that is always there", mistakes);
+    }
     Some(Use {
         krate: arguments.krate.map_or_else(|| parse_quote!(::cachesync), |krate| krate.value),
         cache: cache?,
@@ -228,6 +232,12 @@ mod tests {
             let messages = on_save(bad.clone());
             assert!(matches!(&*messages, [message] if message.contains(says)), "{bad}: {messages:?}");
         }
+    }
+
+    #[test]
+    fn a_registry_does_not_leave_the_function() {
+        let messages = on_save(quote!(cache = "a", registry = registry()?));
+        assert!(matches!(&*messages, [message] if message.starts_with("`?` in `registry`")), "{messages:?}");
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::{
     arguments::{Argument, Arguments, Name},
     attribute::Attribute,
     function::{Function, Parameter},
+    leaving,
     mistakes::{Mistakes, listed},
     names::{Mentions, Use, Values},
 };
@@ -25,7 +26,7 @@ pub(crate) struct Key {
     pub(crate) result: Option<Ident>,
     /// Whatever its tokens mention.
     pub(crate) mentions: Mentions,
-    /// It can only be evaluated within the function: it has a `?`, for example.
+    /// It can only be evaluated within the function: it has an `.await`, for example.
     pub(crate) tied: bool,
 }
 
@@ -84,7 +85,14 @@ fn explicit(expression: &Expr, attribute: Attribute, function: &Function, mistak
     let values = Values::of(expression);
     let mut key = Key::new(part(expression, mistakes)?, expression);
     key.tied = values.tied;
-    let mut known = true;
+    let instead_of_leaving = match attribute {
+        Attribute::Cacheable => "make a key in that case too (`unwrap_or`, `match`), or take the key as a parameter",
+        Attribute::CacheEvict => {
+            "make a key in that case too (`unwrap_or`, `match`), take the key as a parameter, or evict by hand with \
+             `Cache::evict`"
+        }
+    };
+    let mut known = leaving::refuse(expression, "a key", instead_of_leaving, mistakes);
     for ident in values.free() {
         if ident == "self" {
             if function.receiver.is_none() {
@@ -304,6 +312,20 @@ mod tests {
                 format!("`{name}` is not a parameter of `find`: use one of `db`, `id`, `name`, `r#type`, `a`");
             assert!(matches!(&*messages, [message] if message.starts_with(&expected)), "{key}: {messages:?}");
         }
+    }
+
+    #[test]
+    fn what_would_leave_the_function_is_a_mistake() {
+        for (key, token) in [
+            (quote!(id.checked_sub(1)?), "?"),
+            (quote!((name, f(id?))), "?"),
+            (quote!(if *id > 9 { return None } else { id }), "return"),
+        ] {
+            let messages = mistakes(&key);
+            let expected = format!("`{token}` in a key would return from the function itself: make a key in that case");
+            assert!(matches!(&*messages, [message] if message.starts_with(&expected)), "{key}: {messages:?}");
+        }
+        assert_eq!(mistakes(&quote!(id.and_then(|id| id.checked_sub(1)?.checked_sub(1)))), [""; 0]);
     }
 
     fn key_of(key: &TokenStream, item: TokenStream) -> Key {

@@ -7,13 +7,15 @@
 //! | model, validate | `attribute`: what the arguments mean together; `key`, `returns`: their rules |
 //! | expand | `expand`: one module for each attribute, `site` for the static, `keyed` for evaluating keys |
 //!
-//! `names` and `outside` answer what can be known about names without resolving them.
+//! `names` and `outside` answer what can be known about names without resolving them; `leaving` finds what returns from
+//! the function.
 
 mod arguments;
 mod attribute;
 mod expand;
 mod function;
 mod key;
+mod leaving;
 mod mistakes;
 mod names;
 mod outside;

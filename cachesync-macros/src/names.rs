@@ -60,7 +60,7 @@ pub(crate) struct Values {
     used: Vec<Ident>,
     bound: HashSet<String>,
     opaque: Mentions,
-    /// Whether it has `?`, `.await`, `return` or the like, or names a lifetime: it then cannot be copied elsewhere.
+    /// Whether it has `.await`, `break` or the like, or names a lifetime: it then cannot be copied elsewhere.
     pub(crate) tied: bool,
 }
 
@@ -94,10 +94,7 @@ pub(crate) enum Use {
 
 impl<'ast> Visit<'ast> for Values {
     fn visit_expr(&mut self, expression: &'ast Expr) {
-        self.tied |= matches!(
-            expression,
-            Expr::Await(_) | Expr::Try(_) | Expr::Return(_) | Expr::Break(_) | Expr::Continue(_) | Expr::Yield(_)
-        );
+        self.tied |= matches!(expression, Expr::Await(_) | Expr::Break(_) | Expr::Continue(_) | Expr::Yield(_));
         visit::visit_expr(self, expression);
     }
 

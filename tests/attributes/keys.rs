@@ -104,23 +104,6 @@ async fn an_expression_is_evaluated_once_a_call_and_before_the_body() {
     assert_eq!(cache.get(Some(4)), Some(101));
 }
 
-#[cacheable(cache = "key-leaving", key = id.strip_prefix('u')?)]
-async fn leaving(calls: &Calls, id: &str) -> Option<String> {
-    calls.count().await;
-    Some(id.to_owned())
-}
-
-#[tokio::test]
-async fn a_key_expression_can_return_from_the_function() {
-    let calls = Calls::default();
-    let work = async {
-        assert_eq!(leaving(&calls, "x1").await, None);
-        assert_eq!(calls.get(), 0);
-        assert_eq!(leaving(&calls, "u1").await.as_deref(), Some("u1"));
-    };
-    registry(&["key-leaving"]).await.scope(work).await;
-}
-
 #[cacheable(cache = "key-result", key = result)]
 async fn parameter_called_result(result: u64, calls: &Calls) -> Option<u32> {
     Some(calls.count().await + u32::try_from(result).ok()?)

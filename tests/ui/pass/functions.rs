@@ -52,12 +52,6 @@ async fn expression(ids: &[Id], prefix: &str) -> Option<String> {
     Some(format!("{prefix}{}", ids.len()))
 }
 
-/// A key that may leave the function, and so has no place in a static.
-#[cacheable(cache = "numbers", key = id.strip_prefix("u")?)]
-async fn leaving(id: &str) -> Option<u64> {
-    id.parse().ok()
-}
-
 /// The body's own attributes, items and control flow.
 #[cacheable(cache = "numbers")]
 async fn body(id: u64) -> Result<u64, String> {
