@@ -15,6 +15,7 @@ use crate::{
     key::Key,
     leaving,
     mistakes::Mistakes,
+    names::peeled,
     returns::Returns,
 };
 
@@ -152,7 +153,7 @@ fn cache(attribute: Attribute, arguments: &Arguments, mistakes: &mut Mistakes) -
         }
         return None;
     };
-    let Expr::Lit(ExprLit { lit: Lit::Str(name), .. }) = value else {
+    let Expr::Lit(ExprLit { lit: Lit::Str(name), .. }) = peeled(value) else {
         mistakes.on(value, "the name of a cache is a string literal: write `cache = \"users\"`");
         return None;
     };
@@ -210,6 +211,7 @@ mod tests {
     fn arguments_that_belong_together_are_accepted() {
         for good in [
             quote!(cache = "a"),
+            quote!(cache = ("a")),
             quote!(cache = "a", all),
             quote!(cache = "a", all, always, cache_value),
             quote!(cache = "a", all, before),

@@ -13,7 +13,7 @@ use crate::{
     function::{Function, Parameter},
     leaving,
     mistakes::{Mistakes, listed},
-    names::{Mentions, Use, Values},
+    names::{Mentions, Use, Values, peeled},
 };
 
 /// The longest tuple that is a key.
@@ -76,7 +76,7 @@ impl Key {
 }
 
 fn explicit(expression: &Expr, attribute: Attribute, function: &Function, mistakes: &mut Mistakes) -> Option<Key> {
-    if let Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) = expression {
+    if let Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) = peeled(expression) {
         let text_is_code = syn::parse_str::<Expr>(&text.value()).is_ok();
         let instead = if text_is_code { text.value() } else { "id".into() };
         mistakes.on(text, format_args!("the key is a Rust expression, not a string: write `key = {instead}`"));
@@ -141,7 +141,7 @@ fn instead(function: &Function) -> String {
 
 /// Tuples that are written out are taken apart, also within each other; `None` after a mistake.
 fn part(expression: &Expr, mistakes: &mut Mistakes) -> Option<Part> {
-    match expression {
+    match peeled(expression) {
         Expr::Tuple(ExprTuple { elems, .. }) => {
             if elems.len() > MAX_PARTS {
                 mistakes.on(
@@ -153,18 +153,7 @@ fn part(expression: &Expr, mistakes: &mut Mistakes) -> Option<Part> {
             let parts = elems.iter().map(|element| part(element, mistakes)).collect::<Option<Vec<_>>>()?;
             Some(Part::Tuple(parts, expression.span()))
         }
-        Expr::Paren(inner) if is_tuple(&inner.expr) => part(&inner.expr, mistakes),
-        Expr::Group(inner) if is_tuple(&inner.expr) => part(&inner.expr, mistakes),
         _ => Some(Part::One(expression.to_token_stream())),
-    }
-}
-
-fn is_tuple(expression: &Expr) -> bool {
-    match expression {
-        Expr::Tuple(_) => true,
-        Expr::Paren(inner) => is_tuple(&inner.expr),
-        Expr::Group(inner) => is_tuple(&inner.expr),
-        _ => false,
     }
 }
 
@@ -265,6 +254,7 @@ mod tests {
             quote!(r#type),
             quote!(User { id, name: NAME }),
             quote!(f(id)),
+            quote!((f)(id)),
             quote!(self::limit),
             quote!(a::limit + LIMIT),
             quote!(db.user(id).field),

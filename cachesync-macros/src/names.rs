@@ -8,10 +8,19 @@ use std::collections::HashSet;
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{
-    Expr, ExprCall, ExprPath, Ident, Item, Lifetime, PatIdent,
+    Expr, ExprCall, ExprGroup, ExprParen, ExprPath, Ident, Item, Lifetime, PatIdent,
     ext::IdentExt,
     visit::{self, Visit},
 };
+
+/// `expression` without parentheses, and without the groups that cannot be seen, which `macro_rules` put around what they
+/// were given (`$key:expr`, `$name:literal`).
+pub(crate) fn peeled(mut expression: &Expr) -> &Expr {
+    while let Expr::Paren(ExprParen { expr, .. }) | Expr::Group(ExprGroup { expr, .. }) = expression {
+        expression = expr;
+    }
+    expression
+}
 
 /// Every identifier in some tokens, also within macro calls and in the text of literals (`"{id}"`).
 #[derive(Default)]
@@ -109,7 +118,7 @@ impl<'ast> Visit<'ast> for Values {
 
     fn visit_expr_call(&mut self, call: &'ast ExprCall) {
         // The function may be an item, or a parameter: neither is worth an error.
-        if !matches!(&*call.func, Expr::Path(_)) {
+        if !matches!(peeled(&call.func), Expr::Path(_)) {
             self.visit_expr(&call.func);
         }
         for argument in &call.args {
