@@ -141,14 +141,12 @@ impl Function {
         self.receiver.is_some() || says_self_type(&self.signature) || says_self_type(&self.body)
     }
 
-    /// Whether the function has another of our attributes, below this one, whose key uses the result.
+    /// Whether the function may have another of our attributes, below this one, whose key uses the result.
     ///
-    /// That attribute is expanded after this one and around it, so its key is evaluated after this one's block.
+    /// That attribute is expanded after this one and around it, so its key is evaluated after this one's block. It may
+    /// have been imported under any name, so what counts is the word: in code, or as a variable in a format string.
     pub(crate) fn has_result_key_below(&self) -> bool {
-        self.attributes.iter().any(|attribute| {
-            attribute.path().segments.last().is_some_and(|segment| segment.ident == "cache_evict")
-                && Mentions::of(&attribute.meta).has_text("result")
-        })
+        self.attributes.iter().any(|attribute| Mentions::of(&attribute.meta).has_variable("result"))
     }
 }
 
@@ -185,5 +183,29 @@ impl<'ast> Visit<'ast> for Bindings {
     fn visit_pat_ident(&mut self, pattern: &'ast PatIdent) {
         self.0.push(Binding { ident: pattern.ident.clone(), mutable: pattern.mutability.is_some() });
         visit::visit_pat_ident(self, pattern);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use quote::quote;
+
+    use super::*;
+
+    #[test]
+    fn a_key_with_result_below_is_recognised_by_any_name_of_its_attribute() {
+        for (attributes, expected) in [
+            (quote!(#[cache_evict(cache = "a", key = result.id)]), true),
+            (quote!(#[evict(cache = "a", key = (id, *result))]), true),
+            (quote!(#[cfg_attr(feature = "a", cachesync::cache_evict(cache = "a", key = result))]), true),
+            (quote!(#[inline] #[evict(cache = "a", key = format!("{result:?}"))]), true),
+            (quote!(#[evict(cache = "a", key = id)]), false),
+            (quote!(#[doc = "Keeps the result."] #[must_use = "a result"] #[expect(clippy::result_large_err)]), false),
+            (quote!(), false),
+        ] {
+            let item = quote!(#attributes async fn save(id: u64) -> Result<User, Error> {});
+            let function = Function::parse(item, Attribute::CacheEvict).expect("a function");
+            assert_eq!(function.has_result_key_below(), expected, "{attributes}");
+        }
     }
 }

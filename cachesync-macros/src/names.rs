@@ -58,6 +58,12 @@ impl Mentions {
         self.identifiers.contains(name) || self.texts.iter().any(|text| text.contains(name))
     }
 
+    /// Whether `name` is an identifier, or a variable in what may be a format string.
+    pub(crate) fn has_variable(&self, name: &str) -> bool {
+        let in_format = format!("{{{name}");
+        self.identifiers.contains(name) || self.texts.iter().any(|text| text.contains(&in_format))
+    }
+
     pub(crate) fn identifiers(&self) -> impl Iterator<Item = &str> {
         self.identifiers.iter().map(String::as_str)
     }
