@@ -7,7 +7,7 @@
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{
-    BoundLifetimes, Lifetime, ParenthesizedGenericArguments, Path, ReturnType, TraitBound, Type, TypeFnPtr,
+    BoundLifetimes, Ident, Lifetime, ParenthesizedGenericArguments, Path, ReturnType, TraitBound, Type, TypeFnPtr,
     TypeImplTrait, TypePath, TypeReference, parse_quote_spanned,
     visit::{self, Visit},
 };
@@ -53,13 +53,19 @@ impl Returns {
                 Attribute::Cacheable => ("an error would be cached", "cache"),
                 Attribute::CacheEvict => ("an error would count as success", "act on"),
             };
-            mistakes.on(
-                &ty,
-                format_args!(
-                    "whether this type is a `Result` or an `Option` cannot be told here, and {risk}: return \
-                     `Result<_, _>`, or add `cache_value` to {otherwise} whatever is returned"
+            let add = format!("add `cache_value` to {otherwise} whatever is returned");
+            let message = match taken_for_parameter(&ty, function) {
+                Some(name) => format!(
+                    "one capital letter looks like a type parameter: whether `{name}` is a `Result` or an `Option` \
+                     cannot be told then, and {risk}: return `Result<_, _>`, rename `{name}` if it is a type of its \
+                     own, or {add}"
                 ),
-            );
+                None => format!(
+                    "whether this type is a `Result` or an `Option` cannot be told here, and {risk}: return \
+                     `Result<_, _>`, or {add}"
+                ),
+            };
+            mistakes.on(&ty, message);
             good = false;
         }
         good.then_some(Self { ty })
@@ -82,6 +88,18 @@ fn is_parameter(ty: &Type, function: &Function) -> bool {
             is_generic || path.segments.len() > 1 && first.ident == "Self"
         }
         _ => false,
+    }
+}
+
+/// The name of a type that is a parameter by convention alone, and may be no parameter.
+fn taken_for_parameter<'ty>(ty: &'ty Type, function: &Function) -> Option<&'ty Ident> {
+    match ty {
+        Type::Paren(inner) => taken_for_parameter(&inner.elem, function),
+        Type::Group(inner) => taken_for_parameter(&inner.elem, function),
+        Type::Path(TypePath { qself: None, path, .. }) => {
+            path.get_ident().filter(|name| looks_generic(path) && !function.generics().any(|generic| generic == *name))
+        }
+        _ => None,
     }
 }
 
@@ -159,6 +177,17 @@ mod tests {
         for ty in [quote!(Self), quote!(Option<T>), quote!(db::Row), quote!(Rows), quote!(Vec<T>), quote!((T, T))] {
             assert_eq!(mistakes(Attribute::Cacheable, &ty, &quote!()), 0, "{ty}");
         }
+    }
+
+    #[test]
+    fn a_type_of_one_letter_is_told_why_it_is_refused() {
+        let message = |ty: TokenStream| {
+            let item = quote!(async fn f<T>(id: u64) -> #ty {});
+            mistakes_in(Attribute::Cacheable, quote!(cache = "a"), item).concat()
+        };
+        assert!(message(quote!(X)).contains("rename `X` if it is a type of its own"), "{}", message(quote!(X)));
+        assert!(!message(quote!(T)).contains("rename"), "{}", message(quote!(T)));
+        assert!(!message(quote!(X::Out)).contains("rename"), "{}", message(quote!(X::Out)));
     }
 
     #[test]
