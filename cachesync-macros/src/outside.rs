@@ -7,7 +7,7 @@
 
 use proc_macro2::{Ident, Span};
 use syn::{
-    BoundLifetimes, Lifetime, Macro, Path, QSelf, Type, TypeImplTrait, TypeInfer,
+    BoundLifetimes, Lifetime, Macro, Path, Type, TypeImplTrait, TypeInfer,
     ext::IdentExt,
     visit::{self, Visit},
     visit_mut::{self, VisitMut},
@@ -106,10 +106,6 @@ impl<'ast> Visit<'ast> for Names<'_> {
             self.all_known &= !is_generic && self.outside.knows(&name);
         }
         visit::visit_path(self, path);
-    }
-
-    fn visit_qself(&mut self, qself: &'ast QSelf) {
-        visit::visit_qself(self, qself);
     }
 
     fn visit_type_impl_trait(&mut self, _: &'ast TypeImplTrait) {
