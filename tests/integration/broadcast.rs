@@ -6,6 +6,7 @@ use cachesync::{CacheConfig, Registry, Transaction, UnknownCaches, memory::Memor
 use cachesync_core::{codec, frame::Operation};
 use cachesync_tests::{
     faulty::FaultyBackend,
+    gate::Gate,
     wait::{eventually, within},
 };
 
@@ -151,6 +152,39 @@ async fn fifty_thousand_evictions_are_tens_of_messages() {
     eventually(DEADLINE, || there.users.stats().evicted_by_others == 50_000).await;
     let messages = here.backend.published().len() - before;
     assert!(messages < 100, "{messages}");
+}
+
+/// A batch of 100 messages takes 15 s, longer than the lease of 10 s: heartbeats must go out in between.
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_takes_longer_for_a_batch_than_the_lease_gets_all_of_it_in_one_session() {
+    let backend = FaultyBackend::new(&MemoryBackend::new());
+    let registry = node().backend(backend.clone()).flush_timeout(Duration::from_mins(10)).start().await.unwrap();
+    let users = registry.cache::<u64, String>("users").unwrap();
+    backend.slow_down(Duration::from_millis(150));
+    users.evict_many(0..100_000u64);
+    registry.flush().await.unwrap();
+    assert_eq!(registry.stats().sessions, 1);
+}
+
+#[tokio::test]
+async fn an_eviction_during_the_goodbye_is_reported_as_not_told_and_nothing_is_served() {
+    let backend = FaultyBackend::new(&MemoryBackend::new());
+    let registry = node().backend(backend.clone()).start().await.unwrap();
+    let users = registry.cache::<u64, String>("users").unwrap();
+    load(&users, 1, "old").await;
+    let goodbye = Gate::new();
+    backend.stop_goodbyes_at(&goodbye);
+    let ending = tokio::spawn({
+        let registry = registry.clone();
+        async move { registry.shutdown().await }
+    });
+    goodbye.reached_by(1).await;
+    assert_eq!(users.get(&1), None);
+    users.evict(&1);
+    assert!(registry.status().problems[0].contains("other nodes were not told"), "{:?}", registry.status().problems);
+    assert!(registry.flush().await.is_ok(), "what was taken was delivered");
+    goodbye.let_through(1);
+    ending.await.unwrap().unwrap();
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! Starting, installing, scopes, and the end of a registry or its runtime.
 
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::SeqCst},
+};
 
 use cachesync::{
     Cache, CacheConfig, Coherence, Registry, Transaction, UnknownCaches, cache_evict, cacheable, memory::MemoryBackend,
@@ -75,6 +78,8 @@ async fn contradictory_settings_are_refused() {
     let seconds = std::time::Duration::from_secs;
     let error = node().heartbeat(seconds(1)).lease(seconds(2)).start().await.unwrap_err();
     assert!(error.is_configuration() && error.to_string().contains("lease of 2s is too short"), "{error}");
+    let error = node().settle(std::time::Duration::MAX).start().await.unwrap_err();
+    assert!(error.is_configuration() && error.to_string().contains("too long"), "{error}");
     let error = node().namespace("a.b").start().await.unwrap_err();
     assert!(error.is_configuration(), "{error}");
 }
@@ -288,6 +293,87 @@ fn when_the_runtime_is_gone_calls_run_uncached() {
         let another = tokio::runtime::Runtime::new().unwrap();
         another.block_on(assert_uncached(&registry, &users, has_others));
     }
+}
+
+/// The runtime ends before the registry's task has run for the first time.
+#[test]
+fn a_runtime_that_ends_at_once_ends_its_registries() {
+    for hub in [None, Some(MemoryBackend::new())] {
+        let has_others = hub.is_some();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let builder = match hub {
+            None => node(),
+            Some(hub) => node().backend(hub),
+        };
+        let registry = runtime.block_on(builder.start()).unwrap();
+        drop(runtime);
+        let users = registry.cache("users").unwrap();
+        pollster::block_on(assert_uncached(&registry, &users, has_others));
+    }
+}
+
+#[test]
+#[should_panic(expected = "enable_time")]
+fn a_runtime_without_timers_is_refused_at_the_start() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let _ = runtime.block_on(node().start());
+}
+
+#[test]
+fn flush_works_on_any_executor() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (here, _there) = runtime.block_on(crate::nodes::pair());
+    here.users.evict(&1);
+    pollster::block_on(here.registry.flush()).unwrap();
+}
+
+/// Counts the events whose message has this text.
+struct Counter(&'static str, Arc<AtomicUsize>);
+
+impl tracing::Subscriber for Counter {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, event: &tracing::Event<'_>) {
+        let mut found = false;
+        event.record(&mut |_: &tracing::field::Field, value: &dyn std::fmt::Debug| {
+            found |= format!("{value:?}").contains(self.0);
+        });
+        self.1.fetch_add(usize::from(found), SeqCst);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn after_the_shutdown_there_is_one_warning_per_call_site_also_if_it_was_used_before() {
+    let warnings = Arc::new(AtomicUsize::new(0));
+    let counter = Counter("::generic` (", warnings.clone());
+    tracing::subscriber::with_default(counter, || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let config = CacheConfig::new("generic");
+            let registry =
+                Registry::builder().cache(config).unknown_caches(UnknownCaches::Bypass).start().await.unwrap();
+            generic(&registry, 1u64, 10).await;
+            registry.shutdown().await.unwrap();
+            for _ in 0..3 {
+                generic(&registry, 1u64, 20).await;
+            }
+        });
+    });
+    assert_eq!(warnings.load(SeqCst), 1);
 }
 
 #[tokio::test]

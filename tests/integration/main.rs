@@ -7,6 +7,7 @@
 //! | [`broadcast`] | R4, R7: every eviction travels, and waits while the broker is away |
 //! | [`sessions`] | R5, R6, R8: lost sessions, the lease, reconnecting |
 //! | [`waiters`] | single flight, and R9: cancellation, panics, errors, bounded waits |
+//! | [`panics`] | code of the user's that panics |
 //! | [`wire`] | R5 and R10: what other programs send, garbage, foreign key shapes |
 //! | [`lifecycle`] | starting, installing, scopes, the end of a registry or its runtime |
 //!
@@ -16,6 +17,7 @@
 mod broadcast;
 mod lifecycle;
 mod nodes;
+mod panics;
 mod send;
 mod sessions;
 mod stale_fill;

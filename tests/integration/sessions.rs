@@ -121,6 +121,8 @@ async fn nothing_but_its_own_heartbeat_renews_a_nodes_lease() {
     assert_eq!(users.get(&1).as_deref(), Some("old"));
     clock.advance(Duration::from_secs(1));
     assert_eq!(users.get(&1), None);
+    let status = registry.status().coherence;
+    assert!(matches!(status, Coherence::Partitioned { .. }), "although the session is open: {status:?}");
 }
 
 #[tokio::test]

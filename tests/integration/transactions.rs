@@ -4,6 +4,7 @@
 use std::{
     future::{pending, ready},
     io,
+    sync::Arc,
     time::Duration,
 };
 
@@ -225,6 +226,104 @@ async fn an_inner_transaction_that_commits_after_the_outer_one_ended_evicts_at_o
     outer.rollback();
     inner.commit();
     assert_eq!(users.get(&1), None, "an eviction too many is harmless");
+}
+
+#[tokio::test]
+async fn what_is_put_in_a_scope_after_the_rollback_is_not_kept() {
+    let (_registry, users) = alone().await;
+    let transaction = Transaction::begin();
+    let late = transaction.scope(async { users.insert(1, name("uncommitted")) });
+    transaction.rollback();
+    late.await;
+    assert_eq!(users.get(&1), None);
+}
+
+#[tokio::test]
+async fn an_inner_put_is_not_kept_if_the_outer_transaction_was_rolled_back_before() {
+    let (_registry, users) = alone().await;
+    let outer = Transaction::begin();
+    let inner = outer.scope(async { Transaction::begin() }).await;
+    inner.scope(async { users.insert(1, name("uncommitted")) }).await;
+    outer.rollback();
+    inner.commit();
+    assert_eq!(users.get(&1), None);
+}
+
+#[tokio::test]
+async fn an_inner_put_of_unknown_outcome_is_not_kept_by_the_outer_commit() {
+    let (_registry, users) = alone().await;
+    let outer = Transaction::begin();
+    outer
+        .scope(async {
+            let inner = Transaction::begin();
+            inner.scope(async { users.insert(1, name("perhaps undone")) }).await;
+            inner.commit_with(ready(Err(io::Error::other("reset")))).await.unwrap_err();
+        })
+        .await;
+    outer.commit();
+    assert_eq!(users.get(&1), None);
+}
+
+#[tokio::test]
+async fn what_is_evicted_in_an_inner_scope_after_its_commit_waits_for_the_outer_commit() {
+    let (_registry, users) = alone().await;
+    users.insert(1, name("old"));
+    let outer = Transaction::begin();
+    outer
+        .scope(async {
+            let inner = Transaction::begin();
+            let late = inner.scope(async { users.evict(&1) });
+            inner.commit();
+            late.await;
+        })
+        .await;
+    assert_eq!(users.get(&1), Some(name("old")));
+    outer.commit();
+    assert_eq!(users.get(&1), None);
+}
+
+/// A value that does something when it is dropped.
+#[derive(Clone)]
+struct OnDrop {
+    _last: Arc<Action>,
+}
+
+struct Action(Option<Box<dyn FnOnce() + Send + Sync>>);
+
+impl Drop for Action {
+    fn drop(&mut self) {
+        if let Some(action) = self.0.take() {
+            action();
+        }
+    }
+}
+
+impl OnDrop {
+    fn new(action: impl FnOnce() + Send + Sync + 'static) -> Self {
+        Self { _last: Arc::new(Action(Some(Box::new(action)))) }
+    }
+}
+
+/// The commit has taken out what was pending and is applying it, when the scope, in another place, evicts once more.
+#[tokio::test]
+async fn an_eviction_made_while_its_transaction_commits_is_not_lost() {
+    let registry = Registry::builder()
+        .cache(CacheConfig::new("values"))
+        .unknown_caches(UnknownCaches::Bypass)
+        .start()
+        .await
+        .unwrap();
+    let values = registry.cache::<u64, OnDrop>("values").unwrap();
+    values.insert(2, OnDrop::new(|| {}));
+    let transaction = Transaction::begin();
+    let late = {
+        let values = values.clone();
+        std::sync::Mutex::new(Some(Box::pin(transaction.scope(async move { values.evict(&2) }))))
+    };
+    values.insert(1, OnDrop::new(move || pollster::block_on(late.lock().unwrap().take().unwrap())));
+    transaction.scope(async { values.evict(&1) }).await;
+    transaction.commit();
+    assert!(values.is_empty());
 }
 
 /// A node with a clock that stands still, so that a hold lasts until the test moves it.
@@ -455,30 +554,23 @@ async fn an_eviction_by_a_result_that_never_came_evicts_all_with_a_hold() {
 
 #[tokio::test]
 async fn a_value_whose_drop_uses_the_same_transaction_is_replaced_without_a_deadlock() {
-    /// Evicts another key when it is dropped, as a value that holds a resource might.
-    #[derive(Clone)]
-    struct Reentrant(Option<Cache<u64, Reentrant>>);
-
-    impl Drop for Reentrant {
-        fn drop(&mut self) {
-            if let Some(cache) = self.0.take() {
-                cache.evict(&2);
-            }
-        }
-    }
-
     let registry = Registry::builder()
         .cache(CacheConfig::new("values"))
         .unknown_caches(UnknownCaches::Bypass)
         .start()
         .await
         .unwrap();
-    let values = registry.cache::<u64, Reentrant>("values").unwrap();
-    let value = || Reentrant(Some(values.clone()));
+    let values = registry.cache::<u64, OnDrop>("values").unwrap();
+    let value = || {
+        let values = values.clone();
+        OnDrop::new(move || values.evict(&2))
+    };
     let outer = Transaction::begin();
     outer
         .scope(async {
             values.insert(1, value());
+            values.insert(1, value());
+            values.evict(&1);
             values.insert(1, value());
             let inner = Transaction::begin();
             inner.scope(async { values.insert(1, value()) }).await;
@@ -488,12 +580,22 @@ async fn a_value_whose_drop_uses_the_same_transaction_is_replaced_without_a_dead
         })
         .await;
     outer.commit();
-    for _ in 0..3 {
-        values.insert(1, value());
-    }
+    values.insert(1, value());
+    values.insert(1, value());
     values.evict(&1);
     values.insert(1, value());
     values.evict_all();
     assert!(values.is_empty());
-    registry.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn an_annotated_eviction_cancelled_after_its_transaction_ended_is_held() {
+    let (registry, users, clock) = clocked().await;
+    users.insert(1, name("old"));
+    let transaction = Transaction::begin();
+    let mut saving = Box::pin(transaction.scope(save(&registry, 1, pending())));
+    assert!(poll!(saving.as_mut()).is_pending());
+    transaction.commit();
+    drop(saving);
+    assert_evicted_with_a_hold(&users, &clock).await;
 }

@@ -244,6 +244,26 @@ async fn a_caller_who_waited_too_long_loads_for_itself_and_keeps_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_load_that_is_stuck_costs_one_wait_and_not_one_of_every_caller() {
+    let (_registry, users) = impatient().await;
+    let gate = Gate::new();
+    let (stuck, at) = (users.clone(), gate.clone());
+    tokio::spawn(async move {
+        let loader = async || {
+            at.pass().await;
+            "stuck".to_owned()
+        };
+        stuck.get_with(1, loader).await
+    });
+    gate.reached_by(1).await;
+    load(&users, 1, "waited").await;
+    let start = tokio::time::Instant::now();
+    assert_eq!(load(&users, 1, "leads").await, "leads");
+    assert_eq!(users.get(&1).as_deref(), Some("leads"));
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_load_that_asks_for_its_own_key_ends() {
     let (_registry, users) = impatient().await;
     let answer = users.get_with(1, async || load(&users, 1, "inner").await + " and outer").await;

@@ -79,38 +79,69 @@ async fn garbage_is_counted_survived_and_clears_what_it_may_have_concerned() {
     assert_eq!(node.registry.stats().sessions, 1, "the subscriber went on");
 }
 
-fn frame(shape: KeyShape, operation: Operation) -> Vec<u8> {
-    codec::encode(&Frame {
+/// From another node, to evict everything of `users`.
+fn users_frame() -> Frame {
+    Frame {
         origin: NodeId(7),
         session: 1,
         sequence: 1,
         sent_at: 0,
         hold: Duration::ZERO,
         cache: Some("users".parse().unwrap()),
-        shape,
-        operation,
+        shape: KeyShape::NONE,
+        operation: Operation::All,
         authentication: None,
-    })
+    }
 }
 
 #[tokio::test]
 async fn an_operation_that_is_not_known_clears_the_cache_that_it_names() {
     let (node, roles) = filled().await;
-    node.backend.inject(Format::Frame, Some("users"), frame(KeyShape::NONE, Operation::Unknown(99)));
+    let unknown = Frame { operation: Operation::Unknown(99), ..users_frame() };
+    node.backend.inject(Format::Frame, Some("users"), codec::encode(&unknown));
     eventually(DEADLINE, || node.users.is_empty()).await;
     assert_eq!(roles.len(), 1);
     assert_eq!(node.registry.stats().bad_messages, 0);
 }
 
 #[tokio::test]
-async fn a_foreign_key_shape_clears_the_cache_and_is_reported() {
+async fn a_foreign_key_shape_clears_the_cache_keeps_the_hold_and_is_reported_once() {
     let (node, roles) = filled().await;
-    let key = codec::encode_key("1").unwrap();
-    node.backend.inject(Format::Frame, Some("users"), frame(KeyShape::of::<String>(), Operation::Keys(vec![key])));
-    eventually(DEADLINE, || node.users.is_empty()).await;
+    for origin in 1..=40 {
+        let foreign = Frame {
+            origin: NodeId(origin),
+            hold: Duration::from_mins(1),
+            shape: KeyShape::of::<String>(),
+            operation: Operation::Keys(vec![codec::encode_key("1").unwrap()]),
+            ..users_frame()
+        };
+        node.backend.inject(Format::Frame, Some("users"), codec::encode(&foreign));
+    }
+    eventually(DEADLINE, || node.users.stats().cleared == 40).await;
+    load(&node.users, 1, "perhaps old").await;
+    assert!(node.users.is_empty(), "the outcome is not known: held");
     assert_eq!(roles.len(), 1);
     let problems = node.registry.status().problems;
     assert!(problems.len() == 1 && problems[0].contains("has keys of the form `str`, this one `u64`"), "{problems:?}");
+}
+
+#[tokio::test]
+async fn a_hold_awaits_a_cache_whose_store_is_made_later() {
+    let (node, _roles) = filled().await;
+    let registry = Registry::builder()
+        .namespace("test")
+        .cache(CacheConfig::new("users"))
+        .unknown_caches(UnknownCaches::Bypass)
+        .backend(node.backend.clone())
+        .start()
+        .await
+        .unwrap();
+    let held = Frame { hold: Duration::from_mins(1), ..users_frame() };
+    node.backend.inject(Format::Frame, Some("users"), codec::encode(&held));
+    eventually(DEADLINE, || registry.stats().frames_applied == 1).await;
+    let users = registry.cache::<u64, String>("users").unwrap();
+    load(&users, 1, "perhaps old").await;
+    assert!(users.is_empty());
 }
 
 #[tokio::test]
@@ -136,6 +167,25 @@ struct Forgetful {
 
 #[tokio::test]
 async fn a_key_type_that_does_not_survive_serde_is_not_cached_and_evicts_all_elsewhere() {
+    let hub = MemoryBackend::new();
+    let start = || {
+        Registry::builder()
+            .namespace("test")
+            .cache(CacheConfig::new("users"))
+            .unknown_caches(UnknownCaches::Bypass)
+            .backend(hub.clone())
+            .start()
+    };
+    let (here, there) = (start().await.unwrap(), start().await.unwrap());
+    // Also if the first key seen happens to come back.
+    let (one, other) = (here.cache::<Forgetful, u8>("users").unwrap(), there.cache::<Forgetful, u8>("users").unwrap());
+    for tenant in [0, 1] {
+        other.insert(Forgetful { id: 1, tenant }, 1);
+    }
+    other.insert(Forgetful { id: 2, tenant: 0 }, 1);
+    one.evict(&Forgetful { id: 1, tenant: 1 });
+    eventually(DEADLINE, || other.is_empty()).await;
+
     let hub = MemoryBackend::new();
     let start = || {
         Registry::builder()

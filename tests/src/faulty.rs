@@ -1,6 +1,9 @@
 //! A backend that goes wrong when told to: the memory backend behind a switch.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
 
 use cachesync::memory::MemoryBackend;
 use cachesync_core::{
@@ -8,6 +11,8 @@ use cachesync_core::{
     backend::{Delivery, Format, Interest, Message, Position},
 };
 use tokio::sync::{mpsc, watch};
+
+use crate::gate::Gate;
 
 /// The memory backend, with faults. Clones are the same; give each node its own.
 #[derive(Clone)]
@@ -25,6 +30,10 @@ struct Switches {
     taking: watch::Sender<bool>,
     injected: Mutex<Vec<mpsc::UnboundedSender<Delivery>>>,
     published: Mutex<Vec<Message>>,
+    /// How long each message takes.
+    each: Mutex<Duration>,
+    /// Where the goodbye stops, if it does.
+    goodbye: Mutex<Option<Gate>>,
 }
 
 impl FaultyBackend {
@@ -36,6 +45,8 @@ impl FaultyBackend {
             taking: watch::Sender::new(true),
             injected: Mutex::default(),
             published: Mutex::default(),
+            each: Mutex::default(),
+            goodbye: Mutex::default(),
         };
         Self { hub: hub.clone(), switches: Arc::new(switches) }
     }
@@ -60,6 +71,16 @@ impl FaultyBackend {
         let cache = cache.map(|cache| Name::new(cache).expect("a valid name"));
         let delivery = Delivery { body: body.into(), format, cache, position: None };
         lock(&self.switches.injected).retain(|session| session.send(delivery.clone()).is_ok());
+    }
+
+    /// From now on each message takes this long.
+    pub fn slow_down(&self, each: Duration) {
+        *lock(&self.switches.each) = each;
+    }
+
+    /// From now on a goodbye stops at this gate.
+    pub fn stop_goodbyes_at(&self, gate: &Gate) {
+        *lock(&self.switches.goodbye) = Some(gate.clone());
     }
 
     /// What this node published and saw confirmed so far.
@@ -122,9 +143,22 @@ impl Publisher for FaultyPublisher {
                 () = self.cut.happens() => return Err(lost()),
                 _ = taking.wait_for(|taking| *taking) => {}
             }
+            let each = *lock(&self.switches.each);
+            if !each.is_zero() {
+                tokio::time::sleep(each * u32::try_from(messages.len()).expect("few")).await;
+            }
             self.inner.publish(messages).await?;
             lock(&self.switches.published).extend_from_slice(messages);
             Ok(())
+        })
+    }
+
+    fn close(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(async {
+            let gate = lock(&self.switches.goodbye).clone();
+            if let Some(gate) = gate {
+                gate.pass().await;
+            }
         })
     }
 }
