@@ -271,6 +271,24 @@ mod tests {
     }
 
     #[test]
+    fn the_expansion_calls_nothing_that_a_project_may_have_disallowed() {
+        for (attribute, arguments) in [
+            (Attribute::Cacheable, quote!(cache = "a")),
+            (Attribute::CacheEvict, quote!(cache = "a", key = result.id)),
+            (Attribute::CacheEvict, quote!(cache = "a", key = id)),
+            (Attribute::CacheEvict, quote!(cache = "a", all, always)),
+        ] {
+            let item = quote!(
+                async fn save(id: u64) -> Result<User, ()> {}
+            );
+            let expanded = expand(attribute, arguments, &item).to_string();
+            for method in ["unwrap", "expect (", "is_some", "is_none"] {
+                assert!(!expanded.contains(method), "{method}: {expanded}");
+            }
+        }
+    }
+
+    #[test]
     fn a_cache_name_is_what_core_takes_for_one() {
         for good in ["users", "a", "A-Z_09", &"x".repeat(100)] {
             assert_eq!(wrong_name(good), None, "{good}");

@@ -55,11 +55,12 @@ fn method(name: &str, registry: &TokenStream) -> Ident {
 
 /// A value of type `ty`, for the type checker alone: it panics if it is ever made.
 ///
-/// Unlike `loop {}` this has the type `ty` and not `!`, so what follows is not unreachable code.
+/// Unlike `loop {}` this has the type `ty` and not `!`, so what follows is not unreachable code. It is a function of ours,
+/// since any of the standard library may be among a project's `disallowed-methods`.
 fn never(ty: &Type) -> TokenStream {
     let at = Place::of(ty).start;
     let private = private(at);
-    quote_spanned!(at=> #private::core::option::Option::unwrap(#private::core::option::Option::<#ty>::None))
+    quote_spanned!(at=> #private::never::<#ty>())
 }
 
 /// The user's body as an `async` block.

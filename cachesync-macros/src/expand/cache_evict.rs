@@ -68,10 +68,9 @@ fn by_success(used: &Use, when: When) -> TokenStream {
     let private = private(Span::mixed_site());
     let value = value(used);
     quote_spanned! {Span::mixed_site()=>
-        if #private::core::option::Option::is_some(&#value) {
-            __cachesync_eviction.apply();
-        } else {
-            __cachesync_eviction.discard();
+        match #value {
+            #private::core::option::Option::Some(_) => __cachesync_eviction.apply(),
+            #private::core::option::Option::None => __cachesync_eviction.discard(),
         }
     }
 }

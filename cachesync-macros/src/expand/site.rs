@@ -62,7 +62,10 @@ fn key_type(used: &Use, key: &Key) -> Option<TokenStream> {
         let value = success(used, &output);
         quote_spanned! {Span::mixed_site()=>
             let #output = #never;
-            let #result = #private::core::option::Option::unwrap(#value);
+            let #result = match #value {
+                #private::core::option::Option::Some(__cachesync_value) => __cachesync_value,
+                #private::core::option::Option::None => #private::never(),
+            };
             _ = &#result;
         }
     });
