@@ -1,6 +1,9 @@
 //! What is the key of a call: which calls share an entry.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::{
+    borrow::Cow,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 use cachesync::{cache_evict, cacheable};
 use serde::{Deserialize, Serialize};
@@ -102,6 +105,31 @@ async fn an_expression_is_evaluated_once_a_call_and_before_the_body() {
     assert_eq!((calls.get(), EVALUATED.load(Ordering::Relaxed)), (1, 2));
     let cache = registry.cache::<Option<u64>, u64>("key-expression").expect("its types");
     assert_eq!(cache.get(Some(4)), Some(101));
+}
+
+#[cacheable(cache = "key-cow", skip(calls))]
+async fn cow(calls: &Calls, name: Cow<'_, str>) -> Option<u32> {
+    assert!(!name.is_empty());
+    Some(calls.count().await)
+}
+
+#[cache_evict(cache = "key-cow", key = String::from_utf8_lossy(name))]
+async fn evict_lossy(name: &[u8]) {
+    assert!(!name.is_empty());
+}
+
+#[tokio::test]
+async fn a_cow_is_the_key_that_its_text_is() {
+    let calls = Calls::default();
+    let registry = registry(&["key-cow"]).await;
+    let work = async {
+        assert_eq!(cow(&calls, Cow::Borrowed("ada")).await, Some(1));
+        assert_eq!(cow(&calls, Cow::Owned("ada".to_owned())).await, Some(1));
+        evict_lossy(b"ada").await;
+        assert_eq!(cow(&calls, Cow::Borrowed("ada")).await, Some(2));
+    };
+    registry.scope(work).await;
+    assert_eq!(registry.cache::<String, u32>("key-cow").expect("a text").get("ada"), Some(2));
 }
 
 #[cacheable(cache = "key-result", key = result)]

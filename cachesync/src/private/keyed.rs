@@ -5,7 +5,7 @@
 //! for `String`), [`KeyByReference`] for a reference to any other key, [`KeyByValue`] for any other key, and
 //! [`KeyRefused`] for what is no key, with the one error that says so.
 
-use std::{hash::Hasher, marker::PhantomData};
+use std::{borrow::Cow, hash::Hasher, marker::PhantomData};
 
 use crate::key::{Key, KeyForm};
 
@@ -68,6 +68,20 @@ impl KeyExpr for str {
 impl KeyExpr for String {
     type Key = Self;
     type Form<'a> = &'a str;
+
+    #[inline]
+    fn form(&self) -> &str {
+        self
+    }
+}
+
+/// Whether it is borrowed makes no other key.
+impl KeyExpr for Cow<'_, str> {
+    type Key = String;
+    type Form<'a>
+        = &'a str
+    where
+        Self: 'a;
 
     #[inline]
     fn form(&self) -> &str {
@@ -322,6 +336,8 @@ mod tests {
         let _: String = own!(borrowed);
         let _: String = own!(name);
         let _: String = own!(&name);
+        let _: String = own!(Cow::Borrowed(borrowed));
+        let _: String = own!(Cow::<str>::Owned(String::new()));
         let _: (u64, String) = own!((id, borrowed));
         let _: Option<String> = own!(Some(borrowed));
         let _: Vec<u8> = own!(&[1u8, 2][..]);
