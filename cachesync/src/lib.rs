@@ -97,6 +97,7 @@
 
 // A forgotten statement about a hidden item is no loss.
 #![warn(clippy::doc_markdown)]
+#![expect(clippy::needless_pass_by_value, reason = "lookups take the form of a key by value, see `key.rs`")]
 
 pub mod memory;
 
