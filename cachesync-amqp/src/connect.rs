@@ -1,4 +1,4 @@
-//! How a session is opened, step by step: TCP, TLS, login, channels, exchange, queue, bindings, consumer.
+//! How a session is opened, step by step: certificates, TCP, TLS, login, channels, exchange, queue, bindings, consumer.
 //!
 //! Invariant: one TCP connection per session. lapin is handed a stream that is already open, once, so it could not
 //! reconnect if it tried; lapin's own recovery would hide lost messages. Every step is under one deadline, and dropping
@@ -6,6 +6,7 @@
 
 use std::{
     io,
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -21,7 +22,7 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 use tokio::{
-    net::TcpStream,
+    net::{TcpStream, lookup_host},
     time::{Instant, timeout_at},
 };
 
@@ -78,9 +79,13 @@ impl Attempt<'_> {
     /// Opens the connection, with TLS where the URL asks for it, and a second handle of its socket.
     async fn open_stream(&self) -> Result<(Stream, Socket), BackendError> {
         let url = &self.backend.url;
+        // First of all: a file that cannot be read is reported whether or not the broker runs.
+        #[cfg(feature = "rustls")]
+        let connector = if url.tls { Some(self.tls_connector().await?) } else { None };
         let (stream, socket) = self
             .io(Stage::Reach, async {
-                let stream = TcpStream::connect((url.host.as_str(), url.port)).await?;
+                let addresses = lookup_host((url.host.as_str(), url.port)).await?.collect();
+                let stream = first_that_answers(addresses, self.deadline, TcpStream::connect).await?;
                 stream.set_nodelay(true)?;
                 let stream = stream.into_std()?;
                 let socket = Socket(stream.try_clone()?);
@@ -89,11 +94,18 @@ impl Attempt<'_> {
             .await?;
         let stream = AsyncTcpStream::Plain(Compat::new(stream));
         #[cfg(feature = "rustls")]
-        if url.tls {
-            let connector = crate::tls::connector(self.backend.ca_file.as_deref())?;
+        if let Some(connector) = connector {
             return Ok((self.io(Stage::Tls, stream.into_rustls(&connector, &url.host)).await?, socket));
         }
         Ok((stream, socket))
+    }
+
+    /// Reads the trusted certificates, on a thread for what blocks: they may be many, or on a network's disk.
+    #[cfg(feature = "rustls")]
+    async fn tls_connector(&self) -> Result<lapin::tcp::RustlsConnector, BackendError> {
+        let ca_file = self.backend.ca_file.clone();
+        let reading = tokio::task::spawn_blocking(move || crate::tls::connector(ca_file.as_deref()));
+        self.io(Stage::Certificates, async { Ok(reading.await?) }).await?
     }
 
     /// Runs lapin's handshake over `stream`.
@@ -135,6 +147,39 @@ impl Attempt<'_> {
     }
 }
 
+/// Connects to the first of `addresses` that answers, in their order.
+///
+/// Each has an equal share of what is left of the time: one that swallows packets, as IPv6 without a route or a dead
+/// member of a headless service does, must not cost the others their turn. If none answers, the last refusal says more
+/// than that the time was over; without one, this waits for its caller to say so at `deadline`.
+async fn first_that_answers<T, F: Future<Output = io::Result<T>>>(
+    addresses: Vec<SocketAddr>,
+    deadline: Instant,
+    connect: impl Fn(SocketAddr) -> F,
+) -> io::Result<T> {
+    if addresses.is_empty() {
+        return Err(io::Error::new(io::ErrorKind::NotFound, "this name has no address"));
+    }
+    let mut refusal = None;
+    let mut left = u32::try_from(addresses.len()).unwrap_or(u32::MAX);
+    for address in addresses {
+        let now = Instant::now();
+        let share = deadline.saturating_duration_since(now) / left.max(1);
+        left = left.saturating_sub(1);
+        match timeout_at(now + share, connect(address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => refusal = Some(error),
+            Err(_) => {
+                tracing::debug!(%address, ?share, "RabbitMQ does not answer at this address in its share of time");
+            }
+        }
+    }
+    match refusal {
+        Some(refusal) => Err(refusal),
+        None => std::future::pending().await,
+    }
+}
+
 async fn open_publishing_channel(connection: &Connection, exchange: &str) -> lapin::Result<Channel> {
     let channel = connection.create_channel().await?;
     let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
@@ -165,4 +210,56 @@ async fn open_consuming_channel(
     let consumer =
         channel.basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default()).await?;
     Ok((channel, consumer))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(12);
+
+    /// What comes of connecting to addresses with these ports, and when.
+    async fn connect(
+        ports: &[u16],
+        answer: impl AsyncFn(u16) -> io::Result<()>,
+    ) -> (Option<Result<u16, io::ErrorKind>>, Duration) {
+        let start = Instant::now();
+        let addresses = ports.iter().map(|port| SocketAddr::from(([192, 0, 2, 1], *port))).collect();
+        let connecting = first_that_answers(addresses, start + LIMIT, async |address: SocketAddr| {
+            answer(address.port()).await.map(|()| address.port())
+        });
+        let result = timeout_at(start + LIMIT, connecting).await.ok();
+        (result.map(|result| result.map_err(|error| error.kind())), start.elapsed())
+    }
+
+    /// Port 1 swallows packets, port 2 refuses, port 3 answers after 5 s, any other at once.
+    async fn network(port: u16) -> io::Result<()> {
+        match port {
+            1 => std::future::pending().await,
+            2 => return Err(io::ErrorKind::ConnectionRefused.into()),
+            3 => tokio::time::sleep(Duration::from_secs(5)).await,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_dead_address_costs_its_share_of_the_time_and_no_more() {
+        let seconds = Duration::from_secs;
+        assert_eq!(connect(&[4], network).await, (Some(Ok(4)), seconds(0)));
+        assert_eq!(connect(&[1, 4], network).await, (Some(Ok(4)), seconds(6)));
+        assert_eq!(connect(&[1, 1, 4], network).await, (Some(Ok(4)), seconds(8)));
+        // What a refusal leaves of its share is there for the others.
+        assert_eq!(connect(&[2, 2, 3], network).await, (Some(Ok(3)), seconds(5)));
+        assert_eq!(connect(&[1, 3, 4], network).await, (Some(Ok(4)), seconds(8)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_an_answer_a_refusal_is_told_and_else_that_the_time_was_over() {
+        let refused = Some(Err(io::ErrorKind::ConnectionRefused));
+        assert_eq!(connect(&[2], network).await, (refused, Duration::ZERO));
+        assert_eq!(connect(&[1, 2], network).await, (refused, LIMIT / 2));
+        assert_eq!(connect(&[1, 1], network).await, (None, LIMIT));
+        assert_eq!(connect(&[], network).await.0, Some(Err(io::ErrorKind::NotFound)));
+    }
 }

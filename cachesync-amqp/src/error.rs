@@ -16,6 +16,9 @@ use crate::url::BrokerUrl;
 /// What was being done when a session could not be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage<'a> {
+    /// The trusted certificates, which are files.
+    #[cfg(feature = "rustls")]
+    Certificates,
     /// Name resolution and the TCP connection.
     Reach,
     /// The TLS handshake.
@@ -31,6 +34,8 @@ pub(crate) enum Stage<'a> {
 /// An I/O error before AMQP was spoken.
 pub(crate) fn io_error(url: &BrokerUrl, stage: Stage<'_>, error: &io::Error) -> BackendError {
     let message = match stage {
+        #[cfg(feature = "rustls")]
+        Stage::Certificates => format!("the trusted certificates cannot be read: {error}"),
         Stage::Tls => format!(
             "no TLS with {}: {error}; check that the port speaks TLS (5671 by default), that its certificate names this \
              host, and that its issuer is trusted, or set `ca_file`",
@@ -113,6 +118,10 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
 pub(crate) fn connect_timeout(url: &BrokerUrl, stage: Stage<'_>, timeout: Duration) -> BackendError {
     let address = url.address();
     let message = match stage {
+        #[cfg(feature = "rustls")]
+        Stage::Certificates => {
+            format!("the trusted certificates could not be read within {timeout:?}; check the disk of `ca_file`")
+        }
         Stage::Reach => {
             format!("no connection to {address} within {timeout:?}; check host, port and firewall, or allow more time")
         }
