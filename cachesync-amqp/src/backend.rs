@@ -70,7 +70,7 @@ impl AmqpBackend {
 
     /// The topic exchange that carries the messages; `cachesync` unless set. It is declared as durable.
     ///
-    /// 1 to 255 bytes, not beginning with `amq.`; all nodes must use the same one.
+    /// 1 to 255 bytes without control characters, not beginning with `amq.`; all nodes must use the same one.
     #[must_use]
     pub fn exchange(mut self, name: impl Into<String>) -> Self {
         self.exchange = name.into();
@@ -114,7 +114,8 @@ impl AmqpBackend {
     }
 
     /// A PEM file of certificates that are trusted besides the system's, for an `amqps://` URL. It is read at each
-    /// connect, so that it may be exchanged.
+    /// connect, so that it may be exchanged; a file that cannot be read then, or that holds no certificate, is a
+    /// [`Configuration`](BackendErrorKind::Configuration) error of that connect.
     #[cfg(feature = "rustls")]
     #[must_use]
     pub fn ca_file(mut self, path: impl Into<std::path::PathBuf>) -> Self {
@@ -124,9 +125,14 @@ impl AmqpBackend {
 
     /// The heartbeat as AMQP negotiates it, once all options have been found possible.
     pub(crate) fn validate(&self) -> Result<u16, BackendError> {
-        if self.exchange.is_empty() || self.exchange.len() > 255 || self.exchange.starts_with("amq.") {
+        // RabbitMQ drops line breaks from the name that it declares, and then does not find what is published to.
+        if !(1..=255).contains(&self.exchange.len())
+            || self.exchange.starts_with("amq.")
+            || self.exchange.contains(char::is_control)
+        {
             return Err(configuration(&format!(
-                "`{}` cannot be an exchange's name; use 1 to 255 bytes that do not begin with `amq.`",
+                "`{}` cannot be an exchange's name; use 1 to 255 bytes that do not begin with `amq.`, without control \
+                 characters",
                 self.exchange.escape_debug()
             )));
         }
@@ -144,6 +150,13 @@ impl AmqpBackend {
             return Err(configuration(&format!(
                 "`heartbeat` is {:?}; use whole seconds from 1 s to 1 h",
                 self.heartbeat
+            )));
+        }
+        #[cfg(feature = "rustls")]
+        if self.url.tls && rustls_pki_types::ServerName::try_from(self.url.host.as_str()).is_err() {
+            return Err(configuration(&format!(
+                "no certificate can be issued to the host `{}`; use a DNS name or an IP address in the broker's URL",
+                self.url.host.escape_debug()
             )));
         }
         u16::try_from(seconds).map_err(|_| configuration("`heartbeat` is too long; use at most 1 h"))
@@ -184,6 +197,9 @@ mod tests {
             (backend().exchange(""), "exchange"),
             (backend().exchange("amq.topic"), "amq.topic"),
             (backend().exchange("x".repeat(256)), "exchange"),
+            (backend().exchange("a\nb"), r"a\nb"),
+            (AmqpBackend::new("amqp://localhost?heartbeat=0").unwrap(), "heartbeat"),
+            (AmqpBackend::new("amqp://localhost?connection_timeout=0").unwrap(), "connect_timeout"),
             (backend().heartbeat(Duration::ZERO), "heartbeat"),
             (backend().heartbeat(Duration::from_millis(1500)), "heartbeat"),
             (backend().heartbeat(hour * 2), "heartbeat"),
@@ -195,6 +211,17 @@ mod tests {
             assert_eq!(error.kind(), BackendErrorKind::Configuration);
             assert!(error.to_string().contains(option), "{error}");
         }
+    }
+
+    #[cfg(feature = "rustls")]
+    #[test]
+    fn a_host_without_possible_certificate_is_refused_before_anything_is_sent() {
+        for host in ["localhost", "rabbit.internal.", "rabbit_1.internal", "192.0.2.1", "[2001:db8::1]"] {
+            assert!(AmqpBackend::new(&format!("amqps://{host}")).unwrap().validate().is_ok(), "{host}");
+        }
+        let error = AmqpBackend::new("amqps://rabbit..internal").unwrap().validate().unwrap_err();
+        assert_eq!(error.kind(), BackendErrorKind::Configuration);
+        assert!(error.to_string().contains("`rabbit..internal`"), "{error}");
     }
 
     #[cfg(not(feature = "rustls"))]

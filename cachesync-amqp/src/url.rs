@@ -109,6 +109,9 @@ impl FromStr for BrokerUrl {
             Some(Host::Ipv4(address)) => address.to_string(),
             Some(Host::Ipv6(address)) => address.to_string(),
         };
+        if url.port() == Some(0) {
+            return Err(wrong("port 0 cannot be connected to; leave it out for the default one"));
+        }
         let user = match url.username() {
             "" => "guest".to_owned(),
             user => decode(user, "user name")?,
@@ -229,6 +232,7 @@ mod tests {
             ("amqp://localhost/", "leave the `/` out"),
             ("amqp://localhost/a/b", "write it as `%2f`"),
             ("amqp://localhost:70000", "invalid port"),
+            ("amqp://localhost:0", "port 0"),
             ("amqp://localhost/%ff", "virtual host is not UTF-8"),
             ("amqp://localhost/shop#x", "write it as `%23`"),
             ("amqp://localhost?heartbeat=soon", "`heartbeat` must be a whole number"),

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use cachesync_amqp::AmqpBackend;
 use cachesync_core::{BackendError, BackendErrorKind};
 use cachesync_tests::{broker::Broker, wait::eventually};
 use lapin::{Connection, ConnectionProperties, ExchangeKind, options::ExchangeDeclareOptions, types::FieldTable};
@@ -155,8 +154,24 @@ async fn a_listener_that_speaks_something_else_is_no_rabbitmq() {
     drop(serving.await);
 }
 
+/// Nobody listens at that address, and nothing is sent there: what cannot be is known before.
 #[tokio::test]
-async fn options_out_of_range_are_refused_at_connect() {
-    let error = refusal(&AmqpBackend::new("amqp://localhost").expect("a URL").exchange("amq.topic")).await;
-    assert_says(&error, BackendErrorKind::Configuration, &["`amq.topic`"]);
+async fn each_impossible_option_is_refused_at_connect_as_configuration() {
+    let (zero, too_long) = (Duration::ZERO, Duration::from_hours(2));
+    let plain = |parameters: &str| backend(&format!("amqp://localhost:1{parameters}"));
+    for (backend, text) in [
+        (plain("").exchange("amq.topic"), "`amq.topic`"),
+        (plain("").exchange(""), "an exchange's name"),
+        (plain("").exchange("line\nbreak"), r"`line\nbreak`"),
+        (plain("").heartbeat(Duration::from_millis(100)), "`heartbeat`"),
+        (plain("").connect_timeout(zero), "`connect_timeout`"),
+        (plain("").publish_timeout(zero), "`publish_timeout`"),
+        (plain("").close_timeout(too_long), "`close_timeout`"),
+        (plain("?heartbeat=0"), "`heartbeat`"),
+        (plain("?connection_timeout=0"), "`connect_timeout`"),
+        (backend("amqps://localhost:1").ca_file("no/such.pem"), "no/such.pem"),
+        (backend("amqps://local..host:1"), "`local..host`"),
+    ] {
+        assert_says(&refusal(&backend).await, BackendErrorKind::Configuration, &[text]);
+    }
 }
