@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cachesync::{CacheConfig, Registry, Transaction, UnknownCaches, memory::MemoryBackend};
+use cachesync::{CacheConfig, Transaction, memory::MemoryBackend};
 use cachesync_core::{codec, frame::Operation};
 use cachesync_tests::{
     faulty::FaultyBackend,
@@ -10,7 +10,7 @@ use cachesync_tests::{
     wait::{eventually, within},
 };
 
-use crate::nodes::{DEADLINE, Node, load, node, pair};
+use crate::nodes::{DEADLINE, Node, another, load, node, pair};
 
 #[tokio::test]
 async fn an_eviction_of_a_key_that_is_absent_here_travels() {
@@ -65,14 +65,7 @@ async fn applying_the_evictions_of_others_publishes_nothing() {
 async fn a_node_that_only_evicts_reaches_those_who_read() {
     let hub = MemoryBackend::new();
     let reader = Node::on(&hub).await;
-    let writer = Registry::builder()
-        .namespace("test")
-        .cache(CacheConfig::evict_only("users"))
-        .unknown_caches(UnknownCaches::Bypass)
-        .backend(hub)
-        .start()
-        .await
-        .unwrap();
+    let writer = another(CacheConfig::evict_only("users"), hub).await;
     let users = writer.cache::<u64, String>("users").unwrap();
     load(&reader.users, 1, "old").await;
     users.insert(2, "never kept".into());

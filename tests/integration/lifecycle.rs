@@ -9,7 +9,9 @@ use cachesync::{
     Cache, CacheConfig, Coherence, Registry, Transaction, UnknownCaches, cache_evict, cacheable, memory::MemoryBackend,
 };
 
-use crate::nodes::{Node, load, node};
+use cachesync_tests::wait::eventually;
+
+use crate::nodes::{DEADLINE, Node, alone, load, node, only, pair};
 
 /// The functions of a service whose registry is configured well in some tests and badly in others.
 mod service {
@@ -105,12 +107,7 @@ async fn unknown_caches_are_bypassed_or_created() {
 
 #[tokio::test]
 async fn a_cache_is_of_the_types_that_its_functions_ask_for() {
-    let registry = Registry::builder()
-        .cache(CacheConfig::new("prices"))
-        .unknown_caches(UnknownCaches::Bypass)
-        .start()
-        .await
-        .unwrap();
+    let registry = only(CacheConfig::new("prices")).await;
     let error = registry.cache::<String, u64>("prices").unwrap_err();
     assert!(error.is_type_mismatch());
     assert_eq!(error.to_string(), "cache `prices` has keys of type `u32`, not `alloc::string::String`");
@@ -135,12 +132,7 @@ async fn evict_generic<K: cachesync::Key>(registry: &Registry, id: K) {
 
 #[tokio::test]
 async fn a_disagreement_at_the_first_call_runs_uncached_evicts_all_and_is_shown() {
-    let registry = Registry::builder()
-        .cache(CacheConfig::new("generic"))
-        .unknown_caches(UnknownCaches::Bypass)
-        .start()
-        .await
-        .unwrap();
+    let registry = only(CacheConfig::new("generic")).await;
     assert_eq!(generic(&registry, 1u64, 10).await, 10);
     assert_eq!(generic(&registry, 1u64, 20).await, 10);
     assert_eq!(generic(&registry, "one".to_owned(), 30).await, 30);
@@ -157,12 +149,7 @@ async fn a_disagreement_at_the_first_call_runs_uncached_evicts_all_and_is_shown(
 
 #[tokio::test]
 async fn a_description_lists_who_loads_and_who_evicts() {
-    let registry = Registry::builder()
-        .cache(CacheConfig::new("prices"))
-        .unknown_caches(UnknownCaches::Bypass)
-        .start()
-        .await
-        .unwrap();
+    let registry = only(CacheConfig::new("prices")).await;
     let description = registry.describe();
     let prices = &description.caches[0];
     assert_eq!((prices.key.as_deref(), prices.value.as_deref()), (Some("u32"), Some("u64")));
@@ -178,7 +165,7 @@ async fn a_description_lists_who_loads_and_who_evicts() {
 
 async fn prices() -> Registry {
     let prices = CacheConfig::new("prices");
-    Registry::builder().cache(prices).unknown_caches(UnknownCaches::Bypass).start().await.unwrap()
+    only(prices).await
 }
 
 /// The only test of this program that installs: the default is the process's.
@@ -278,7 +265,7 @@ fn when_the_runtime_is_gone_calls_run_uncached() {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let (registry, users) = runtime.block_on(async {
             match hub {
-                None => crate::nodes::alone().await,
+                None => alone().await,
                 Some(hub) => {
                     let Node { registry, users, .. } = Node::on(&hub).await;
                     (registry, users)
@@ -322,7 +309,7 @@ fn a_runtime_without_timers_is_refused_at_the_start() {
 #[test]
 fn flush_works_on_any_executor() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    let (here, _there) = runtime.block_on(crate::nodes::pair());
+    let (here, _there) = runtime.block_on(pair());
     here.users.evict(&1);
     pollster::block_on(here.registry.flush()).unwrap();
 }
@@ -364,8 +351,7 @@ fn after_the_shutdown_there_is_one_warning_per_call_site_also_if_it_was_used_bef
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let config = CacheConfig::new("generic");
-            let registry =
-                Registry::builder().cache(config).unknown_caches(UnknownCaches::Bypass).start().await.unwrap();
+            let registry = only(config).await;
             generic(&registry, 1u64, 10).await;
             registry.shutdown().await.unwrap();
             for _ in 0..3 {
@@ -398,9 +384,9 @@ async fn what_outlives_its_registry_is_not_kept_alive_by_call_sites() {
     }
 
     let config = CacheConfig::new("noted");
-    let registry = Registry::builder().cache(config).unknown_caches(UnknownCaches::Bypass).start().await.unwrap();
+    let registry = only(config).await;
     noted(&registry, 1).await;
     assert_eq!(DROPPED.load(SeqCst), 0);
     drop(registry);
-    cachesync_tests::wait::eventually(crate::nodes::DEADLINE, || DROPPED.load(SeqCst) == 1).await;
+    eventually(DEADLINE, || DROPPED.load(SeqCst) == 1).await;
 }

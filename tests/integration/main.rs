@@ -3,6 +3,7 @@
 //! | module | rules |
 //! |---|---|
 //! | [`stale_fill`] | R1: no value that an eviction overtook is kept |
+//! | [`outcomes`] | R2: what becomes of evictions when nobody knows whether the database committed |
 //! | [`transactions`] | R2 and R3: after the commit, only after the commit; a transaction reads its own writes |
 //! | [`broadcast`] | R4, R7: every eviction travels, and waits while the broker is away |
 //! | [`sessions`] | R5, R6, R8: lost sessions, the lease, reconnecting |
@@ -17,6 +18,7 @@
 mod broadcast;
 mod lifecycle;
 mod nodes;
+mod outcomes;
 mod panics;
 mod send;
 mod sessions;

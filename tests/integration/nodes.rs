@@ -3,6 +3,11 @@
 use std::time::Duration;
 
 use cachesync::{Cache, CacheConfig, Registry, RegistryBuilder, UnknownCaches, memory::MemoryBackend};
+use cachesync_core::{
+    Backend,
+    frame::{Frame, NodeId, Operation},
+    shape::KeyShape,
+};
 use cachesync_tests::faulty::FaultyBackend;
 
 /// Long for a test, and never reached by one that passes.
@@ -39,6 +44,32 @@ impl Node {
         let backend = FaultyBackend::new(hub);
         let (registry, users) = with_users(node().backend(backend.clone()).start().await.expect("starts"));
         Self { registry, users, backend }
+    }
+}
+
+/// A registry with just this cache, without a backend.
+pub(crate) async fn only(config: CacheConfig) -> Registry {
+    Registry::builder().cache(config).unknown_caches(UnknownCaches::Bypass).start().await.expect("starts")
+}
+
+/// Another registry on this backend, without annotated functions that it would have to agree with.
+pub(crate) async fn another(config: CacheConfig, backend: impl Backend) -> Registry {
+    let builder = Registry::builder().namespace("test").cache(config).unknown_caches(UnknownCaches::Bypass);
+    builder.backend(backend).start().await.expect("starts")
+}
+
+/// The first frame of another node, to evict everything of `users`.
+pub(crate) fn users_frame() -> Frame {
+    Frame {
+        origin: NodeId(7),
+        session: 1,
+        sequence: 1,
+        sent_at: 0,
+        hold: Duration::ZERO,
+        cache: Some("users".parse().expect("a valid name")),
+        shape: KeyShape::NONE,
+        operation: Operation::All,
+        authentication: None,
     }
 }
 

@@ -1,19 +1,16 @@
 //! Code of the user's that panics takes nothing along but itself: not the other evictions, not the engine, not those who
 //! wait.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
-use cachesync::{Cache, CacheConfig, Coherence, Registry, Transaction, UnknownCaches, memory::MemoryBackend};
+use cachesync::{Cache, CacheConfig, Coherence, Registry, Transaction, memory::MemoryBackend};
 use cachesync_core::{
     backend::Format,
     codec,
-    frame::{EncodedKey, Frame, NodeId, Operation},
+    frame::{EncodedKey, Frame, Operation},
     shape::KeyShape,
 };
 use cachesync_tests::{
@@ -22,7 +19,7 @@ use cachesync_tests::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::nodes::{DEADLINE, node};
+use crate::nodes::{DEADLINE, node, only, users_frame};
 
 async fn start(hub: &MemoryBackend) -> (Registry, FaultyBackend) {
     let backend = FaultyBackend::new(hub);
@@ -106,15 +103,9 @@ async fn a_key_type_that_nests_without_bound_is_refused_as_a_frame_could_exhaust
     let mut deep = vec![1u8; codec::MAX_KEY_BYTES - 1];
     deep.push(0);
     let frame = Frame {
-        origin: NodeId(7),
-        session: 1,
-        sequence: 1,
-        sent_at: 0,
-        hold: Duration::ZERO,
-        cache: Some("users".parse().unwrap()),
         shape: KeyShape::of::<List>(),
         operation: Operation::Keys(vec![EncodedKey(deep.into_boxed_slice())]),
-        authentication: None,
+        ..users_frame()
     };
     backend.inject(Format::Frame, Some("users"), codec::encode(&frame));
     eventually(DEADLINE, || users.stats().evicted_by_others == 1).await;
@@ -133,7 +124,7 @@ impl Clone for Shy {
 #[tokio::test]
 async fn a_value_that_panics_while_it_is_cloned_for_others_wakes_them() {
     let config = CacheConfig::new("users").load_wait(DEADLINE * 2);
-    let registry = Registry::builder().cache(config).unknown_caches(UnknownCaches::Bypass).start().await.unwrap();
+    let registry = only(config).await;
     let users: Cache<u64, Shy> = registry.cache("users").unwrap();
     let leading = users.clone();
     let leader = tokio::spawn(async move {

@@ -6,12 +6,12 @@ use cachesync::{Coherence, ManualClock, memory::MemoryBackend};
 use cachesync_core::{
     backend::Format,
     codec,
-    frame::{Frame, NodeId, Operation},
+    frame::{Frame, Operation},
     shape::KeyShape,
 };
 use cachesync_tests::{faulty::FaultyBackend, wait::eventually};
 
-use crate::nodes::{DEADLINE, load, node, pair};
+use crate::nodes::{DEADLINE, load, node, pair, users_frame};
 
 #[tokio::test]
 async fn after_a_lost_session_the_caches_are_cleared_before_they_are_served_again() {
@@ -103,17 +103,7 @@ async fn nothing_but_its_own_heartbeat_renews_a_nodes_lease() {
     load(&users, 1, "old").await;
     eventually(DEADLINE, || registry.stats().frames_sent == 1).await;
     backend.take_messages(false);
-    let another = Frame {
-        origin: NodeId(7),
-        session: 1,
-        sequence: 1,
-        sent_at: 0,
-        hold: Duration::ZERO,
-        cache: None,
-        shape: KeyShape::NONE,
-        operation: Operation::Heartbeat { at: u64::MAX / 2 },
-        authentication: None,
-    };
+    let another = Frame { cache: None, operation: Operation::Heartbeat { at: u64::MAX / 2 }, ..users_frame() };
     clock.advance(Duration::from_secs(9));
     backend.inject(Format::Frame, None, codec::encode(&another));
     backend.inject(Format::Json, Some("users"), r#"{"cache": "users", "keys": [2]}"#);
@@ -152,15 +142,10 @@ async fn a_frame_that_is_missing_clears_the_cache_that_it_concerned() {
     load(&here.users, 1, "kept").await;
     let send = |sequence| {
         let frame = Frame {
-            origin: NodeId(7),
-            session: 1,
             sequence,
-            sent_at: 0,
-            hold: Duration::ZERO,
-            cache: Some("users".parse().unwrap()),
             shape: KeyShape::of::<u64>(),
             operation: Operation::Keys(vec![codec::encode_key(&99u64).unwrap()]),
-            authentication: None,
+            ..users_frame()
         };
         here.backend.inject(Format::Frame, Some("users"), codec::encode(&frame));
     };

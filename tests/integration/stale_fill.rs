@@ -5,11 +5,11 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use cachesync::{Cache, CacheConfig, Registry, Transaction, UnknownCaches};
+use cachesync::{Cache, CacheConfig, Transaction};
 use cachesync_tests::{gate::Gate, wait::eventually};
 use tokio::task::JoinHandle;
 
-use crate::nodes::{DEADLINE, Node, alone, load, pair};
+use crate::nodes::{DEADLINE, Node, alone, load, only, pair};
 
 /// Begins a load of key 1 that stops at the gate and then answers `old`.
 async fn slow_load(users: &Cache<u64, String>, gate: &Gate) -> JoinHandle<String> {
@@ -191,12 +191,7 @@ async fn two_puts_of_one_key_in_overlapping_transactions_leave_it_absent() {
 /// changed, so after it only the new value may be found.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_a_storm_of_loads_no_read_after_an_eviction_finds_an_older_value() {
-    let registry = Registry::builder()
-        .cache(CacheConfig::new("versions").capacity(4))
-        .unknown_caches(UnknownCaches::Bypass)
-        .start()
-        .await
-        .unwrap();
+    let registry = only(CacheConfig::new("versions").capacity(4)).await;
     let cache = registry.cache::<u64, u64>("versions").unwrap();
     let truth: Arc<[AtomicU64]> = (0..8).map(|_| AtomicU64::new(0)).collect();
 

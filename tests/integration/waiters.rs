@@ -13,7 +13,7 @@ use cachesync_tests::{gate::Gate, wait::within};
 use futures_util::future::{BoxFuture, join_all};
 use tokio::task::JoinSet;
 
-use crate::nodes::{DEADLINE, alone, load, pair};
+use crate::nodes::{DEADLINE, alone, load, only, pair};
 
 /// Counts the bodies that run, and how many at the same time.
 #[derive(Default)]
@@ -214,7 +214,7 @@ async fn a_row_that_does_not_exist_is_not_cached_but_answers_all_who_waited() {
 
 async fn impatient() -> (Registry, Cache<u64, String>) {
     let config = CacheConfig::new("users").load_wait(Duration::from_millis(50));
-    let registry = Registry::builder().cache(config).unknown_caches(UnknownCaches::Bypass).start().await.unwrap();
+    let registry = only(config).await;
     let users = registry.cache("users").unwrap();
     (registry, users)
 }

@@ -12,7 +12,7 @@ use cachesync_core::{
 use cachesync_tests::wait::eventually;
 use serde::{Deserialize, Serialize};
 
-use crate::nodes::{DEADLINE, Node, load, pair};
+use crate::nodes::{DEADLINE, Node, another, load, pair, users_frame};
 
 /// A node with two caches, both filled.
 async fn filled() -> (Node, cachesync::Cache<(u32, String), u8>) {
@@ -79,21 +79,6 @@ async fn garbage_is_counted_survived_and_clears_what_it_may_have_concerned() {
     assert_eq!(node.registry.stats().sessions, 1, "the subscriber went on");
 }
 
-/// From another node, to evict everything of `users`.
-fn users_frame() -> Frame {
-    Frame {
-        origin: NodeId(7),
-        session: 1,
-        sequence: 1,
-        sent_at: 0,
-        hold: Duration::ZERO,
-        cache: Some("users".parse().unwrap()),
-        shape: KeyShape::NONE,
-        operation: Operation::All,
-        authentication: None,
-    }
-}
-
 #[tokio::test]
 async fn an_operation_that_is_not_known_clears_the_cache_that_it_names() {
     let (node, roles) = filled().await;
@@ -128,14 +113,7 @@ async fn a_foreign_key_shape_clears_the_cache_keeps_the_hold_and_is_reported_onc
 #[tokio::test]
 async fn a_hold_awaits_a_cache_whose_store_is_made_later() {
     let (node, _roles) = filled().await;
-    let registry = Registry::builder()
-        .namespace("test")
-        .cache(CacheConfig::new("users"))
-        .unknown_caches(UnknownCaches::Bypass)
-        .backend(node.backend.clone())
-        .start()
-        .await
-        .unwrap();
+    let registry = another(CacheConfig::new("users"), node.backend.clone()).await;
     let held = Frame { hold: Duration::from_mins(1), ..users_frame() };
     node.backend.inject(Format::Frame, Some("users"), codec::encode(&held));
     eventually(DEADLINE, || registry.stats().frames_applied == 1).await;
@@ -168,15 +146,8 @@ struct Forgetful {
 #[tokio::test]
 async fn a_key_type_that_does_not_survive_serde_is_not_cached_and_evicts_all_elsewhere() {
     let hub = MemoryBackend::new();
-    let start = || {
-        Registry::builder()
-            .namespace("test")
-            .cache(CacheConfig::new("users"))
-            .unknown_caches(UnknownCaches::Bypass)
-            .backend(hub.clone())
-            .start()
-    };
-    let (here, there) = (start().await.unwrap(), start().await.unwrap());
+    let start = || another(CacheConfig::new("users"), hub.clone());
+    let (here, there) = (start().await, start().await);
     // Also if the first key seen happens to come back.
     let (one, other) = (here.cache::<Forgetful, u8>("users").unwrap(), there.cache::<Forgetful, u8>("users").unwrap());
     for tenant in [0, 1] {
@@ -187,15 +158,8 @@ async fn a_key_type_that_does_not_survive_serde_is_not_cached_and_evicts_all_els
     eventually(DEADLINE, || other.is_empty()).await;
 
     let hub = MemoryBackend::new();
-    let start = || {
-        Registry::builder()
-            .namespace("test")
-            .cache(CacheConfig::new("users"))
-            .unknown_caches(UnknownCaches::Bypass)
-            .backend(hub.clone())
-            .start()
-    };
-    let (here, there) = (start().await.unwrap(), start().await.unwrap());
+    let start = || another(CacheConfig::new("users"), hub.clone());
+    let (here, there) = (start().await, start().await);
     let forgetful = here.cache::<Forgetful, u8>("users").unwrap();
     let sound = there.cache::<u64, u8>("users").unwrap();
     let key = Forgetful { id: 1, tenant: 7 };
@@ -210,15 +174,8 @@ async fn a_key_type_that_does_not_survive_serde_is_not_cached_and_evicts_all_els
 #[tokio::test]
 async fn a_key_too_long_for_a_frame_evicts_all() {
     let hub = MemoryBackend::new();
-    let start = || {
-        Registry::builder()
-            .namespace("test")
-            .cache(CacheConfig::new("pages"))
-            .unknown_caches(UnknownCaches::Bypass)
-            .backend(hub.clone())
-            .start()
-    };
-    let (here, there) = (start().await.unwrap(), start().await.unwrap());
+    let start = || another(CacheConfig::new("pages"), hub.clone());
+    let (here, there) = (start().await, start().await);
     let long = "x".repeat(codec::MAX_KEY_BYTES + 1);
     let (mine, theirs) = (here.cache::<String, u8>("pages").unwrap(), there.cache::<String, u8>("pages").unwrap());
     mine.insert(long.clone(), 1);
