@@ -18,6 +18,8 @@ async fn a_killed_broker_ends_the_session_and_a_restarted_one_gives_the_next() {
     let (backend, interest) = (backend(broker.url()), interest());
     let mut session = open(&backend, &interest).await;
     broker.kill();
+    // What cleans up in the end must not kill whoever has the dead node's ids by then.
+    assert!(["group", "pid"].iter().all(|file| !broker.folder().join(file).exists()));
     subscriber_ends(&mut session).await;
     let error = within(DEADLINE, session.publisher.publish(&[eviction("late")])).await.expect_err("no broker");
     assert_eq!(error.kind(), BackendErrorKind::Lost, "{error}");

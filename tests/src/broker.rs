@@ -10,7 +10,7 @@
 
 use std::{
     env, fs,
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     os::unix::{fs::PermissionsExt, process::CommandExt},
     path::{Path, PathBuf},
@@ -34,22 +34,31 @@ const INSTRUCTIONS: &str = "this test needs RabbitMQ: run `cargo xtask test`, wh
 /// Where Debian's package puts the scripts; those in `sbin` change user and directory.
 const DEBIAN_SCRIPTS: &str = "/usr/lib/rabbitmq/bin";
 
-/// Reads its input until the owner is gone, then removes every trace. `$1` is the node's folder, `$2` its epmd's port.
+/// Writes the process group into `$1/group`, then becomes `$2`. Without the folder, which the watchdog has taken away
+/// then, nothing is started.
+const LAUNCH: &str = r#"echo "-$$" >"$1/group.new" && mv "$1/group.new" "$1/group" && exec "$2""#;
+
+/// Reads its input until the owner is gone, then removes every trace. `$1` is the node's folder, `$2` its epmd's port,
+/// `$3` the program epmd.
+///
+/// The folder is renamed first: a launch that comes later finds none, and one that came earlier has written its group.
 const WATCHDOG: &str = r#"
 trap "" HUP INT TERM
 cat
-for file in "$1/group" "$1/pid"; do
+mv "$1" "$1.ended"
+for file in "$1.ended/group" "$1.ended/pid"; do
     if [ -s "$file" ]; then
         kill -s KILL -- "$(cat "$file")"
     fi
 done
 tries=0
 # epmd does not end as long as it believes that the node lives.
-while [ $tries -lt 50 ] && epmd -port "$2" -names && ! epmd -port "$2" -kill; do
+while [ $tries -lt 50 ] && "$3" -port "$2" -names && ! "$3" -port "$2" -kill; do
     tries=$((tries + 1))
     sleep 0.1
 done
-rm -rf "$1"
+# A node that was not dead at once may have made its folder anew.
+rm -rf "$1" "$1.ended"
 "#;
 
 /// A RabbitMQ broker.
@@ -142,7 +151,7 @@ impl Broker {
     pub fn ctl(&self, arguments: &[&str]) -> String {
         let node = self.node();
         let output = node
-            .command("rabbitmqctl")
+            .prepare(Command::new(node.scripts.join("rabbitmqctl")))
             .args(["-q", "-n", NODE, "--timeout", "30"])
             .args(arguments)
             .stdin(Stdio::null())
@@ -165,8 +174,7 @@ impl Broker {
 /// The folder with the scripts of RabbitMQ; `None` if it is not installed.
 pub fn scripts() -> Option<PathBuf> {
     let debian = PathBuf::from(DEBIAN_SCRIPTS);
-    let on_path = env::var_os("PATH").map(|path| env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
-    [debian].into_iter().chain(on_path).find(|folder| folder.join("rabbitmq-server").is_file())
+    [debian].into_iter().chain(search_path()).find(|folder| folder.join("rabbitmq-server").is_file())
 }
 
 /// A node's processes, ports and folder.
@@ -188,17 +196,7 @@ impl Node {
         let folder = env::temp_dir().join(format!("cachesync-rabbitmq-{}-{count}", id()));
         let [port, distribution_port, epmd_port] = free_ports();
         fs::create_dir_all(folder.join("home")).expect("a folder for the node");
-        let watchdog = Command::new("sh")
-            .args(["-c", WATCHDOG, "watchdog"])
-            .arg(&folder)
-            .arg(epmd_port.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            // Not killed together with the tests by a Ctrl-C in the terminal.
-            .process_group(0)
-            .spawn()
-            .expect("sh runs");
+        let watchdog = watch(&folder, epmd_port);
         let node = Self {
             scripts: scripts.to_owned(),
             folder,
@@ -226,9 +224,8 @@ impl Node {
         fs::write(self.folder.join("rabbitmq.conf"), configuration)
     }
 
-    /// One of RabbitMQ's scripts, in this node's environment.
-    fn command(&self, script: &str) -> Command {
-        let mut command = Command::new(self.scripts.join(script));
+    /// `command` in this node's environment.
+    fn prepare(&self, mut command: Command) -> Command {
         let folder = &self.folder;
         command
             .current_dir(folder)
@@ -257,19 +254,19 @@ impl Node {
         let log = fs::File::create(self.folder.join("log/start.log")).map_err(|error| error.to_string())?;
         let errors = log.try_clone().map_err(|error| error.to_string())?;
         let process = self
-            .command("rabbitmq-server")
+            .prepare(launch(&self.folder, &self.scripts.join("rabbitmq-server")))
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)
-            .process_group(0)
             .spawn()
             .map_err(|error| error.to_string())?;
-        // The watchdog takes it from here.
-        fs::write(self.folder.join("group"), format!("-{}", process.id())).map_err(|error| error.to_string())?;
         *self.process() = Some(process);
         let start = Instant::now();
         while !speaks_amqp(self.port) {
             let exited = self.process().as_mut().is_some_and(|process| !matches!(process.try_wait(), Ok(None)));
+            if exited {
+                self.kill_rest();
+            }
             if exited || start.elapsed() > START_DEADLINE {
                 let log = fs::read_to_string(self.folder.join("log/start.log")).unwrap_or_default();
                 return Err(if exited { log } else { format!("no answer within {START_DEADLINE:?}; {log}") });
@@ -282,9 +279,32 @@ impl Node {
     fn kill(&self) {
         let Some(mut process) = self.process().take() else { return };
         self.signal("KILL");
+        // It cannot survive that, and the ids stand for it only until it is waited for.
+        self.forget_ids();
         process.wait().expect("the node was our child");
     }
 
+    /// Kills what is left of the group of a script that has just ended by itself.
+    fn kill_rest(&self) {
+        if let Ok(group) = fs::read_to_string(self.folder.join("group")) {
+            // An error says that nothing is left.
+            let _ = Command::new("kill").args(["-s", "KILL", "--", group.trim()]).stderr(Stdio::null()).status();
+        }
+        self.forget_ids();
+    }
+
+    /// Keeps the watchdog from killing others, who may have the ids of processes that have ended.
+    fn forget_ids(&self) {
+        for file in ["group", "pid"] {
+            match fs::remove_file(self.folder.join(file)) {
+                Err(error) if error.kind() != ErrorKind::NotFound => panic!("{file} cannot be removed: {error}"),
+                _ => {}
+            }
+        }
+    }
+
+    /// Signals the node itself, not the scripts around it: they end when it has ended, so that waiting for them is
+    /// waiting for its port to be free.
     fn signal(&self, signal: &str) {
         let pid = fs::read_to_string(self.folder.join("pid")).expect("a running node has written its pid");
         let status = Command::new("kill").args(["-s", signal, pid.trim()]).status().expect("kill runs");
@@ -294,6 +314,53 @@ impl Node {
     fn process(&self) -> std::sync::MutexGuard<'_, Option<Child>> {
         self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// `program`, to be started in a process group of its own, which the watchdog of `folder` knows from the start.
+fn launch(folder: &Path, program: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", LAUNCH, "launch"]).arg(folder).arg(program).process_group(0);
+    command
+}
+
+/// Starts the watchdog of a node's folder.
+fn watch(folder: &Path, epmd_port: u16) -> Child {
+    Command::new("sh")
+        .args(["-c", WATCHDOG, "watchdog"])
+        .arg(folder)
+        .arg(epmd_port.to_string())
+        // Without the program there is nothing to be done about epmd, and the watchdog goes on.
+        .arg(epmd().unwrap_or_else(|| "epmd".into()))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        // Not killed together with the tests by a Ctrl-C in the terminal.
+        .process_group(0)
+        .spawn()
+        .expect("sh runs")
+}
+
+/// The program epmd: on the search path, or where Erlang is, which need not put it there.
+fn epmd() -> Option<PathBuf> {
+    find_epmd(&search_path())
+}
+
+fn find_epmd(search_path: &[PathBuf]) -> Option<PathBuf> {
+    let program = |folder: &PathBuf| Some(folder.join("epmd")).filter(|epmd| epmd.is_file());
+    search_path.iter().find_map(program).or_else(|| {
+        let erl = search_path.iter().find_map(|folder| fs::canonicalize(folder.join("erl")).ok())?;
+        let bin = erl.parent()?;
+        // `bin` has links to what the runtime system, in `erts-<version>`, brings along.
+        let runtimes = fs::read_dir(bin.parent()?).into_iter().flatten().flatten();
+        let runtimes = runtimes.filter(|entry| entry.file_name().to_string_lossy().starts_with("erts-"));
+        std::iter::once(bin.to_owned())
+            .chain(runtimes.map(|entry| entry.path().join("bin")))
+            .find_map(|folder| program(&folder))
+    })
+}
+
+fn search_path() -> Vec<PathBuf> {
+    env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default()
 }
 
 impl Drop for Node {
@@ -327,4 +394,78 @@ fn speaks_amqp(port: u16) -> bool {
         Ok(first[0])
     };
     matches!(answer(), Ok(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An empty folder of this test, `name`.
+    fn folder(name: &str) -> PathBuf {
+        let folder = env::temp_dir().join(format!("cachesync-broker-{name}-{}", id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        folder
+    }
+
+    /// A program that runs until it is killed.
+    fn endless(folder: &Path) -> PathBuf {
+        let program = folder.join("endless");
+        fs::write(&program, "#!/bin/sh\nwhile :; do sleep 1; done\n").expect("written");
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("made executable");
+        program
+    }
+
+    fn appears(file: &Path) {
+        let start = Instant::now();
+        while !file.exists() {
+            assert!(start.elapsed() < START_DEADLINE, "{} does not appear", file.display());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn the_watchdog_ends_what_was_launched_even_if_nobody_has_seen_it_start() {
+        let folder = folder("watched");
+        let mut watchdog = watch(&folder, 1);
+        let mut process = launch(&folder, &endless(&folder)).spawn().expect("sh runs");
+        appears(&folder.join("group"));
+        drop(watchdog.stdin.take());
+        assert!(watchdog.wait().expect("our child").success());
+        assert!(!process.wait().expect("our child").success());
+        assert!(!folder.exists() && !folder.with_added_extension("ended").exists());
+    }
+
+    #[test]
+    fn nothing_is_launched_after_the_watchdog_has_cleaned_up() {
+        let folder = folder("late");
+        let programs = self::folder("late-programs");
+        let program = endless(&programs);
+        let mut watchdog = watch(&folder, 1);
+        drop(watchdog.stdin.take());
+        watchdog.wait().expect("our child");
+        let output = launch(&folder, &program).output().expect("sh runs");
+        assert!(!output.status.success());
+        fs::remove_dir_all(programs).expect("removed");
+    }
+
+    #[test]
+    fn epmd_is_found_where_erlang_is() {
+        let root = folder("erlang");
+        let (path, erlang) = (root.join("path"), root.join("erlang"));
+        for folder in [&path, &erlang.join("bin"), &erlang.join("erts-1.0/bin")] {
+            fs::create_dir_all(folder).expect("a folder");
+        }
+        fs::write(erlang.join("bin/erl"), "").expect("written");
+        assert_eq!(find_epmd(std::slice::from_ref(&path)), None);
+        std::os::unix::fs::symlink(erlang.join("bin/erl"), path.join("erl")).expect("linked");
+        assert_eq!(find_epmd(std::slice::from_ref(&path)), None);
+        let root_seen = fs::canonicalize(&root).expect("it exists");
+        for epmd in ["erlang/erts-1.0/bin/epmd", "erlang/bin/epmd"] {
+            fs::write(root.join(epmd), "").expect("written");
+            assert_eq!(find_epmd(std::slice::from_ref(&path)), Some(root_seen.join(epmd)));
+        }
+        fs::write(path.join("epmd"), "").expect("written");
+        assert_eq!(find_epmd(std::slice::from_ref(&path)), Some(path.join("epmd")));
+        fs::remove_dir_all(root).expect("removed");
+    }
 }
