@@ -25,7 +25,7 @@ enum Task {
     ///
     /// Some tests need RabbitMQ. In this order: the broker that `CACHESYNC_AMQP_URL` names, an installed
     /// `rabbitmq-server`, or Debian's package of it, which is installed if this user may do that (as root, or by `sudo`
-    /// without a password). No service is started: the tests start private nodes and end them.
+    /// without a password). Its service is neither started nor left enabled: the tests start private nodes and end them.
     ///
     /// Tests that kill or freeze a broker always start their own, from an installed `rabbitmq-server`.
     #[command(after_help = "Examples:\n  cargo xtask test\n  cargo xtask test --test broker\n  \
