@@ -1,8 +1,11 @@
 //! What is left on the broker by sessions that ended. What is left in the process is in `leaks.rs`.
 
-use cachesync_tests::{broker::Broker, wait::eventually};
+use cachesync_tests::{
+    broker::Broker,
+    wait::{DEADLINE, eventually},
+};
 
-use crate::session::{DEADLINE, backend, interest, open};
+use crate::session::{backend, interest, open};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_shows_its_node_on_the_broker_and_its_queue_goes_with_it() {

@@ -12,10 +12,12 @@ use cachesync_core::{
     backend::{Caches, Interest},
     frame::NodeId,
 };
-use cachesync_tests::{broker::Broker, proxy::Proxy, wait::eventually};
+use cachesync_tests::{
+    broker::Broker,
+    proxy::Proxy,
+    wait::{DEADLINE, eventually},
+};
 use tokio::{net::TcpListener, runtime::Handle};
-
-const DEADLINE: Duration = Duration::from_secs(20);
 
 fn interest() -> Interest {
     Interest {

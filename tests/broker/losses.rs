@@ -3,14 +3,18 @@
 use std::time::Duration;
 
 use cachesync_core::{BackendErrorKind, backend::Topic, frame::NodeId};
-use cachesync_tests::{broker::Broker, proxy::Proxy, wait::within};
+use cachesync_tests::{
+    broker::Broker,
+    proxy::Proxy,
+    wait::{DEADLINE, within},
+};
 use lapin::{
     Connection, ConnectionProperties,
     options::{QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
 
-use crate::session::{DEADLINE, backend, eviction, heartbeat, interest, open, refusal, subscriber_ends};
+use crate::session::{backend, eviction, heartbeat, interest, open, refusal, subscriber_ends};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_broker_ends_the_session_and_a_restarted_one_gives_the_next() {

@@ -4,7 +4,10 @@ use cachesync_core::{
     backend::{Caches, Format},
     codec,
 };
-use cachesync_tests::{broker::Broker, wait::within};
+use cachesync_tests::{
+    broker::Broker,
+    wait::{DEADLINE, within},
+};
 use futures_util::StreamExt;
 use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties,
@@ -12,7 +15,7 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 
-use crate::session::{DEADLINE, backend, eviction, interest, name, open};
+use crate::session::{backend, eviction, interest, name, open};
 
 /// A program that is not cachesync. The connection lives as long as the channel.
 async fn stranger() -> Channel {

@@ -3,11 +3,14 @@
 use std::time::{Duration, Instant};
 
 use cachesync_core::{BackendError, BackendErrorKind};
-use cachesync_tests::{broker::Broker, wait::eventually};
+use cachesync_tests::{
+    broker::Broker,
+    wait::{DEADLINE, eventually},
+};
 use lapin::{Connection, ConnectionProperties, ExchangeKind, options::ExchangeDeclareOptions, types::FieldTable};
 use tokio::{io::AsyncWriteExt, net::TcpListener};
 
-use crate::session::{DEADLINE, backend, everything_shown, interest, open, refusal};
+use crate::session::{backend, everything_shown, interest, open, refusal};
 
 fn assert_says(error: &BackendError, kind: BackendErrorKind, texts: &[&str]) {
     assert_eq!(error.kind(), kind, "{error}");

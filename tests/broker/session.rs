@@ -1,17 +1,12 @@
 //! Sessions of these tests.
 
-use std::time::Duration;
-
 use cachesync_amqp::AmqpBackend;
 use cachesync_core::{
     Backend, BackendError, BackendErrorKind, Name, Session,
     backend::{Caches, Interest, Message, Topic},
     frame::NodeId,
 };
-use cachesync_tests::wait::within;
-
-/// Within this time everything happens that happens at all.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+use cachesync_tests::wait::{DEADLINE, within};
 
 pub(crate) fn backend(url: &str) -> AmqpBackend {
     AmqpBackend::new(url).expect("a URL")

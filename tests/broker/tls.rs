@@ -5,11 +5,11 @@ use std::{fs, path::PathBuf, time::Duration};
 use cachesync_core::BackendErrorKind;
 use cachesync_tests::{
     broker::{Broker, free_ports},
-    wait::within,
+    wait::{DEADLINE, within},
 };
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
-use crate::session::{DEADLINE, backend, eviction, interest, open, refusal};
+use crate::session::{backend, eviction, interest, open, refusal};
 
 /// A broker that speaks TLS too, on this port, with a certificate for `localhost` by the issuer in this file.
 struct TlsBroker {

@@ -1,16 +1,13 @@
 //! A node of a test: a session with what identifies it.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use cachesync_core::{
     Backend, Name, Session,
     backend::{Caches, Delivery, Interest, Message, Topic},
     frame::NodeId,
 };
-use cachesync_tests::wait::within;
-
-/// Within this time everything happens that happens at all.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+use cachesync_tests::wait::{DEADLINE, within};
 
 pub(crate) fn name(text: &str) -> Name {
     Name::new(text).expect("a valid name")

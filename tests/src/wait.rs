@@ -5,6 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Within this time everything happens at a broker that happens at all, however busy the machine is.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
 /// How often a condition is looked at.
 const INTERVAL: Duration = Duration::from_millis(10);
 
