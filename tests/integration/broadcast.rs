@@ -110,19 +110,24 @@ async fn a_commit_does_not_fail_while_the_broker_is_away_and_is_delivered_later(
 
 #[tokio::test]
 async fn what_was_not_confirmed_is_sent_again_byte_for_byte_before_anything_newer() {
-    let (here, there) = pair().await;
-    here.users.evict(&1);
-    here.registry.flush().await.unwrap();
-    here.backend.take_messages(false);
-    here.users.evict(&2);
-    // The engine holds the batch now, waiting for the broker to take it; the rest stays in the outbox.
-    tokio::task::yield_now().await;
-    here.backend.cut();
-    here.users.evict(&3);
-    here.backend.take_messages(true);
+    let hub = MemoryBackend::new();
+    let there = Node::on(&hub).await;
+    let backend = FaultyBackend::new(&hub);
+    // No heartbeat comes in between.
+    let hours = Duration::from_hours;
+    let quiet = node().heartbeat(hours(1)).lease(hours(3)).backend(backend.clone()).start().await.unwrap();
+    let users = quiet.cache::<u64, String>("users").unwrap();
+    users.evict(&1);
+    quiet.flush().await.unwrap();
+    backend.take_messages(false);
+    users.evict(&2);
+    // This batch is with the broker, which does not take it; what comes now stays in the outbox.
+    eventually(DEADLINE, || backend.holds_back("users")).await;
+    users.evict(&3);
+    backend.cut();
+    backend.take_messages(true);
     eventually(DEADLINE, || there.users.stats().evicted_by_others == 3).await;
-    let order: Vec<_> = here
-        .backend
+    let order: Vec<_> = backend
         .published()
         .iter()
         .map(|message| codec::decode(&message.body).unwrap())

@@ -8,7 +8,7 @@ use std::{
 use cachesync::memory::MemoryBackend;
 use cachesync_core::{
     Backend, BackendError, BackendErrorKind, BoxFuture, Name, Publisher, Session, Subscriber,
-    backend::{Delivery, Format, Interest, Message, Position},
+    backend::{Delivery, Format, Interest, Message, Position, Topic},
 };
 use tokio::sync::{mpsc, watch};
 
@@ -30,6 +30,8 @@ struct Switches {
     taking: watch::Sender<bool>,
     injected: Mutex<Vec<mpsc::UnboundedSender<Delivery>>>,
     published: Mutex<Vec<Message>>,
+    /// What waits to be taken.
+    waiting: Mutex<Vec<Message>>,
     /// How long each message takes.
     each: Mutex<Duration>,
     /// Where the goodbye stops, if it does.
@@ -45,6 +47,7 @@ impl FaultyBackend {
             taking: watch::Sender::new(true),
             injected: Mutex::default(),
             published: Mutex::default(),
+            waiting: Mutex::default(),
             each: Mutex::default(),
             goodbye: Mutex::default(),
         };
@@ -81,6 +84,12 @@ impl FaultyBackend {
     /// From now on a goodbye stops at this gate.
     pub fn stop_goodbyes_at(&self, gate: &Gate) {
         *lock(&self.switches.goodbye) = Some(gate.clone());
+    }
+
+    /// Whether a message to this cache waits to be taken.
+    pub fn holds_back(&self, cache: &str) -> bool {
+        let waits = |message: &Message| matches!(&message.topic, Topic::Cache(name) if name.as_str() == cache);
+        lock(&self.switches.waiting).iter().any(waits)
     }
 
     /// What this node published and saw confirmed so far.
@@ -138,10 +147,15 @@ impl Publisher for FaultyPublisher {
     fn publish<'a>(&'a mut self, messages: &'a [Message]) -> BoxFuture<'a, Result<(), BackendError>> {
         Box::pin(async move {
             let mut taking = self.switches.taking.subscribe();
-            tokio::select! {
+            *lock(&self.switches.waiting) = messages.to_vec();
+            let cut = tokio::select! {
                 biased;
-                () = self.cut.happens() => return Err(lost()),
-                _ = taking.wait_for(|taking| *taking) => {}
+                () = self.cut.happens() => true,
+                _ = taking.wait_for(|taking| *taking) => false,
+            };
+            lock(&self.switches.waiting).clear();
+            if cut {
+                return Err(lost());
             }
             let each = *lock(&self.switches.each);
             if !each.is_zero() {
