@@ -139,7 +139,14 @@ impl Broker {
 
     /// Freezes it with SIGSTOP: connections stay open, and nothing answers.
     pub fn stop(&self) {
-        self.node().signal("STOP");
+        let node = self.node();
+        node.signal("STOP");
+        // A thread that runs on another processor goes on for a moment, in which it may answer.
+        let start = Instant::now();
+        while !node.is_stopped() {
+            assert!(start.elapsed() < START_DEADLINE, "the node does not stop");
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Lets it go on after [`stop`](Self::stop).
@@ -309,6 +316,16 @@ impl Node {
         let pid = fs::read_to_string(self.folder.join("pid")).expect("a running node has written its pid");
         let status = Command::new("kill").args(["-s", signal, pid.trim()]).status().expect("kill runs");
         assert!(status.success(), "the node of pid {} does not take SIG{signal}", pid.trim());
+    }
+
+    /// Whether every thread of the node is stopped. Where there is no `/proc` to tell, it is believed to be.
+    fn is_stopped(&self) -> bool {
+        let pid = fs::read_to_string(self.folder.join("pid")).expect("a running node has written its pid");
+        let Ok(threads) = fs::read_dir(format!("/proc/{}/task", pid.trim())) else { return true };
+        threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("stat")).ok()).all(|stat| {
+            // The state follows the name, which stands in parentheses and may have some itself.
+            stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('T'))
+        })
     }
 
     fn process(&self) -> std::sync::MutexGuard<'_, Option<Child>> {
