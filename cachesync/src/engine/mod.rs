@@ -45,6 +45,9 @@ const BACKOFF_MAX: Duration = Duration::from_secs(2);
 /// A session that lasted this long starts the waits anew.
 const STABLE: Duration = Duration::from_secs(30);
 
+/// For how long what waits is still sent after the last handle of a registry was dropped without shutdown.
+const DROP_LIMIT: Duration = Duration::from_secs(5);
+
 /// How often a node sends its heartbeat, and for how long one allows to serve.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pace {
@@ -200,7 +203,7 @@ async fn drain_signal(signal: &mut watch::Receiver<Signal>) -> Duration {
     match signal.wait_for(|signal| *signal != Signal::Run).await.map(|signal| *signal) {
         Ok(Signal::Drain(limit)) => limit,
         // The registry was dropped without shutdown.
-        Ok(Signal::Run) | Err(_) => crate::registry::DROP_LIMIT,
+        Ok(Signal::Run) | Err(_) => DROP_LIMIT,
     }
 }
 

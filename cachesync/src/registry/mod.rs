@@ -25,9 +25,6 @@ use crate::{
     statistics::RegistryStats,
 };
 
-/// For how long what waits is still sent after the last handle of a registry was dropped without shutdown.
-pub(crate) const DROP_LIMIT: Duration = Duration::from_secs(5);
-
 /// The named caches of a node, kept coherent with those of all other nodes.
 ///
 /// Cheap to clone; all clones are the same registry. It ends with [`shutdown`](Self::shutdown), with the last clone,
