@@ -46,7 +46,13 @@ impl KeyShape {
     /// Whether a value of this shape nests to a limited depth. Reading a type of which that is not so could exhaust the
     /// stack, as bincode sets no limit.
     pub fn is_bounded(&self) -> bool {
-        !self.0.contains(TOO_DEEP)
+        !self.0.starts_with(TOO_DEEP)
+    }
+
+    /// Whether all of the type was seen. Of an enum only the first variant is, and of a type that refuses the simplest
+    /// value only what comes before that; such a type may nest without bound all the same.
+    pub fn is_complete(&self) -> bool {
+        !self.0.contains("enum<") && !self.0.contains(['!', '#', TOO_DEEP])
     }
 
     /// What came from the wire; bounded, otherwise taken as it is.
@@ -382,11 +388,13 @@ mod tests {
             Name { first: String },
         }
         assert_eq!(shape::<Key>(), "enum<Id|Name:u64>");
+        assert!(!KeyShape::of::<Key>().is_complete() && KeyShape::of::<(u32, Option<String>)>().is_complete());
     }
 
     #[test]
     fn a_type_that_refuses_zero_has_a_shape_too() {
         assert_eq!(shape::<NonZeroU32>(), "u32!");
+        assert!(!KeyShape::of::<(NonZeroU32, u8)>().is_complete());
     }
 
     #[test]

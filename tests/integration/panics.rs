@@ -90,6 +90,27 @@ async fn a_key_that_panics_over_what_comes_from_outside_does_not_end_the_engine(
     assert_eq!(registry.stats().sessions, 1);
 }
 
+#[tokio::test]
+async fn a_key_that_panics_on_its_way_out_does_not_stop_the_evictions_of_a_commit() {
+    let hub = MemoryBackend::new();
+    let ((here, _), (there, _)) = (start(&hub).await, start(&hub).await);
+    let users: Cache<Small, u8> = here.cache("users").unwrap();
+    let theirs: Cache<Small, u8> = there.cache("users").unwrap();
+    // Made without `From`, so the type's first key is sound and the second is not.
+    for key in [Small(1), Small(77), Small(2)] {
+        users.get_with(&key, async || 1).await;
+        theirs.get_with(&key, async || 1).await;
+    }
+    let outer = Transaction::begin();
+    let inner = outer.scope(async { Transaction::begin() }).await;
+    inner.scope(async { users.evict_many([&Small(77), &Small(2)]) }).await;
+    let committed = inner.commit();
+    outer.commit();
+    within(DEADLINE, committed.confirmed()).await.unwrap();
+    assert_eq!((users.get(&Small(77)), users.get(&Small(2))), (None, None));
+    eventually(DEADLINE, || theirs.is_empty()).await;
+}
+
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct List(Option<Box<List>>);
 

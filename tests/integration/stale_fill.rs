@@ -1,15 +1,21 @@
 //! R1: a value whose load, put or reservation began before an eviction of its key is never left in the cache.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    cell::RefCell,
+    hash::{Hash, Hasher},
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
 };
 
-use cachesync::{Cache, CacheConfig, Transaction};
+use cachesync::{Cache, CacheConfig, Registry, Transaction, memory::MemoryBackend};
 use cachesync_tests::{gate::Gate, wait::eventually};
+use serde::{Deserialize, Serialize, Serializer};
 use tokio::task::JoinHandle;
 
-use crate::nodes::{DEADLINE, Node, alone, load, only, pair};
+use crate::nodes::{DEADLINE, Node, alone, another, load, only, pair};
 
 /// Begins a load of key 1 that stops at the gate and then answers `old`.
 async fn slow_load(users: &Cache<u64, String>, gate: &Gate) -> JoinHandle<String> {
@@ -185,6 +191,71 @@ async fn two_puts_of_one_key_in_overlapping_transactions_leave_it_absent() {
     one.commit();
     other.commit();
     assert_eq!(users.get(&1), None);
+}
+
+thread_local! {
+    /// What the next hash of a [`Stopping`] key on this thread does first.
+    static BEFORE_HASH: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
+    /// What the next serialization of one on this thread does first.
+    static BEFORE_SERIALIZE: RefCell<Option<Box<dyn FnOnce()>>> = const { RefCell::new(None) };
+}
+
+/// A key that can stop a put before its announcement, which serializes it, and before its store, which hashes it.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+struct Stopping(u64);
+
+impl Serialize for Stopping {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let Some(stop) = BEFORE_SERIALIZE.take() {
+            stop();
+        }
+        serializer.serialize_newtype_struct("Stopping", &self.0)
+    }
+}
+
+impl Hash for Stopping {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        if let Some(stop) = BEFORE_HASH.take() {
+            stop();
+        }
+        self.0.hash(state);
+    }
+}
+
+/// Both announce their put, and each hears the other's announcement, before either stores its value.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_that_put_one_key_at_the_same_time_do_not_both_keep_their_value() {
+    let hub = MemoryBackend::new();
+    let (here, there) = (
+        another(CacheConfig::new("numbers"), hub.clone()).await,
+        another(CacheConfig::new("numbers"), hub.clone()).await,
+    );
+    let both_began = Arc::new(Barrier::new(2));
+    let put = |registry: &Registry, value: u8| {
+        let numbers = registry.cache::<Stopping, u8>("numbers").unwrap();
+        // So that the check of the first key is done.
+        numbers.evict(&Stopping(9));
+        let (heard, both_began) = (numbers.clone(), both_began.clone());
+        let hear_the_other = move || {
+            let start = Instant::now();
+            while heard.stats().evicted_by_others < 2 {
+                assert!(start.elapsed() < DEADLINE, "the other node's announcement did not come");
+                std::thread::yield_now();
+            }
+        };
+        let begin_together = move || {
+            both_began.wait();
+            BEFORE_HASH.set(Some(Box::new(hear_the_other)));
+        };
+        std::thread::spawn(move || {
+            BEFORE_SERIALIZE.set(Some(Box::new(begin_together)));
+            numbers.insert(Stopping(1), value);
+            numbers
+        })
+    };
+    let (one, other) = (put(&here, 1), put(&there, 2));
+    let (one, other) = (one.join().unwrap(), other.join().unwrap());
+    assert_eq!((one.get(&Stopping(1)), other.get(&Stopping(1))), (None, None), "which is newer is not known");
 }
 
 /// The steps of the tests above, many times, on two threads at once: an eviction is called after the value has

@@ -237,6 +237,34 @@ async fn what_is_put_in_a_scope_after_the_rollback_is_not_kept() {
 }
 
 #[tokio::test]
+async fn what_is_put_in_an_inner_scope_after_its_rollback_is_not_kept_by_the_outer_commit() {
+    let (_registry, users) = alone().await;
+    let outer = Transaction::begin();
+    let inner = outer.scope(async { Transaction::begin() }).await;
+    let late = inner.scope(async { users.insert(1, name("undone")) });
+    inner.rollback();
+    late.await;
+    outer.commit();
+    assert_eq!(users.get(&1), None);
+}
+
+#[tokio::test]
+async fn an_innermost_transaction_that_commits_last_waits_for_the_outermost() {
+    let (_registry, users) = alone().await;
+    users.insert(1, name("old"));
+    let outermost = Transaction::begin();
+    let middle = outermost.scope(async { Transaction::begin() }).await;
+    let innermost = middle.scope(async { Transaction::begin() }).await;
+    innermost.scope(async { users.evict(&1) }).await;
+    middle.commit();
+    let committed = innermost.commit();
+    assert_eq!(users.get(&1), Some(name("old")));
+    outermost.commit();
+    assert_eq!(users.get(&1), None);
+    within(DEADLINE, committed.confirmed()).await.unwrap();
+}
+
+#[tokio::test]
 async fn an_inner_put_is_not_kept_if_the_outer_transaction_was_rolled_back_before() {
     let (_registry, users) = alone().await;
     let outer = Transaction::begin();

@@ -1,13 +1,16 @@
 //! What a cache is, apart from the types of its keys and values.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, AtomicU64, Ordering},
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use cachesync_core::{
     Name,
-    codec::{self, KeyError},
+    codec::{self, KeyError, MAX_KEY_BYTES},
     frame::EncodedKey,
     shape::KeyShape,
 };
@@ -35,7 +38,12 @@ pub(crate) struct CacheInfo {
     /// Until then no load of any key is kept.
     pub(crate) all_held_until: AtomicU64,
     key_codec: AtomicU8,
+    longest_key: AtomicUsize,
 }
+
+/// The longest key of a type of which not all could be seen. Each level of nesting takes a byte at least, so this bounds
+/// the stack that reading one takes.
+const LONGEST_UNSEEN: usize = 512;
 
 const UNTRIED: u8 = 0;
 const GOOD: u8 = 1;
@@ -54,6 +62,7 @@ impl CacheInfo {
             runtime,
             all_held_until: AtomicU64::new(Moment::PAST.0),
             key_codec: AtomicU8::new(UNTRIED),
+            longest_key: AtomicUsize::new(MAX_KEY_BYTES),
         }
     }
 
@@ -63,9 +72,18 @@ impl CacheInfo {
 
     /// Refuses key types that the wire cannot carry whatever their values are; asked when the store is made.
     pub(crate) fn check_key_type<K: Key>(&self) {
-        if !KeyShape::of::<K>().is_bounded() {
+        let shape = KeyShape::of::<K>();
+        if !shape.is_bounded() {
             self.key_is_bad::<K>("it nests without bound, or too deeply");
         }
+        if !shape.is_complete() {
+            self.longest_key.store(LONGEST_UNSEEN, Ordering::Relaxed);
+        }
+    }
+
+    /// The longest encoded key, in bytes, that is read or sent; a longer one stands for all keys.
+    pub(crate) fn longest_key(&self) -> usize {
+        self.longest_key.load(Ordering::Relaxed)
     }
 
     /// Whether the cache's key type survives the wire, found out with its first key (rule R10).
@@ -89,7 +107,7 @@ impl CacheInfo {
             tracing::error!(
                 cache = %self.name,
                 key = std::any::type_name::<K>(),
-                "the key type does not survive serde, so the cache stays empty and its evictions travel as \"all\"; \
+                "the key type does not survive serde, so nothing more is cached and evictions travel as \"all\"; \
                  mend its Serialize and Deserialize: {why}"
             );
         }
@@ -106,8 +124,17 @@ impl CacheInfo {
         self.round_trip(key).ok()
     }
 
+    /// Runs `Serialize` and `Deserialize` of the user's; a panic in them must not cost the eviction.
     fn round_trip<K: Key>(&self, key: &K) -> Result<EncodedKey, KeyFault> {
+        let tried = catch_unwind(AssertUnwindSafe(|| self.try_round_trip(key)));
+        tried.unwrap_or_else(|_| Err(self.key_is_bad::<K>("it panics over one of its keys")))
+    }
+
+    fn try_round_trip<K: Key>(&self, key: &K) -> Result<EncodedKey, KeyFault> {
         let encoded = match codec::encode_key(key) {
+            Ok(encoded) if encoded.0.len() > self.longest_key() => {
+                return Err(KeyFault::Length);
+            }
             Ok(encoded) => encoded,
             Err(KeyError::TooLong(bytes)) => {
                 tracing::debug!(cache = %self.name, bytes, "evicting all in place of a key that is too long");

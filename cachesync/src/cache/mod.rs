@@ -103,8 +103,14 @@ impl<K: Key, V: Value> Cache<K, V> {
         if let Some(transaction) = transaction::current() {
             return transaction.put(node, &self.slot, &self.store, key, value);
         }
+        // The ticket first: should another node put the same key now, its eviction takes the ticket away, or this one's
+        // eviction reaches it. Two nodes can never both keep theirs.
+        let begun = self.store.begin(&&key, Manner::ByHand);
         node.announce(&self.slot, &key, Duration::ZERO);
-        self.store.put(key, value);
+        match begun {
+            Begun::Lead(lead) => _ = self.store.put_reserved(lead, key, value),
+            _ => self.store.evict(&key, Duration::ZERO),
+        }
     }
 
     /// Begins a load by hand: take the reservation, then read the source, then [fill](Reservation::fill) it.

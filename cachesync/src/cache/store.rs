@@ -165,6 +165,7 @@ impl<K: Key, V: Value> Store<K, V> {
         let hash = self.hasher.hash_one(key);
         let mut stripe = self.stripe(hash);
         let overtaken = stripe.overtake(hash, key);
+        let removed = self.entries.remove(key);
         if !hold.is_zero() {
             let now = self.info.clock.now();
             let until = now.after(hold);
@@ -173,9 +174,9 @@ impl<K: Key, V: Value> Store<K, V> {
                 self.info.hold_all(until);
             }
         }
-        let removed = self.entries.remove(key);
         drop(stripe);
-        discard((overtaken, removed));
+        discard(overtaken);
+        discard(removed);
     }
 
     /// Evicts every key.
@@ -191,26 +192,19 @@ impl<K: Key, V: Value> Store<K, V> {
         self.entries.drain().for_each(discard);
     }
 
-    /// Stores a value that is newer than everything loaded so far; whether it was kept.
-    pub(crate) fn put(&self, key: K, value: V) -> bool {
-        self.put_if(key, value, |_, _| true)
-    }
-
-    /// As [`put`](Self::put), by a put that took its ticket earlier. If it was overtaken since, by an eviction or by
-    /// another put, the order of the two is not known: the key is left absent.
+    /// Stores a value that is newer than everything loaded so far, by a put that took its ticket before; whether it was
+    /// kept.
+    ///
+    /// If it was overtaken since, by an eviction or by another put, the order of the two is not known: the key is left
+    /// absent.
     pub(crate) fn put_reserved(&self, mut lead: Lead<K, V>, key: K, value: V) -> bool {
-        lead.open = false;
-        self.put_if(key, value, |stripe, hash| stripe.redeem(hash, &lead.flight).is_some())
-    }
-
-    fn put_if(&self, key: K, value: V, admitted: impl FnOnce(&mut Stripe<K, V>, u64) -> bool) -> bool {
         let info = &self.info;
-        let keepable = !info.config.evict_only
-            && info.key_survives_the_wire(&key)
-            && info.lease.valid_at(&info.clock, false).is_some();
+        let keepable = info.key_survives_the_wire(&key) && info.lease.valid_at(&info.clock, false).is_some();
         let hash = self.hasher.hash_one(&key);
         let mut stripe = self.stripe(hash);
-        let kept = admitted(&mut stripe, hash) && keepable && !self.is_held(&stripe, hash, &&key);
+        lead.open = false;
+        let in_time = stripe.redeem(hash, &lead.flight).is_some();
+        let kept = in_time && keepable && !self.is_held(&stripe, hash, &&key);
         let overtaken = stripe.overtake(hash, &key);
         let removed = self.entries.remove(&key);
         if kept {
@@ -218,8 +212,10 @@ impl<K: Key, V: Value> Store<K, V> {
             discard(displaced);
         } else {
             drop(stripe);
+            discard((key, value));
         }
-        discard((overtaken, removed));
+        discard(overtaken);
+        discard(removed);
         kept
     }
 
@@ -290,8 +286,6 @@ impl<K: Key, V: Value> Lead<K, V> {
         // With the ticket gone nobody else can join, so the count can only fall; 1 means that nobody waits, and
         // the value need not be cloned.
         let answer = (Arc::strong_count(&self.flight) > 1).then(|| value.clone());
-        // Had the clone panicked, `Drop` would have woken those who wait.
-        self.open = false;
         let store = &self.store;
         let kept = key.is_some();
         if let Some(key) = key {
@@ -303,6 +297,8 @@ impl<K: Key, V: Value> Lead<K, V> {
             drop(stripe);
             count(&store.info.counters.not_kept, 1);
         }
+        // Had code of the user's panicked before, `Drop` would have woken those who wait.
+        self.open = false;
         if let Some(answer) = answer {
             self.flight.land(Outcome::Value(answer));
         }

@@ -135,11 +135,14 @@ impl Outbox {
         (!caches.is_empty()).then_some(Batch { caches, ticket: state.ticket })
     }
 
-    /// Takes no more pushes, unless something waits that is still to be sent; whether it is sealed now.
-    pub(crate) fn seal_if_empty(&self) -> bool {
-        let mut state = self.state();
-        state.sealed |= state.caches.is_empty();
-        state.sealed
+    /// Takes no more pushes; what waits can still be taken.
+    pub(crate) fn seal(&self) {
+        self.state().sealed = true;
+    }
+
+    /// Whether every push up to `ticket` has been confirmed.
+    pub(crate) fn is_confirmed(&self, ticket: u64) -> bool {
+        self.progress.borrow().confirmed >= ticket
     }
 
     /// Waits until something waits. May return without reason.
@@ -160,7 +163,7 @@ impl Outbox {
 
     /// Takes no more pushes, and wakes everybody who waits for a confirmation that will not come.
     pub(crate) fn close(&self) {
-        self.state().sealed = true;
+        self.seal();
         self.progress.send_modify(|progress| progress.closed = true);
     }
 
@@ -276,10 +279,9 @@ mod tests {
     async fn a_push_that_comes_too_late_is_told_so() {
         let outbox = Outbox::default();
         push(&outbox, "users", 1, 0);
-        assert!(!outbox.seal_if_empty(), "that is still to be sent");
-        outbox.take().unwrap();
-        assert!(outbox.seal_if_empty());
+        outbox.seal();
         assert_eq!(push(&outbox, "users", 2, 0), NEVER);
+        assert_eq!(outbox.take().unwrap().ticket, 1, "what came before can still be sent");
         outbox.close();
         outbox.confirmed(NEVER).await.unwrap_err();
     }

@@ -79,8 +79,14 @@ impl Sender {
                 () = self.waiting(outbox) => self.send_batch(publisher, outbox).await?,
             }
         }
-        // From the seal on nobody is told that an eviction would still be sent.
-        while self.unconfirmed.is_some() || !outbox.seal_if_empty() {
+        // What was pushed before the end, and what came until that was sent; from the seal on a push is told that it
+        // comes too late, so this ends however many are pushed.
+        let ticket = outbox.last_ticket();
+        while !outbox.is_confirmed(ticket) {
+            self.send_batch(publisher, outbox).await?;
+        }
+        outbox.seal();
+        while outbox.unconfirmed() > 0 {
             self.send_batch(publisher, outbox).await?;
         }
         self.node.lease.close();

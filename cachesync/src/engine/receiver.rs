@@ -12,7 +12,7 @@ use std::{
 use cachesync_core::{
     Name,
     backend::{Delivery, Format},
-    codec::{self, DecodeError, JsonEviction},
+    codec::{self, DecodeError, JsonEviction, KeyError},
     frame::{Frame, Operation},
 };
 
@@ -38,19 +38,7 @@ impl Receiver {
     }
 
     /// Applies one delivery; returns the time of this node's own heartbeat, if it is one.
-    ///
-    /// Applying runs code of the user's, the key's `Deserialize` above all, on what comes from outside. Should it panic,
-    /// what the message may have concerned is cleared, and the node goes on.
     pub(super) fn apply(&mut self, delivery: &Delivery) -> Option<Moment> {
-        let applied = catch_unwind(AssertUnwindSafe(|| self.try_apply(delivery)));
-        applied.unwrap_or_else(|_| {
-            self.note_bad("the cache's key type panicked over it");
-            self.node.clear_what_it_concerned(delivery.cache.as_ref());
-            None
-        })
-    }
-
-    fn try_apply(&mut self, delivery: &Delivery) -> Option<Moment> {
         match delivery.format {
             Format::Frame => match codec::decode(&delivery.body) {
                 Ok(frame) => return self.apply_frame(frame),
@@ -106,7 +94,7 @@ impl Receiver {
                     count(&counters.cleared, 1);
                     return;
                 }
-                match store.evict_encoded(keys, hold) {
+                match guarded(|| store.evict_encoded(keys, hold)) {
                     Ok(()) => count(&counters.evicted_by_others, keys.len()),
                     Err(error) => {
                         self.note_bad(&format!("of cache `{}`, {error}", slot.info.name));
@@ -137,7 +125,7 @@ impl Receiver {
                 count(&counters.evicted_by_others, 1);
             }
             (Some(keys), None) => count(&counters.evicted_by_others, keys.len()),
-            (Some(keys), Some(store)) => match store.evict_json(keys) {
+            (Some(keys), Some(store)) => match guarded(|| store.evict_json(keys)) {
                 Ok(()) => count(&counters.evicted_by_others, keys.len()),
                 Err(error) => {
                     let error = DecodeError { reason: codec::DecodeReason::BadJson, cache: Some(cache.clone()) }
@@ -164,5 +152,14 @@ impl Receiver {
         if so_far.is_power_of_two() {
             tracing::warn!(so_far, "a message was not understood: {error}; clearing what it may have concerned");
         }
+    }
+}
+
+/// Runs code of the user's, the key's `Deserialize` above all, on what came from outside. Should it panic, the node goes
+/// on; what that concerned is for the caller to clear.
+fn guarded(evict: impl FnOnce() -> Result<(), KeyError>) -> Result<(), String> {
+    match catch_unwind(AssertUnwindSafe(evict)) {
+        Ok(evicted) => evicted.map_err(|error| error.to_string()),
+        Err(_) => Err("the key type panicked over a key".into()),
     }
 }

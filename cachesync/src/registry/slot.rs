@@ -108,8 +108,9 @@ pub(crate) trait AnyStore: Send + Sync {
 
 impl<K: Key, V: Value> AnyStore for Store<K, V> {
     fn evict_encoded(&self, keys: &[EncodedKey], hold: Duration) -> Result<(), codec::KeyError> {
-        if self.info.key_codec_is_bad() {
-            // What came need not be what was meant.
+        let too_long = |key: &EncodedKey| key.0.len() > self.info.longest_key();
+        if self.info.key_codec_is_bad() || keys.iter().any(too_long) {
+            // What came need not be what was meant, or cannot be read.
             self.evict_all(hold);
             return Ok(());
         }
@@ -264,7 +265,7 @@ impl Slot {
         let mut problems: Vec<_> =
             self.problems.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
         if self.info.key_codec_is_bad() {
-            problems.push("the key type does not survive serde: the cache stays empty".into());
+            problems.push("the key type does not survive serde: nothing more is cached".into());
         }
         problems
     }

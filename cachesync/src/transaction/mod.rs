@@ -115,7 +115,7 @@ impl Transaction {
     /// snapshot may be old. Nothing that is loaded inside is kept.
     ///
     /// It may be dropped without commit. Should something be evicted inside all the same, that is not discarded but
-    /// applied, with a hold, and a warning is logged.
+    /// applied, with a hold, and a warning is logged; of an inner one it is handed to the outer transaction.
     pub fn read_only() -> Self {
         let mut transaction = Self::begin();
         transaction.read_only = true;
@@ -221,12 +221,12 @@ impl Inner {
 
     /// Notes that a key is to be evicted.
     pub(crate) fn evict<K: Key>(&self, node: &Arc<Node>, slot: &Arc<Slot>, key: K) {
-        self.note(slot, || Pending::new::<K>(node, slot), |pending| pending.set(key, None));
+        self.note(slot, || Pending::new::<K>(node, slot), |pending, _| pending.set(key, None));
     }
 
     /// Notes that all keys are to be evicted.
     pub(crate) fn evict_all(&self, node: &Arc<Node>, slot: &Arc<Slot>) {
-        self.note(slot, || Pending::all(node, slot), Pending::set_all);
+        self.note(slot, || Pending::all(node, slot), |pending, _| pending.set_all());
     }
 
     /// Notes a value to be put. From now until the commit, an eviction or another put of the key overtakes it.
@@ -242,25 +242,38 @@ impl Inner {
             Begun::Lead(lead) => Some(Box::new(Put { store: store.clone(), lead, value }) as Box<_>),
             _ => None,
         };
-        self.note(slot, || Pending::new::<K>(node, slot), |pending| pending.set(key, put));
+        let change = |pending: &mut Pending, in_time| {
+            if in_time {
+                return pending.set(key, put);
+            }
+            // The transaction that it was put in may have been undone.
+            let mut replaced = pending.set(key, None);
+            replaced.push(put);
+            replaced
+        };
+        self.note(slot, || Pending::new::<K>(node, slot), change);
     }
 
-    fn note(&self, slot: &Slot, new: impl FnOnce() -> Pending, change: impl FnOnce(&mut Pending) -> Replaced) {
-        let mut state = self.state();
-        if let State::Open(caches) = &mut *state {
-            let replaced = change(caches.entry(slot.info.id).or_insert_with(new));
+    /// Notes a change in this transaction, in time; or late, if it has ended, in the one around it.
+    ///
+    /// A scope can run on in another task after its transaction has ended. What it writes belongs to the enclosing
+    /// transaction; without one, nobody knows to which.
+    fn note(&self, slot: &Slot, new: impl FnOnce() -> Pending, change: impl FnOnce(&mut Pending, bool) -> Replaced) {
+        let mut open = Some(self);
+        while let Some(transaction) = open {
+            let mut state = transaction.state();
+            if let State::Open(caches) = &mut *state {
+                let in_time = std::ptr::eq(transaction, self);
+                let replaced = change(caches.entry(slot.info.id).or_insert_with(new), in_time);
+                drop(state);
+                drop(replaced);
+                return;
+            }
             drop(state);
-            drop(replaced);
-            return;
-        }
-        drop(state);
-        // A scope can run on in another task after its transaction has ended. What it writes belongs to the enclosing
-        // transaction; without one, nobody knows to which.
-        if let Some(outer) = &self.outer {
-            return outer.note(slot, new, change);
+            open = transaction.outer.as_deref();
         }
         let mut pending = new();
-        drop(change(&mut pending));
+        drop(change(&mut pending, false));
         let hold = pending.settle();
         pending.apply(Outcome::Unknown { hold });
     }
@@ -283,8 +296,7 @@ impl Inner {
     /// Its values are forgotten: they may have been undone.
     fn settle(&self) {
         let mut caches = self.take();
-        let replaced: Vec<_> = caches.values_mut().map(Pending::forget_puts).collect();
-        drop(replaced);
+        forget_puts(&mut caches);
         if let Err(caches) = self.hand_over(caches) {
             self.apply(caches, false);
         }
@@ -297,11 +309,23 @@ impl Inner {
     }
 
     /// Hands what was pending to the outer transaction; gives it back if there is none, or it has ended.
-    fn hand_over(&self, caches: BTreeMap<u64, Pending>) -> Result<(), BTreeMap<u64, Pending>> {
-        match &self.outer {
-            None => Err(caches),
-            Some(outer) => outer.absorb(caches).map(|()| self.end(State::HandedOver(outer.clone()))),
+    ///
+    /// Of an outer one that ended first, the one around that takes over; but no values, of which nobody knows whether
+    /// they were undone.
+    fn hand_over(&self, mut caches: BTreeMap<u64, Pending>) -> Result<(), BTreeMap<u64, Pending>> {
+        let mut outer = self.outer.as_ref();
+        while let Some(next) = outer {
+            match next.absorb(caches) {
+                Ok(()) => {
+                    self.end(State::HandedOver(next.clone()));
+                    return Ok(());
+                }
+                Err(back) => caches = back,
+            }
+            forget_puts(&mut caches);
+            outer = next.outer.as_ref();
         }
+        Err(caches)
     }
 
     fn apply(&self, caches: BTreeMap<u64, Pending>, committed: bool) {
@@ -347,4 +371,9 @@ impl Inner {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn forget_puts(caches: &mut BTreeMap<u64, Pending>) {
+    let replaced: Vec<_> = caches.values_mut().map(Pending::forget_puts).collect();
+    drop(replaced);
 }

@@ -2,7 +2,14 @@
 //!
 //! Invariant: once `all` is set, or the key types disagreed, no single key matters any more.
 
-use std::{any::Any, hash::BuildHasher, mem, sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    hash::BuildHasher,
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use hashbrown::HashTable;
 use quick_cache::DefaultHashBuilder;
@@ -63,12 +70,12 @@ impl<K: Key, V: Value> StagedPut<K> for Put<K, V> {
 #[derive(Default)]
 pub(super) struct Replaced(Vec<Box<dyn Droppable>>);
 
-trait Droppable: Send {}
+pub(super) trait Droppable: Send {}
 
 impl<T: Send> Droppable for T {}
 
 impl Replaced {
-    fn push(&mut self, replaced: Option<impl Droppable + 'static>) {
+    pub(super) fn push(&mut self, replaced: Option<impl Droppable + 'static>) {
         self.0.extend(replaced.map(|replaced| Box::new(replaced) as Box<dyn Droppable>));
     }
 
@@ -97,6 +104,15 @@ pub(super) enum Outcome {
     Unknown {
         hold: Duration,
     },
+}
+
+impl Outcome {
+    fn hold(self) -> Duration {
+        match self {
+            Self::Committed => Duration::ZERO,
+            Self::Unknown { hold } => hold,
+        }
+    }
 }
 
 impl<K: Key> KeySet<K> {
@@ -149,15 +165,21 @@ impl<K: Key> AnyKeySet for KeySet<K> {
     fn apply(self: Box<Self>, node: &Arc<Node>, slot: &Slot, outcome: Outcome) -> Option<Queued> {
         let mut queued = None;
         for Entry { key, put } in self.entries {
-            match (put, outcome) {
+            let applied = catch_unwind(AssertUnwindSafe(|| match (put, outcome) {
                 (Some(put), Outcome::Committed) => {
                     // The others evict; here the new value takes the place of the old one in one step.
-                    queued = node.announce(slot, &key, Duration::ZERO);
+                    let queued = node.announce(slot, &key, Duration::ZERO);
                     put.commit(key);
+                    queued
                 }
-                (_, Outcome::Committed) => queued = node.evict(slot, &key, Duration::ZERO),
-                (_, Outcome::Unknown { hold }) => queued = node.evict(slot, &key, hold),
-            }
+                (_, Outcome::Committed) => node.evict(slot, &key, Duration::ZERO),
+                (_, Outcome::Unknown { hold }) => node.evict(slot, &key, hold),
+            }));
+            // A key that panics must not cost the evictions of the others. Which entry was meant cannot be known.
+            queued = applied.unwrap_or_else(|_| {
+                slot.problem("a key or value panicked during a commit: evicting all in its place".into());
+                node.evict_all(slot, outcome.hold())
+            });
         }
         queued
     }
@@ -232,10 +254,9 @@ impl Pending {
 
     /// Evicts on this node and queues the broadcast.
     pub(super) fn apply(self, outcome: Outcome) -> Option<Queued> {
-        match (self.keys, outcome) {
-            (Some(keys), outcome) => keys.apply(&self.node, &self.slot, outcome),
-            (None, Outcome::Committed) => self.node.evict_all(&self.slot, Duration::ZERO),
-            (None, Outcome::Unknown { hold }) => self.node.evict_all(&self.slot, hold),
+        match self.keys {
+            Some(keys) => keys.apply(&self.node, &self.slot, outcome),
+            None => self.node.evict_all(&self.slot, outcome.hold()),
         }
     }
 
