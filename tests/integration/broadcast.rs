@@ -110,6 +110,11 @@ async fn a_commit_does_not_fail_while_the_broker_is_away_and_is_delivered_later(
 
 #[tokio::test]
 async fn what_was_not_confirmed_is_sent_again_byte_for_byte_before_anything_newer() {
+    resent_after(FaultyBackend::cut).await;
+    resent_after(FaultyBackend::cut_publisher).await;
+}
+
+async fn resent_after(fault: fn(&FaultyBackend)) {
     let hub = MemoryBackend::new();
     let there = Node::on(&hub).await;
     let backend = FaultyBackend::new(&hub);
@@ -124,7 +129,7 @@ async fn what_was_not_confirmed_is_sent_again_byte_for_byte_before_anything_newe
     // This batch is with the broker, which does not take it; what comes now stays in the outbox.
     eventually(DEADLINE, || backend.holds_back("users")).await;
     users.evict(&3);
-    backend.cut();
+    fault(&backend);
     backend.take_messages(true);
     eventually(DEADLINE, || there.users.stats().evicted_by_others == 3).await;
     let order: Vec<_> = backend

@@ -26,6 +26,8 @@ struct Switches {
     refusing: Mutex<Option<String>>,
     /// Counts up when sessions are cut.
     cuts: watch::Sender<u64>,
+    /// The same for their sending halves alone.
+    publisher_cuts: watch::Sender<u64>,
     /// Whether publishing is taken; while it is not, it waits.
     taking: watch::Sender<bool>,
     injected: Mutex<Vec<mpsc::UnboundedSender<Delivery>>>,
@@ -44,6 +46,7 @@ impl FaultyBackend {
         let switches = Switches {
             refusing: Mutex::default(),
             cuts: watch::Sender::new(0),
+            publisher_cuts: watch::Sender::new(0),
             taking: watch::Sender::new(true),
             injected: Mutex::default(),
             published: Mutex::default(),
@@ -57,6 +60,11 @@ impl FaultyBackend {
     /// Ends every session of this node.
     pub fn cut(&self) {
         self.switches.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Ends every session of this node by an error of its sending half; the receiving half notices nothing.
+    pub fn cut_publisher(&self) {
+        self.switches.publisher_cuts.send_modify(|cuts| *cuts += 1);
     }
 
     /// From now on connecting fails, with this text; or no longer, with `None`.
@@ -115,8 +123,10 @@ impl Backend for FaultyBackend {
             let Session { publisher, subscriber, resumed } = self.hub.connect(interest, resume).await?;
             let (sender, injected) = mpsc::unbounded_channel();
             lock(&self.switches.injected).push(sender);
-            let cut = Cut { cuts: self.switches.cuts.subscribe(), seen: *self.switches.cuts.borrow() };
-            let publisher = FaultyPublisher { inner: publisher, switches: self.switches.clone(), cut: cut.clone() };
+            let cut = Cut::by(&self.switches.cuts);
+            let own_cut = Cut::by(&self.switches.publisher_cuts);
+            let publisher =
+                FaultyPublisher { inner: publisher, switches: self.switches.clone(), cut: cut.clone(), own_cut };
             let subscriber = FaultySubscriber { inner: subscriber, injected, cut };
             Ok(Session { publisher: Box::new(publisher), subscriber: Box::new(subscriber), resumed })
         })
@@ -130,6 +140,10 @@ struct Cut {
 }
 
 impl Cut {
+    fn by(cuts: &watch::Sender<u64>) -> Self {
+        Self { cuts: cuts.subscribe(), seen: *cuts.borrow() }
+    }
+
     async fn happens(&mut self) {
         let seen = self.seen;
         // An error means that the backend is gone, and so is the session.
@@ -141,6 +155,7 @@ struct FaultyPublisher {
     inner: Box<dyn Publisher>,
     switches: Arc<Switches>,
     cut: Cut,
+    own_cut: Cut,
 }
 
 impl Publisher for FaultyPublisher {
@@ -151,6 +166,7 @@ impl Publisher for FaultyPublisher {
             let cut = tokio::select! {
                 biased;
                 () = self.cut.happens() => true,
+                () = self.own_cut.happens() => true,
                 _ = taking.wait_for(|taking| *taking) => false,
             };
             lock(&self.switches.waiting).clear();
