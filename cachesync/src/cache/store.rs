@@ -286,7 +286,6 @@ impl<K: Key, V: Value> Lead<K, V> {
         // With the ticket gone nobody else can join, so the count can only fall; 1 means that nobody waits, and
         // the value need not be cloned.
         let answer = (Arc::strong_count(&self.flight) > 1).then(|| value.clone());
-        let store = &self.store;
         let kept = key.is_some();
         if let Some(key) = key {
             // A separate load may come second to another one that is just as fresh.
