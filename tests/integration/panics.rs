@@ -111,6 +111,21 @@ async fn a_key_that_panics_on_its_way_out_does_not_stop_the_evictions_of_a_commi
     eventually(DEADLINE, || theirs.is_empty()).await;
 }
 
+#[tokio::test]
+async fn the_eviction_of_a_key_that_panics_on_its_way_out_takes_all() {
+    let hub = MemoryBackend::new();
+    let ((here, _), (there, _)) = (start(&hub).await, start(&hub).await);
+    let users: Cache<Small, u8> = here.cache("users").unwrap();
+    let theirs: Cache<Small, u8> = there.cache("users").unwrap();
+    for key in [Small(1), Small(77)] {
+        users.get_with(&key, async || 1).await;
+        theirs.get_with(&key, async || 1).await;
+    }
+    users.evict(&Small(77));
+    assert_eq!(users.get(&Small(77)), None);
+    eventually(DEADLINE, || theirs.is_empty()).await;
+}
+
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct List(Option<Box<List>>);
 
