@@ -225,6 +225,8 @@ async fn a_registry_that_is_dropped_delivers_what_waits() {
     backend.take_messages(false);
     users.evict(&1);
     drop((registry, users));
+    // The engine sees it.
+    tokio::task::yield_now().await;
     tokio::time::advance(Duration::from_secs(4)).await;
     assert_eq!(there.users.len(), 1);
     backend.take_messages(true);
