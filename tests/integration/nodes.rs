@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use cachesync::{Cache, CacheConfig, Registry, RegistryBuilder, UnknownCaches, memory::MemoryBackend};
+use cachesync::{Cache, CacheConfig, Registry, RegistryBuilder, UnknownCaches, cache_evict, memory::MemoryBackend};
 use cachesync_core::{
     Backend,
     frame::{Frame, NodeId, Operation},
@@ -71,6 +71,12 @@ pub(crate) fn users_frame() -> Frame {
         operation: Operation::All,
         authentication: None,
     }
+}
+
+/// Writes by `body`, then evicts.
+#[cache_evict(cache = "users", key = id, registry = registry)]
+pub(crate) async fn save(registry: &Registry, id: u64, body: impl Future<Output = ()>) {
+    body.await;
 }
 
 fn with_users(registry: Registry) -> (Registry, Cache<u64, String>) {

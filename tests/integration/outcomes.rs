@@ -11,15 +11,10 @@ use cachesync_tests::wait::eventually;
 use futures_util::{FutureExt, poll};
 use tokio::task::yield_now;
 
-use crate::nodes::{DEADLINE, load, pair};
+use crate::nodes::{DEADLINE, load, pair, save};
 
 fn name(name: &str) -> String {
     name.to_owned()
-}
-
-#[cache_evict(cache = "users", key = id, registry = registry)]
-async fn save(registry: &Registry, id: u64, body: impl Future<Output = ()>) {
-    body.await;
 }
 
 #[cache_evict(cache = "users", key = *result, registry = registry)]

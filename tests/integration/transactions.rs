@@ -7,14 +7,14 @@ use std::{
     sync::Arc,
 };
 
-use cachesync::{Cache, CacheConfig, Registry, Transaction, cache_evict, cacheable};
+use cachesync::{Cache, CacheConfig, Registry, Transaction, cacheable};
 use cachesync_tests::{
     gate::Gate,
     wait::{eventually, within},
 };
 use futures_util::poll;
 
-use crate::nodes::{DEADLINE, alone, load, only, pair};
+use crate::nodes::{DEADLINE, alone, load, only, pair, save};
 
 fn name(name: &str) -> String {
     name.to_owned()
@@ -361,16 +361,6 @@ async fn a_spawned_task_is_outside_of_the_scope() {
 #[cacheable(cache = "users", key = id, registry = registry)]
 async fn find(registry: &Registry, id: u64, from: &str) -> String {
     from.to_owned()
-}
-
-#[cache_evict(cache = "users", key = id, registry = registry)]
-async fn save(registry: &Registry, id: u64, body: impl Future<Output = ()>) {
-    body.await;
-}
-
-#[cache_evict(cache = "users", key = *result, registry = registry)]
-async fn create(registry: &Registry, body: impl Future<Output = u64>) -> Result<u64, ()> {
-    Ok(body.await)
 }
 
 #[tokio::test]
