@@ -115,6 +115,7 @@ mod key;
 mod lease;
 mod registry;
 mod statistics;
+mod timer;
 mod transaction;
 
 use __private as private;

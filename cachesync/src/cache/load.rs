@@ -13,7 +13,7 @@
 //!
 //! No wait is without bound, so loads that wait for each other in a circle end (rule R9).
 
-use std::{any::Any, future::poll_fn, pin::Pin, sync::Arc, task::Poll};
+use std::{any::Any, pin::Pin, sync::Arc};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -25,7 +25,7 @@ use super::{
 use crate::{
     key::{Key, KeyForm, Value},
     statistics::count,
-    transaction,
+    timer, transaction,
 };
 
 /// What a caller found.
@@ -144,19 +144,10 @@ enum Waited<K: Key, V: Value, O> {
 impl<K: Key, V: Value> Waiter<K, V> {
     async fn wait<O>(mut self, how: &How<O, V>) -> Waited<K, V, O> {
         let info = self.store.info.clone();
-        let sleep = {
-            // The caller may run on any executor; the time is kept by the runtime that the registry was started on.
-            let _entered = info.runtime.enter();
-            tokio::time::sleep(info.config.load_wait)
-        };
-        tokio::pin!(sleep);
-        // A runtime that ends closes its registries first, and then wakes all sleepers, who must not be polled.
-        let timeout =
-            poll_fn(|context| if info.lease.is_closed() { Poll::Ready(()) } else { sleep.as_mut().poll(context) });
         let waited = tokio::select! {
             biased;
             waited = self.answer(how) => Some(waited),
-            () = timeout => None,
+            () = timer::elapsed(&info.runtime, &info.lease, info.config.load_wait) => None,
         };
         waited.unwrap_or_else(|| {
             tracing::debug!(cache = %info.name, "waited too long for another load of the same key");

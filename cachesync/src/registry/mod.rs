@@ -23,6 +23,7 @@ use crate::{
     error::{Error, Kind},
     key::{Key, Value},
     statistics::RegistryStats,
+    timer,
 };
 
 /// The named caches of a node, kept coherent with those of all other nodes.
@@ -116,16 +117,14 @@ impl Registry {
     pub async fn flush(&self) -> Result<(), Error> {
         let Core { node, limit, .. } = &*self.0;
         let Some(outbox) = &node.outbox else { return Ok(()) };
-        // The caller may run on any executor.
-        let sleep = {
-            let _entered = node.runtime.enter();
-            tokio::time::sleep(*limit)
-        };
         tokio::select! {
-            // First: once the runtime has ended the outbox is closed, and the sleep must not be polled.
             biased;
             confirmed = outbox.confirmed(outbox.last_ticket()) => confirmed.map_err(|_| Kind::ShutDown.into()),
-            () = sleep => Err(Kind::Unconfirmed { queued: node.unconfirmed(), after: *limit }.into()),
+            () = timer::elapsed(&node.runtime, &node.lease, *limit) => {
+                let queued = node.unconfirmed();
+                let why = if node.is_closed() { Kind::ShutDown } else { Kind::Unconfirmed { queued, after: *limit } };
+                Err(why.into())
+            }
         }
     }
 
