@@ -113,6 +113,7 @@ mod error;
 mod eviction;
 mod key;
 mod lease;
+mod put;
 mod registry;
 mod statistics;
 mod timer;

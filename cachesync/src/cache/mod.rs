@@ -1,21 +1,27 @@
 //! Caches: named, bounded, typed maps in a registry.
 
+pub(crate) mod batch;
+pub(crate) mod content;
 pub(crate) mod flight;
 pub(crate) mod info;
+pub(crate) mod lead;
 pub(crate) mod load;
 mod reservation;
 pub(crate) mod store;
 mod stripe;
+pub(crate) mod tags;
 
-use std::{convert::Infallible, fmt, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
 
+use content::{Content, Terms};
 use flight::Outcome;
-use load::{Found, How};
+use load::{How, Led, Miss, Verdict};
 pub use reservation::Reservation;
 use store::{Begun, Manner, Store};
 
 use crate::{
     key::{Key, KeyForm, KeyRef, Value},
+    put::Staged,
     registry::{Registry, slot::Slot},
     statistics::CacheStats,
     transaction,
@@ -43,12 +49,7 @@ impl<K: Key, V: Value> Cache<K, V> {
     ///
     /// `key` is a reference to a key, or another of its [borrowed forms](KeyRef).
     pub fn get<Q: KeyRef<K>>(&self, key: Q) -> Option<V> {
-        if let Some(transaction) = transaction::current()
-            && transaction.is_pending(&self.store.info, &key)
-        {
-            return None;
-        }
-        self.store.hit(&key)
+        load::find(&self.store, &key, transaction::current().as_deref(), Content::into_value)
     }
 
     /// The value of a key; `loader` is run if it is not cached. Callers who want the same key at the same time share
@@ -84,9 +85,26 @@ impl<K: Key, V: Value> Cache<K, V> {
         L: FnOnce() -> F,
         F: Future<Output = Result<V, E>>,
     {
-        match load::find(&self.store, &key) {
-            Found::Hit(value) => Ok(value),
-            Found::Miss(miss) => load::load(miss, by_hand(), pin!(async { loader().await })).await,
+        let transaction = transaction::current();
+        if let Some(value) = load::find(&self.store, &key, transaction.as_deref(), Content::into_value) {
+            return Ok(value);
+        }
+        let miss = match transaction {
+            Some(_) => Ok(Miss::alone(&self.store.info, by_hand())),
+            None => Miss::begin(vec![self.store.clone()], &key, by_hand(), false),
+        };
+        drop(key);
+        let led = match miss {
+            Ok(miss) => miss.lead().await,
+            Err(output) => return output,
+        };
+        match led {
+            Led::Answer(output) => output,
+            Led::Load(load) => {
+                let output = loader().await;
+                load.settle(&output, Verdict::default());
+                output
+            }
         }
     }
 
@@ -101,14 +119,18 @@ impl<K: Key, V: Value> Cache<K, V> {
     pub fn insert(&self, key: K, value: V) {
         let node = &self.registry.0.node;
         if let Some(transaction) = transaction::current() {
-            return transaction.put(node, &self.slot, &self.store, key, value);
+            let staged = match self.store.begin(&&key, Manner::ByHand, false, |_| false) {
+                Begun::Lead(lead) => Some(Box::new(Staged::new(self.store.clone(), lead, value)) as Box<_>),
+                _ => None,
+            };
+            return transaction.put(node, &self.slot, key, staged);
         }
         // The ticket first: should another node put the same key now, its eviction takes the ticket away, or this one's
         // eviction reaches it. Two nodes can never both keep theirs.
-        let begun = self.store.begin(&&key, Manner::ByHand);
+        let begun = self.store.begin(&&key, Manner::ByHand, false, |_| false);
         node.announce(&self.slot, &key, Duration::ZERO);
         match begun {
-            Begun::Lead(lead) => _ = self.store.put_reserved(lead, key, value),
+            Begun::Lead(lead) => _ = self.store.put_reserved(lead, key, Content::Value(value), &Terms::default()),
             _ => self.store.evict(&key, Duration::ZERO),
         }
     }
@@ -118,7 +140,7 @@ impl<K: Key, V: Value> Cache<K, V> {
         if transaction::current().is_some() {
             return Reservation::new(None);
         }
-        match self.store.begin(&key, Manner::ByHand) {
+        match self.store.begin(&key, Manner::ByHand, false, |_| false) {
             Begun::Lead(lead) => Reservation::new(Some(lead)),
             _ => Reservation::new(None),
         }
