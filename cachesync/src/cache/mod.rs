@@ -6,6 +6,7 @@ pub(crate) mod load;
 mod reservation;
 pub(crate) mod store;
 mod stripe;
+pub(crate) mod tags;
 
 use std::{convert::Infallible, fmt, pin::pin, sync::Arc, time::Duration};
 

@@ -35,6 +35,7 @@ use super::{
     flight::{Flight, Outcome},
     info::CacheInfo,
     stripe::{Stripe, hash_of},
+    tags::Tag,
 };
 use crate::{
     clock::Moment,
@@ -190,6 +191,20 @@ impl<K: Key, V: Value> Store<K, V> {
         }
         // Not `clear`: it drops the values under the shard's lock.
         self.entries.drain().for_each(discard);
+    }
+
+    /// Evicts every entry that carries one of these tags; until entries have tags, all.
+    pub(crate) fn evict_tags(&self, tags: &[Tag], hold: Duration) {
+        if !tags.is_empty() {
+            self.evict_all(hold);
+        }
+    }
+
+    /// Whether the entry of a key, if there is one, carries a tag for which this is true.
+    #[expect(clippy::unused_self, reason = "until entries have tags")]
+    pub(crate) fn carries_any<Q: KeyForm<K>>(&self, key: &Q, is_pending: impl Fn(&Tag) -> bool) -> bool {
+        _ = (key, is_pending);
+        false
     }
 
     /// Stores a value that is newer than everything loaded so far, by a put that took its ticket before; whether it was
