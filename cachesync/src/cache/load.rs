@@ -68,7 +68,7 @@ pub(crate) fn find<K: Key, V: Value, Q: KeyForm<K>>(store: &Arc<Store<K, V>>, ke
             None => miss(store, key),
         },
         Some(transaction) => {
-            if !transaction.is_pending(&store.info, key)
+            if !transaction.hides(store, key)
                 && let Some(value) = store.hit(key)
             {
                 return Found::Hit(value);
