@@ -34,7 +34,7 @@ use crate::{
 pub static CACHESYNC_SITES_0_1: [&'static [CallSite]];
 
 /// The call sites that are linked into this program; on targets without linker sections, none.
-pub(crate) fn linked() -> impl Iterator<Item = &'static CallSite> {
+pub(crate) fn annotated_functions() -> impl Iterator<Item = &'static CallSite> {
     #[cfg(not(target_family = "wasm"))]
     return CACHESYNC_SITES_0_1.iter().copied().flatten();
     #[cfg(target_family = "wasm")]

@@ -16,28 +16,41 @@
 
 use std::{fmt, hash::BuildHasher, sync::Arc};
 
+use cachesync_core::codec::MAX_TAG_BYTES;
 use hashbrown::{HashMap, HashSet};
 use quick_cache::DefaultHashBuilder;
 
 use crate::key::{Key, KeyForm, Probe};
 
-/// What an entry can be found by, beside its key: any text.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+/// What an entry can be found by beside its key: any text. Two tags of different types that print alike are the same.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Tag(Arc<str>);
 
 impl Tag {
-    pub(crate) fn new(text: &(impl fmt::Display + ?Sized)) -> Self {
-        Self(text.to_string().into())
+    /// The tag that `tag` prints.
+    pub(crate) fn new(tag: &(impl fmt::Display + ?Sized)) -> Self {
+        Self(tag.to_string().into())
     }
 
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is longer than any that travels or is remembered: its eviction is that of all.
+    pub(crate) fn is_too_long(&self) -> bool {
+        self.0.len() > MAX_TAG_BYTES
+    }
 }
 
 impl fmt::Display for Tag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.pad(&self.0)
+    }
+}
+
+impl fmt::Debug for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&*self.0, f)
     }
 }
 
@@ -149,5 +162,11 @@ mod tests {
     fn a_tag_is_its_text() {
         assert_eq!(Tag::new(&5u8), Tag::new("5"));
         assert_eq!(Tag::new(&format_args!("team:{}", 7)).to_string(), "team:7");
+    }
+
+    #[test]
+    fn a_tag_of_more_than_1024_bytes_is_too_long() {
+        assert!(!Tag::new(&"x".repeat(MAX_TAG_BYTES)).is_too_long());
+        assert!(Tag::new(&"x".repeat(MAX_TAG_BYTES + 1)).is_too_long());
     }
 }

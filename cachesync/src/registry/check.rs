@@ -16,14 +16,14 @@ use crate::{
 ///
 /// Functions that name their registry themselves may mean another one, so they are left out.
 pub(super) fn annotated_functions(node: &Arc<Node>) -> Vec<Error> {
-    let mut functions: Vec<_> = linked().filter(|site| !site.info.explicit_registry).collect();
+    let mut functions: Vec<_> = linked().filter(|site| !site.function.explicit_registry).collect();
     // The linker's order is not the programmer's.
-    functions.sort_by_key(|site| (site.info.file, site.info.line));
+    functions.sort_by_key(|site| (site.function.file, site.function.line));
     functions.into_iter().filter_map(|site| check(node, site)).collect()
 }
 
 fn check(node: &Arc<Node>, site: &'static CallSite) -> Option<Error> {
-    let Some(slot) = node.slot(site.info.cache) else {
+    let Some(slot) = node.slot(site.cache) else {
         return matches!(node.unknown, UnknownCaches::Fail).then(|| unknown(node, site));
     };
     settle(&slot, site).err().map(|Mismatch(text)| {
@@ -36,7 +36,7 @@ fn check(node: &Arc<Node>, site: &'static CallSite) -> Option<Error> {
 }
 
 fn settle(slot: &Slot, site: &CallSite) -> Result<(), Mismatch> {
-    let types = (site.info.types)();
+    let types = (site.function.types)();
     if let Some(key) = types.key {
         slot.settle_key(key)?;
     }
@@ -49,14 +49,14 @@ fn settle(slot: &Slot, site: &CallSite) -> Result<(), Mismatch> {
 /// The first function of the same cache, whose types were settled on.
 fn first_user(site: &CallSite) -> Option<&'static CallSite> {
     linked()
-        .filter(|other| !other.info.explicit_registry && other.info.cache == site.info.cache)
-        .min_by_key(|other| (other.info.file, other.info.line))
+        .filter(|other| !other.function.explicit_registry && other.cache == site.cache)
+        .min_by_key(|other| (other.function.file, other.function.line))
 }
 
 fn unknown(node: &Node, site: &CallSite) -> Error {
     Kind::UnknownCache(format!(
         "cache `{}` is not configured, but {site} uses it; {}",
-        site.info.cache,
+        site.cache,
         known(node, "add `.cache(CacheConfig::new(...))`, or say what is to happen by `.unknown_caches(...)`")
     ))
     .into()

@@ -70,16 +70,20 @@ impl Description {
 
 fn functions_of(cache: &str) -> Vec<FunctionDescription> {
     let mut functions: Vec<_> = annotated_functions()
-        .filter(|site| site.info.cache == cache)
+        .filter(|site| site.cache == cache)
         .map(|site| FunctionDescription {
-            name: site.info.function.into(),
-            role: match site.info.role {
+            name: site.function.function.into(),
+            role: match site.function.role {
                 Role::Load => "loads".into(),
-                Role::Evict => "evicts".into(),
+                Role::Put => "puts".into(),
+                Role::EvictKey => "evicts key".into(),
+                Role::EvictKeys => "evicts keys".into(),
+                Role::EvictTags => "evicts tag".into(),
+                Role::EvictAll => "evicts all".into(),
             },
-            file: site.info.file.into(),
-            line: site.info.line,
-            explicit_registry: site.info.explicit_registry,
+            file: site.function.file.into(),
+            line: site.function.line,
+            explicit_registry: site.function.explicit_registry,
         })
         .collect();
     functions.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
