@@ -17,6 +17,7 @@ use super::{
     flight::{Flight, Outcome},
     lead::Lead,
     load::{self, Verdict},
+    nesting,
     store::{Begun, Manner, Store},
 };
 use crate::{
@@ -81,6 +82,7 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
         match self.store.begin(&key, manner, self.tagged, |content| !matches!(content, Content::Failure(_))) {
             Begun::Hit(content) => known(content).map_or(State::Load(None), State::Known),
             Begun::Lead(lead) => State::Load(Some(lead)),
+            Begun::Wait(flight) if nesting::is_within(&flight) => State::Load(None),
             Begun::Wait(flight) => State::Wait(flight),
             Begun::Alone => State::Load(None),
         }
@@ -242,6 +244,19 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
         answer.append(&mut surplus);
         answer
     }
+}
+
+/// Runs the body of a batch; `None` if no cache takes part.
+///
+/// # Cancel safety
+///
+/// That of `body`.
+pub(crate) fn run<I, N: Eq + Hash, K: Key, V: Value, F: Future>(
+    batch: Option<&Batch<I, N, K, V>>,
+    body: F,
+) -> impl Future<Output = F::Output> + use<I, N, K, V, F> {
+    let leads = batch.into_iter().flat_map(Batch::leads);
+    nesting::within(leads.map(|lead| nesting::address(&lead.flight)).collect(), body)
 }
 
 /// What an entry says to a batch; `None` if nothing.

@@ -8,7 +8,7 @@
 //!             ├── nothing (`None`), or an error that can be cloned ──> done
 //!             ├── an error that cannot ──> run the body too, a bounded number at a time
 //!             ├── the leader was dropped ──> begin again: one of those who waited leads
-//!             └── too long ──> run the body, keep nothing
+//!             └── too long, or for oneself ──> run the body, keep nothing
 //! ```
 //!
 //! No wait is without bound, so loads that wait for each other in a circle end (rule R9). Who cannot wait at all, a
@@ -25,6 +25,7 @@ use super::{
     flight::{Flight, Outcome},
     info::CacheInfo,
     lead::Lead,
+    nesting,
     store::{Begun, Manner, Store},
 };
 use crate::{
@@ -157,6 +158,7 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
                 None => Way::Alone(store.info.clone()),
             },
             Begun::Lead(lead) => Way::Lead(lead),
+            Begun::Wait(flight) if nesting::is_within(&flight) => Way::Alone(store.info.clone()),
             Begun::Wait(flight) => Way::Wait(Waiter { store, key: key.to_key(), flight, tagged }),
             Begun::Alone => Way::Alone(store.info.clone()),
         };
@@ -221,6 +223,19 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
         });
         Load { lead, others, outcome: how.outcome, _permit: permit }
     }
+}
+
+/// Runs the body of a load; `None` if no cache takes part.
+///
+/// # Cancel safety
+///
+/// That of `body`.
+pub(crate) fn run<K: Key, V: Value, O, F: Future>(
+    load: Option<&Load<K, V, O>>,
+    body: F,
+) -> impl Future<Output = F::Output> + use<K, V, O, F> {
+    let lead = load.and_then(|load| load.lead.as_ref());
+    nesting::within(lead.iter().map(|lead| nesting::address(&lead.flight)).collect(), body)
 }
 
 /// What is to become of an outcome.

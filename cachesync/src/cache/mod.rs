@@ -6,6 +6,7 @@ pub(crate) mod flight;
 pub(crate) mod info;
 pub(crate) mod lead;
 pub(crate) mod load;
+mod nesting;
 pub(crate) mod place;
 mod reservation;
 pub(crate) mod store;
@@ -115,7 +116,7 @@ impl<K: Key, V: Value> Cache<K, V> {
         match led {
             Led::Answer(output) => output,
             Led::Load(load) => {
-                let output = loader().await;
+                let output = load::run(Some(&load), async { loader().await }).await;
                 load.settle(&output, Verdict::default());
                 output
             }

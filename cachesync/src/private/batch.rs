@@ -411,6 +411,19 @@ impl<I: Clone, N: Eq + Hash, K: Key, V: Value, O> BatchLoad<I, N, K, V, O> {
         })
     }
 
+    /// Runs the body.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of `body`.
+    pub fn run<F: Future>(&self, body: F) -> impl Future<Output = F::Output> + use<I, N, K, V, O, F> {
+        let batch = match &self.0 {
+            Keys::Asked(batch, _) => Some(batch),
+            Keys::Bypassed(_) => None,
+        };
+        batch::run(batch, body)
+    }
+
     /// The body has returned; returns the whole answer. `policy` is asked for each value, `none` is for keys that the
     /// body did not return.
     pub fn settle(self, output: O, policy: impl Fn(&V) -> Policy, none: Option<Policy>) -> O {

@@ -134,6 +134,15 @@ impl<K: Key, V: Value, O> Load<K, V, O> {
         self.0.as_ref().is_some_and(load::Load::may_keep)
     }
 
+    /// Runs the body.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of `body`.
+    pub fn run<F: Future<Output = O>>(&self, body: F) -> impl Future<Output = O> + use<K, V, O, F> {
+        load::run(self.0.as_ref(), body)
+    }
+
     /// The body has returned.
     pub fn settle(self, output: &O, policy: Policy) {
         if let Some(load) = self.0 {

@@ -220,6 +220,9 @@ impl Slot {
     /// Somebody evicts, and there is no store that could take note of it. What a store that is made from now on has to
     /// know of it is noted here, before the eviction passes through `making`.
     fn evicted_without_store(&self, hold: Duration) {
+        // A put that finds its key in the result has no ticket in a store. If it began before this eviction and makes
+        // the store after it, it sees this; if it makes the store before, the eviction sees the store.
+        self.info.evicted_without_store();
         if !hold.is_zero() {
             self.info.hold_all(self.info.clock.now().after(hold));
         }
