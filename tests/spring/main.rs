@@ -1,0 +1,17 @@
+//! tmp
+
+mod blocks;
+mod by_hand;
+mod conditions;
+mod evicting;
+mod fixture;
+mod jsr107;
+mod keys;
+mod loading;
+mod putting;
+mod registries;
+mod services;
+mod several;
+mod transactions;
+
+use fixture::{Calls, Entity, Refused};
