@@ -117,6 +117,7 @@ mod registry;
 mod statistics;
 mod timer;
 mod transaction;
+mod typed;
 
 use __private as private;
 
@@ -135,6 +136,7 @@ pub use crate::{
     registry::{CacheDescription, Coherence, Description, FunctionDescription, Registry, RegistryBuilder, Status},
     statistics::{CacheStats, RegistryStats},
     transaction::{Committed, Transaction},
+    typed::TypedCache,
 };
 
 /// Compiles and runs what the README shows. Only for doctests: a published crate does not have the file at this path.

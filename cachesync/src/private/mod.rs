@@ -3,6 +3,7 @@
 mod keyed;
 mod outcome;
 mod returned;
+mod typed;
 
 use std::pin::Pin;
 
@@ -19,8 +20,8 @@ pub use returned::{
     ReturnsResult, ReturnsResultOfOption, SharedError,
 };
 
-#[cfg(not(target_family = "wasm"))]
-pub use crate::call_site::CACHESYNC_SITES_0_1 as SITES;
+pub use typed::{KeyOf, ValueOf, name_of, typed_key, typed_value, types_of};
+
 use crate::{
     cache::{
         flight,
@@ -28,10 +29,13 @@ use crate::{
     },
     key::{Key, Value},
 };
+#[cfg(not(target_family = "wasm"))]
+pub use crate::{call_site::CACHESYNC_SITES_0_1 as SITES, typed::CACHESYNC_TYPED_0_1 as TYPED};
 pub use crate::{
     call_site::{CallSite, Role, SiteInfo, SiteTypes},
     eviction::{AllKeys, Eviction},
     registry::slot::{KeyType, ValueType},
+    typed::TypedInfo,
 };
 
 /// The type of the key that `expression` makes, which is never called.
