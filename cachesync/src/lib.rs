@@ -133,7 +133,10 @@ pub use crate::{
     config::{CacheConfig, UnknownCaches},
     error::Error,
     key::{Key, KeyForm, KeyRef, Value},
-    registry::{CacheDescription, Coherence, Description, FunctionDescription, Registry, RegistryBuilder, Status},
+    registry::{
+        CacheDeclaration, CacheDescription, Coherence, Description, FunctionDescription, Registry, RegistryBuilder,
+        Status,
+    },
     statistics::{CacheStats, RegistryStats},
     transaction::{Committed, Transaction},
     typed::TypedCache,
