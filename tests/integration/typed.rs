@@ -1,5 +1,10 @@
 //! Caches that are declared with their types: which registry they use, and whether functions agree.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering::Relaxed},
+};
+
 use cachesync::{
     CacheConfig, ManualClock, Registry, Transaction, TypedCache, UnknownCaches, cacheable, memory::MemoryBackend,
 };
@@ -10,7 +15,10 @@ use cachesync_tests::{
     wait::{eventually, within},
 };
 
-use crate::nodes::{DEADLINE, another, only};
+use crate::{
+    lifecycle::Counter,
+    nodes::{DEADLINE, another, only},
+};
 
 cachesync::cache! {
     /// By hand.
@@ -143,6 +151,21 @@ async fn without_its_cache_nothing_is_found_or_kept_and_loaders_run() {
     other.scope(goes_without()).await;
     assert!(PAGES.of(&other).unwrap_err().is_unknown_cache());
     assert_eq!(ended.status().problems, Vec::<String>::new());
+}
+
+#[test]
+fn a_typed_cache_that_goes_without_says_so_once() {
+    static QUIET: TypedCache<u64, u64> = TypedCache::new("typed-quiet");
+
+    let warnings = Arc::new(AtomicUsize::new(0));
+    tracing::subscriber::with_default(Counter("`typed-quiet` goes without", warnings.clone()), || {
+        for _ in 0..3 {
+            assert_eq!(QUIET.get(&1), None);
+            QUIET.evict(&1);
+            QUIET.insert(1, 1);
+        }
+    });
+    assert_eq!(warnings.load(Relaxed), 1);
 }
 
 #[tokio::test]
