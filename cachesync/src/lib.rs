@@ -118,6 +118,7 @@ mod registry;
 mod statistics;
 mod timer;
 mod transaction;
+mod typed;
 
 use __private as private;
 
@@ -133,9 +134,13 @@ pub use crate::{
     config::{CacheConfig, UnknownCaches},
     error::Error,
     key::{Key, KeyForm, KeyRef, Value},
-    registry::{CacheDescription, Coherence, Description, FunctionDescription, Registry, RegistryBuilder, Status},
+    registry::{
+        CacheDeclaration, CacheDescription, Coherence, Description, FunctionDescription, Registry, RegistryBuilder,
+        Status,
+    },
     statistics::{CacheStats, RegistryStats},
     transaction::{Committed, Transaction},
+    typed::TypedCache,
 };
 
 /// Compiles and runs what the README shows. Only for doctests: a published crate does not have the file at this path.

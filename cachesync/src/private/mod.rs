@@ -10,6 +10,7 @@ mod outcome;
 mod policy;
 mod returned;
 mod step;
+mod typed;
 
 pub use std::boxed::Box;
 
@@ -35,14 +36,17 @@ pub use returned::{
 };
 pub use step::{Led, Load, Loading, Step, begin};
 
-#[cfg(not(target_family = "wasm"))]
-pub use crate::call_site::CACHESYNC_SITES_0_1 as SITES;
+pub use typed::{KeyOf, ValueOf, name_of, typed_key, typed_value, types_of};
+
 use crate::key::Key;
+#[cfg(not(target_family = "wasm"))]
+pub use crate::{call_site::CACHESYNC_SITES_0_1 as SITES, typed::CACHESYNC_TYPED_0_1 as TYPED};
 pub use crate::{
     call_site::{Call, CallSite, FunctionInfo, Role, SiteTypes},
     eviction::{AllKeys, Eviction, evict_all, evict_key, evict_keys, evict_tags},
     put::{Put, PutLater, put, put_later},
     registry::slot::{KeyType, ValueType},
+    typed::TypedInfo,
 };
 
 /// The type of the key that `expression` makes, which is never called.
