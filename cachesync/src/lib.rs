@@ -59,6 +59,8 @@
 //!   find theirs by `registry = expr`, else by the innermost [`Registry::scope`], else as the one that was
 //!   [installed](Registry::install). With none they run their bodies, so libraries can annotate functions and leave the
 //!   choice to the application.
+//! - [`cache!`] declares a cache together with its types, as a static that is used wherever a registry is in scope or
+//!   installed: a [`TypedCache`].
 //! - [`CacheConfig`] says how large a cache is and how long its entries are served; [`Cache`] is a handle to do by hand
 //!   what the attributes do.
 //! - [`Transaction`] holds evictions back until the database has committed. Reads inside it see its own writes, and nothing
