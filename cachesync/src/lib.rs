@@ -128,7 +128,7 @@ use __private as private;
 pub use cachesync_amqp as amqp;
 pub use cachesync_core::backend;
 #[cfg(feature = "macros")]
-pub use cachesync_macros::{cache_evict, cacheable};
+pub use cachesync_macros::{cache_config, cache_evict, cache_put, cacheable};
 
 pub use crate::{
     cache::{Cache, Reservation},
