@@ -56,10 +56,6 @@ impl<K: Key, V: Value> Cache<K, V> {
         Self { place, store, registry: None }
     }
 
-    pub(crate) fn place(&self) -> &Place {
-        &self.place
-    }
-
     /// The value of a key, if it is cached.
     ///
     /// `key` is a reference to a key, or another of its [borrowed forms](KeyRef).

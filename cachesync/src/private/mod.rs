@@ -10,12 +10,13 @@ mod outcome;
 mod policy;
 mod returned;
 mod step;
+mod typed;
 
 pub use std::boxed::Box;
 
 pub use batch::{
     Batch, BatchLed, BatchLoad, BatchLoading, BatchOfResult, BatchOk, BatchPlain, BatchReturned, BatchStep, KeyList, Keyring,
-    MappedKeys, Pairs, SameKeys, batch, borrow_list,
+    MappedKeys, Pairs, SameKeys, batch, batch_value_type, borrow_list, key_of_each,
 };
 pub use core;
 
@@ -27,7 +28,7 @@ pub use keyed::{
 pub use linkme;
 pub use outcome::{Outcome, OutcomeOfResult, OutcomePlain};
 pub use policy::{
-    CachedError, HasError, HasNone, IntoTtl, Policy, Tags, error_of, is_none, judge, look, shared_failure, ttl_of,
+    CachedError, HasError, HasNone, IntoTtl, Policy, Tags, error_of, is_none, is_nothing, judge, look, shared_failure, ttl_of,
 };
 pub use returned::{
     ErrorCloned, ErrorNotCloned, NoValue, PlainValue, Returned, Returns, ReturnsOption, ReturnsPlain, ReturnsRefused,
@@ -35,14 +36,17 @@ pub use returned::{
 };
 pub use step::{Led, Load, Loading, Step, begin};
 
-#[cfg(not(target_family = "wasm"))]
-pub use crate::call_site::CACHESYNC_SITES_0_1 as SITES;
+pub use typed::{KeyOf, ValueOf, name_of, typed_key, typed_value, types_of};
+
 use crate::key::Key;
+#[cfg(not(target_family = "wasm"))]
+pub use crate::{call_site::CACHESYNC_SITES_0_1 as SITES, typed::CACHESYNC_TYPED_0_1 as TYPED};
 pub use crate::{
     call_site::{Call, CallSite, FunctionInfo, Role, SiteTypes},
     eviction::{AllKeys, Eviction, evict_all, evict_key, evict_keys, evict_tags},
     put::{Put, PutLater, put, put_later},
     registry::slot::{KeyType, ValueType},
+    typed::TypedInfo,
 };
 
 /// The type of the key that `expression` makes, which is never called.
@@ -55,6 +59,11 @@ pub fn key_type<K: Key>(expression: &impl FnOnce() -> K) -> Option<KeyType> {
 pub fn value_type<R: Returned>(returned: &R) -> Option<ValueType> {
     _ = returned;
     Some(ValueType::of::<R::Value>())
+}
+
+/// Calls `body`: a call in place would have linters ask why it is a closure.
+pub fn run<T>(body: impl FnOnce() -> T) -> T {
+    body()
 }
 
 /// A value of any type, for the type checker alone: it is never made.

@@ -171,6 +171,18 @@ impl Slot {
         if *settled == value { Ok(()) } else { Err(self.mismatch("values", settled.name, value.name)) }
     }
 
+    /// Compares types with the settled ones, and settles nothing.
+    pub(crate) fn compare(&self, key: Option<KeyType>, value: Option<ValueType>) -> Result<(), Mismatch> {
+        match (self.key.get().map(|settled| settled.key), key) {
+            (Some(has), Some(asked)) if has != asked => return Err(self.mismatch("keys", has.name, asked.name)),
+            _ => {}
+        }
+        match (self.value.get(), value) {
+            (Some(has), Some(asked)) if *has != asked => Err(self.mismatch("values", has.name, asked.name)),
+            _ => Ok(()),
+        }
+    }
+
     fn mismatch(&self, what: &str, has: &str, asked: &str) -> Mismatch {
         Mismatch(format!("cache `{}` has {what} of type `{has}`, not `{asked}`", self.info.name))
     }

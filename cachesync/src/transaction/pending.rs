@@ -335,3 +335,111 @@ fn evict_tags(node: &Arc<Node>, slot: &Slot, tags: &[Tag], hold: Duration) -> Op
         node.evict_all(slot, hold)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        cache::{Cache, place::Place},
+        config::CacheConfig,
+        registry::Registry,
+        transaction::{self, Inner, Transaction},
+    };
+
+    async fn registry() -> (Registry, Cache<u64, u64>) {
+        let registry = Registry::builder().cache(CacheConfig::new("users")).start().await.unwrap();
+        let users = registry.cache("users").unwrap();
+        (registry, users)
+    }
+
+    fn pending(registry: &Registry) -> Pending {
+        let node = &registry.0.node;
+        Pending::new(node, &node.slot("users").unwrap())
+    }
+
+    fn tag(tag: &str) -> Tag {
+        Tag::new(tag)
+    }
+
+    #[tokio::test]
+    async fn tags_and_keys_are_pending_side_by_side() {
+        let (registry, _users) = registry().await;
+        let mut pending = pending(&registry);
+        assert!(!pending.has_tags() && !pending.contains::<u64, _>(&&1));
+        drop(pending.set_tags(vec![tag("a")]));
+        drop(pending.set(1u64, None));
+        assert!(pending.has_tags() && pending.contains_tag(&tag("a")) && pending.contains::<u64, _>(&&1));
+        assert!(!pending.contains_tag(&tag("b")) && !pending.contains::<u64, _>(&&2));
+        drop(pending.set_tags(vec![tag("b"), tag(&"x".repeat(2_000))]));
+        assert!(pending.contains_tag(&tag("c")) && pending.contains::<u64, _>(&&2), "a tag that is too long is all");
+    }
+
+    #[tokio::test]
+    async fn what_an_inner_transaction_had_pending_is_taken_over_with_its_tags() {
+        let (registry, _users) = registry().await;
+        let (mut outer, mut inner) = (pending(&registry), pending(&registry));
+        drop(outer.set_tags(vec![tag("a")]));
+        drop(inner.set_tags(vec![tag("b")]));
+        drop(inner.set(1u64, None));
+        drop(outer.absorb(inner));
+        assert!(outer.contains_tag(&tag("a")) && outer.contains_tag(&tag("b")) && outer.contains::<u64, _>(&&1));
+        assert!(!outer.contains_tag(&tag("c")) && !outer.contains::<u64, _>(&&2));
+
+        let mut all = pending(&registry);
+        drop(all.set_all());
+        drop(outer.absorb(all));
+        assert!(outer.contains_tag(&tag("c")) && outer.contains::<u64, _>(&&2));
+    }
+
+    #[tokio::test]
+    async fn too_many_keys_and_tags_are_all_however_they_came_together() {
+        let (registry, _users) = registry().await;
+        let half = |pending: &mut Pending, of: &str| {
+            drop(pending.set_tags((0..MAX_KEYS / 2).map(|n| Tag::new(&format_args!("{of}{n}"))).collect()));
+        };
+        let (mut one, mut two, mut three) = (pending(&registry), pending(&registry), pending(&registry));
+        half(&mut one, "a");
+        half(&mut one, "b");
+        assert!(one.has_tags(), "as many as there may be");
+        drop(one.set(1u64, None));
+        assert!(!one.has_tags() && one.contains::<u64, _>(&&2), "one key more");
+
+        half(&mut two, "a");
+        half(&mut two, "b");
+        drop(three.set_tags(vec![tag("c")]));
+        drop(two.absorb(three));
+        assert!(!two.has_tags() && two.contains::<u64, _>(&&2), "one tag more, of an inner transaction");
+    }
+
+    #[tokio::test]
+    async fn a_tag_is_pending_in_the_transactions_around_too_and_no_longer_after_their_end() {
+        let (registry, users) = registry().await;
+        let node = registry.0.node.clone();
+        let slot = node.slot("users").unwrap();
+        let info = slot.info.clone();
+        let place = Place { node, slot };
+        let asks =
+            |transaction: &Inner| (transaction.has_pending_tags(&info), transaction.is_tag_pending(&info, &tag("a")));
+        let outer = Transaction::begin();
+        let inside = async {
+            place.evict_tags(vec![tag("a")]);
+            assert_eq!(asks(&transaction::current().unwrap()), (true, true));
+            let inner = Transaction::begin();
+            let inside = async {
+                let current = transaction::current().unwrap();
+                assert_eq!(asks(&current), (true, true));
+                assert!(!current.is_tag_pending(&info, &tag("b")));
+                users.evict_all();
+                assert!(current.is_tag_pending(&info, &tag("b")), "all keys are pending");
+                current
+            };
+            let current = inner.scope(inside).await;
+            inner.rollback();
+            current
+        };
+        let inner = outer.scope(inside).await;
+        assert_eq!(asks(&inner), (true, true), "the outer one has not ended");
+        outer.rollback();
+        assert_eq!(asks(&inner), (false, false));
+    }
+}
