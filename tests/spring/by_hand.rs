@@ -42,18 +42,25 @@ async fn a_cache_of_options_tells_an_absent_value_from_an_absent_entry() {
     assert_eq!(cache.get("key"), Some(Some(1)));
 }
 
-/// `AbstractCacheTests.cachePutIfAbsent`; `putIfAbsentNonTransactional`, `putIfAbsentTransactional`.
+/// `AbstractCacheTests.cachePutIfAbsent`; `putIfAbsentNonTransactional`, `CaffeineCacheTests.putIfAbsentNullValue`.
 #[tokio::test]
-async fn a_reservation_fills_an_absent_key_and_no_present_one() {
+async fn a_value_is_given_to_an_absent_key_and_not_to_a_present_one() {
     let cache = texts().await;
-    assert!(cache.reserve("key").fill("initial".into()));
+    assert_eq!(cache.get_with("key", async || "initial".to_owned()).await, "initial");
     assert_eq!(cache.get("key").as_deref(), Some("initial"));
-    assert!(!cache.reserve("key").fill("another".into()));
+    assert_eq!(cache.get_with("key", async || "another".to_owned()).await, "initial");
     assert_eq!(cache.get("key").as_deref(), Some("initial"));
+}
+
+/// `TransactionAwareCacheDecoratorTests.putIfAbsentTransactional`, which fills at once.
+#[tokio::test]
+async fn nothing_that_is_loaded_in_a_transaction_is_kept() {
+    let cache = texts().await;
     let transaction = Transaction::begin();
-    let filled = transaction.scope(async { cache.reserve("other").fill("uncommitted".into()) }).await;
+    let loaded = transaction.scope(cache.get_with("key", async || "uncommitted".to_owned())).await;
+    let filled = transaction.scope(async { cache.reserve("key").fill("uncommitted".into()) }).await;
     transaction.commit();
-    assert_eq!((filled, cache.get("other")), (false, None), "nothing that a transaction read is kept");
+    assert_eq!((loaded.as_str(), filled, cache.get("key")), ("uncommitted", false, None));
 }
 
 /// `AbstractCacheTests.cacheRemove`.

@@ -1,6 +1,6 @@
 //! Functions of several caches or of several attributes: Spring's `@Caching`.
 
-use cachesync::cacheable;
+use cachesync::{cache_evict, cacheable};
 
 use crate::{
     Calls,
@@ -139,6 +139,57 @@ async fn caches_divide_the_values_among_them_by_unless() {
             assert_eq!(multiple(&calls, 5).await.len(), 5);
         }
         assert_eq!((calls.get(), small.len(), big.len()), (2, 1, 1));
+    };
+    registry.scope(work).await;
+}
+
+/// Spring's stereotypes, its annotations made of annotations, are macros around functions.
+macro_rules! cacheable_foo {
+    ($($function:tt)*) => {
+        #[cacheable(cache = "stereotype-foo", skip(calls))]
+        $($function)*
+    };
+}
+
+/// One with arguments, and with an attribute beside its own.
+macro_rules! evicting {
+    ($cache:literal, $key:expr; $($function:tt)*) => {
+        #[cache_evict(cache = $cache, key = $key)]
+        #[cache_evict(cache = "stereotype-bar", all)]
+        $($function)*
+    };
+}
+
+cacheable_foo! {
+    async fn single_stereotype(calls: &Calls, id: u64) -> u64 {
+        id + calls.count().await
+    }
+}
+
+evicting! {
+    "stereotype-foo", id + 1;
+    #[cacheable(cache = "stereotype-direct", key = id)]
+    async fn composed(calls: &Calls, id: u64) -> u64 {
+        id + calls.count().await
+    }
+}
+
+/// `AnnotationCacheOperationSourceTests`: `singularStereotype`, `multipleStereotypes`, `singleComposedAnnotation`,
+/// `multipleComposedAnnotations`, `customKeyGeneratorInherited`.
+#[tokio::test]
+async fn a_macro_can_give_functions_their_attributes() {
+    let calls = Calls::default();
+    let registry = registry(&["stereotype-foo", "stereotype-bar", "stereotype-direct"]).await;
+    let cache = |name| registry.cache::<u64, u64>(name).expect("numbers");
+    let work = async {
+        for _ in 0..2 {
+            assert_eq!(single_stereotype(&calls, 8).await, 9);
+        }
+        assert_eq!(cache("stereotype-foo").get(&8), Some(9));
+        cache("stereotype-bar").insert(1, 1);
+        assert_eq!(composed(&calls, 7).await, 9);
+        assert_eq!((cache("stereotype-foo").get(&8), cache("stereotype-bar").len()), (None, 0));
+        assert_eq!(cache("stereotype-direct").get(&7), Some(9));
     };
     registry.scope(work).await;
 }
