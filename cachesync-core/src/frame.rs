@@ -59,7 +59,7 @@ pub enum Operation {
     Keys(Vec<EncodedKey>),
     /// Evict every key of the cache.
     All,
-    /// Evict every entry that carries one of these tags.
+    /// Evict every entry that carries one of these tags. A reader that keeps no tags clears the cache.
     Tags(Vec<String>),
     /// Nothing: a node's message to itself, which tells it how fresh its view is.
     Heartbeat {

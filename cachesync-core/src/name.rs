@@ -31,11 +31,30 @@ impl Name {
     /// [`InvalidName`] when `text` is empty, longer than [`Name::MAX_LEN`] bytes, or has a character outside of
     /// `[A-Za-z0-9_-]`.
     pub fn new(text: &str) -> Result<Self, InvalidName> {
-        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-        if text.is_empty() || text.len() > Self::MAX_LEN || !text.bytes().all(allowed) {
+        if !Self::is_valid(text) {
             return Err(InvalidName { text: text.chars().take(Self::MAX_LEN).collect() });
         }
         Ok(Self(text.into()))
+    }
+
+    /// Whether `text` is a valid name; at compile time too.
+    ///
+    /// ```
+    /// use cachesync_core::Name;
+    ///
+    /// const _: () = assert!(Name::is_valid("users"));
+    /// ```
+    pub const fn is_valid(text: &str) -> bool {
+        let bytes = text.as_bytes();
+        // Neither `for` nor closures are const.
+        let mut at = 0;
+        while at < bytes.len() {
+            if !(bytes[at].is_ascii_alphanumeric() || bytes[at] == b'_' || bytes[at] == b'-') {
+                return false;
+            }
+            at += 1;
+        }
+        !bytes.is_empty() && bytes.len() <= Self::MAX_LEN
     }
 
     /// The name as text.

@@ -1,9 +1,9 @@
 //! Call sites: where an annotated function meets the registry.
 //!
-//! Every annotated function has one static [`CallSite`]. It remembers the handle of the cache it used last, tagged
-//! with the id of the registry; as long as that is still the registry to use, a hit looks nothing up. The static of a
-//! generic function is shared by all its instances, so the handle is type-erased, and an instance whose types are not
-//! those of the handle takes the slow path.
+//! Every annotated function has a static [`CallSite`] for each of its caches. It remembers the handle of the cache it
+//! used last, tagged with the id of the registry; as long as that is still the registry to use, a hit looks nothing up.
+//! The static of a generic function is shared by all its instances, so the handle is type-erased, and an instance whose
+//! types are not those of the handle takes the slow path.
 
 use std::{
     any::Any,
@@ -17,48 +17,51 @@ use std::{
 use arc_swap::ArcSwapOption;
 
 use crate::{
-    cache::{
-        load::{self, Found, Miss},
-        store::Store,
-    },
-    eviction::{AllKeys, Eviction},
+    cache::store::Store,
     key::{Key, Value},
-    private::{Keyed, Missed, Returned, Step},
     registry::{
         Registry, current,
-        slot::{KeyType, Mismatch, ValueType},
+        node::Node,
+        slot::{KeyType, Mismatch, Slot, ValueType},
     },
+    transaction::{self, Inner, Transaction},
 };
 
-/// The annotated functions that are linked into this program. The name carries the version of this crate, since two
-/// incompatible versions may be linked, and the linker would make one slice of them.
+/// The annotated functions that are linked into this program, each with its call sites. The name carries the version of
+/// this crate, since two incompatible versions may be linked, and the linker would make one slice of them.
 #[cfg(not(target_family = "wasm"))]
 #[linkme::distributed_slice]
-pub static CACHESYNC_SITES_0_1: [&'static CallSite];
+pub static CACHESYNC_SITES_0_1: [&'static [CallSite]];
 
-/// The annotated functions that are linked into this program; on targets without linker sections, none.
+/// The call sites that are linked into this program; on targets without linker sections, none.
 pub(crate) fn annotated_functions() -> impl Iterator<Item = &'static CallSite> {
     #[cfg(not(target_family = "wasm"))]
-    return CACHESYNC_SITES_0_1.iter().copied();
+    return CACHESYNC_SITES_0_1.iter().copied().flatten();
     #[cfg(target_family = "wasm")]
     return std::iter::empty();
 }
 
 const ENDED: &str = "the registry was shut down, or its runtime has ended";
 
-/// What an annotated function does with its cache.
+/// What an annotated function does with its caches.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
-    /// It is loaded from.
+    /// It reads and fills.
     Load,
-    /// It evicts.
-    Evict,
+    /// It puts.
+    Put,
+    /// It evicts one key.
+    EvictKey,
+    /// It evicts many keys.
+    EvictKeys,
+    /// It evicts by tag.
+    EvictTags,
+    /// It evicts everything.
+    EvictAll,
 }
 
 /// What the attribute says of its function.
-pub struct SiteInfo {
-    /// The cache's name.
-    pub cache: &'static str,
+pub struct FunctionInfo {
     /// The function's path.
     pub function: &'static str,
     /// Where it is.
@@ -69,6 +72,8 @@ pub struct SiteInfo {
     pub role: Role,
     /// Whether it says which registry to use.
     pub explicit_registry: bool,
+    /// Whether what it keeps may carry tags.
+    pub tagged: bool,
     /// The types, as far as they are known without a call.
     pub types: fn() -> SiteTypes,
 }
@@ -82,9 +87,11 @@ pub struct SiteTypes {
     pub value: Option<ValueType>,
 }
 
-/// The static of one annotated function.
+/// An annotated function and one of its caches.
 pub struct CallSite {
-    pub(crate) info: SiteInfo,
+    pub(crate) function: &'static FunctionInfo,
+    /// The cache's name.
+    pub(crate) cache: &'static str,
     handle: ArcSwapOption<Handle>,
     warned: AtomicBool,
 }
@@ -96,80 +103,112 @@ struct Handle {
     store: Box<dyn Any + Send + Sync>,
 }
 
-impl CallSite {
-    /// The static of a function.
-    pub const fn new(info: SiteInfo) -> Self {
-        Self { info, handle: ArcSwapOption::const_empty(), warned: AtomicBool::new(false) }
+/// One call of an annotated function: where it finds its caches, and its transaction.
+#[derive(Clone, Copy, Default)]
+pub struct Call<'a> {
+    registry: Option<&'a Registry>,
+    transaction: Option<&'a Transaction>,
+    requires_transaction: bool,
+}
+
+impl<'a> Call<'a> {
+    /// With the registry and the transaction of the calling task.
+    #[must_use]
+    #[inline]
+    pub const fn new() -> Self {
+        Self { registry: None, transaction: None, requires_transaction: false }
     }
 
-    /// Looks the key up in the registry of the calling task.
-    pub fn begin<Q: Keyed, R: Returned>(&'static self, keyed: Q, returned: R) -> Step<Q::Key, R> {
-        self.step(current::id(), current::registry, &keyed, returned)
+    /// With this registry.
+    #[must_use]
+    #[inline]
+    pub const fn registry(self, registry: &'a Registry) -> Self {
+        Self { registry: Some(registry), ..self }
     }
 
-    /// Looks the key up in `registry`.
-    pub fn begin_in<Q: Keyed, R: Returned>(
-        &'static self,
-        registry: &Registry,
-        keyed: Q,
-        returned: R,
-    ) -> Step<Q::Key, R> {
-        self.step(registry.id(), || Some(registry.clone()), &keyed, returned)
+    /// In this transaction.
+    #[must_use]
+    #[inline]
+    pub const fn transaction(self, transaction: &'a Transaction) -> Self {
+        Self { transaction: Some(transaction), ..self }
+    }
+
+    /// Outside of a transaction it is a mistake.
+    #[must_use]
+    pub const fn requires_transaction(self) -> Self {
+        Self { requires_transaction: true, ..self }
+    }
+
+    /// The transaction that it is in.
+    #[inline]
+    pub(crate) fn current_transaction(&self) -> Option<Arc<Inner>> {
+        match self.transaction {
+            Some(transaction) => Some(transaction.inner().clone()),
+            None => transaction::current(),
+        }
     }
 
     #[inline]
-    fn step<Q: Keyed, R: Returned>(
+    pub(crate) fn registry_id(&self) -> u64 {
+        self.registry.map_or_else(current::id, Registry::id)
+    }
+
+    fn current_registry(&self) -> Option<Registry> {
+        self.registry.cloned().or_else(current::registry)
+    }
+}
+
+/// Where a write of an annotated function takes effect: one of its caches.
+pub(crate) struct Target {
+    pub(crate) node: Arc<Node>,
+    pub(crate) slot: Arc<Slot>,
+    /// Noted before the body: a future may be dropped outside of its scope.
+    pub(crate) transaction: Option<Arc<Inner>>,
+}
+
+impl CallSite {
+    /// The static of a function for one of its caches.
+    pub const fn new(function: &'static FunctionInfo, cache: &'static str) -> Self {
+        Self { function, cache, handle: ArcSwapOption::const_empty(), warned: AtomicBool::new(false) }
+    }
+
+    /// Runs `look` on the cache, if the handle on it is remembered.
+    #[inline]
+    pub(crate) fn remembered<K: Key, V: Value, T>(
         &'static self,
-        id: u64,
-        registry: impl FnOnce() -> Option<Registry>,
-        keyed: &Q,
-        returned: R,
-    ) -> Step<Q::Key, R> {
+        registry: u64,
+        look: impl FnOnce(&Arc<Store<K, V>>) -> T,
+    ) -> Option<T> {
         let handle = self.handle.load();
-        let remembered = handle
-            .as_deref()
-            .filter(|handle| handle.registry == id)
-            .and_then(|handle| handle.store.downcast_ref::<Arc<Store<Q::Key, R::Value>>>());
-        let found = match remembered {
-            Some(store) => load::find(store, keyed),
-            None => match self.resolve(registry()) {
-                Some(store) => load::find(&store, keyed),
-                None => Found::Miss(Miss::Uncached),
-            },
-        };
-        match found {
-            Found::Hit(value) => Step::Hit(R::output(value)),
-            Found::Miss(miss) => {
-                self.warn_if_ended(&miss);
-                Step::Miss(Missed { miss, returned })
+        let handle = handle.as_deref().filter(|handle| handle.registry == registry)?;
+        handle.store.downcast_ref::<Arc<Store<K, V>>>().map(look)
+    }
+
+    /// Finds the cache of this call and remembers it; says what is wrong if that cannot be.
+    #[cold]
+    pub(crate) fn find<K: Key, V: Value>(&'static self, call: &Call<'_>) -> Option<Arc<Store<K, V>>> {
+        if let Some(store) = self.remembered(call.registry_id(), Arc::clone) {
+            if store.info.lease.is_closed() {
+                self.warn(format_args!("{ENDED}"));
             }
+            return Some(store);
         }
-    }
-
-    /// A handle that was remembered may be of a registry that has ended since.
-    #[cold]
-    fn warn_if_ended<K: Key, V: Value>(&self, miss: &Miss<K, V>) {
-        if let Miss::Alone(info) = miss
-            && info.lease.is_closed()
-        {
-            self.warn(format_args!("{ENDED}"));
-        }
-    }
-
-    /// Finds the cache in the registry and remembers it; says what is wrong if that cannot be.
-    #[cold]
-    fn resolve<K: Key, V: Value>(&'static self, registry: Option<Registry>) -> Option<Arc<Store<K, V>>> {
+        let registry = call.current_registry();
         let node = &self.open(registry.as_ref())?.0.node;
-        let Some(slot) = node.slot(self.info.cache) else {
-            self.warn(format_args!("the registry has no cache `{}`", self.info.cache));
+        let Some(slot) = node.slot(self.cache) else {
+            self.warn(format_args!("the registry has no cache `{}`", self.cache));
             return None;
         };
+        let store = self.store_of::<K, V>(&slot)?;
+        let handle = Handle { registry: node.id, store: Box::new(store.clone()) };
+        self.handle.store(Some(Arc::new(handle)));
+        Some(store)
+    }
+
+    /// The store of a slot, if its types are those of this function.
+    pub(crate) fn store_of<K: Key, V: Value>(&self, slot: &Slot) -> Option<Arc<Store<K, V>>> {
         match slot.store::<K, V>() {
-            Ok(store) => {
-                let handle = Handle { registry: node.id, store: Box::new(store.clone()) };
-                self.handle.store(Some(Arc::new(handle)));
-                Some(store)
-            }
+            Ok(store) => Some(store),
             Err(Mismatch(text)) => {
                 slot.problem(format!("{text} as {self} asks: it runs uncached"));
                 None
@@ -196,39 +235,26 @@ impl CallSite {
         }
     }
 
-    /// Gets ready to evict a key in the registry of the calling task.
-    pub fn evict_key<Q: Keyed>(&'static self, keyed: Q) -> Eviction<Q::Key> {
-        self.eviction(current::registry().as_ref(), Some(keyed.to_key()))
-    }
-
-    /// Gets ready to evict a key in `registry`.
-    pub fn evict_key_in<Q: Keyed>(&'static self, registry: &Registry, keyed: Q) -> Eviction<Q::Key> {
-        self.eviction(Some(registry), Some(keyed.to_key()))
-    }
-
-    /// Gets ready to evict all keys in the registry of the calling task.
-    pub fn evict_all(&'static self) -> Eviction<AllKeys> {
-        self.eviction(current::registry().as_ref(), None)
-    }
-
-    /// Gets ready to evict all keys in `registry`.
-    pub fn evict_all_in(&'static self, registry: &Registry) -> Eviction<AllKeys> {
-        self.eviction(Some(registry), None)
-    }
-
-    fn eviction<K: Key>(&'static self, registry: Option<&Registry>, key: Option<K>) -> Eviction<K> {
-        let found = self.open(registry).and_then(|registry| {
-            let node = registry.0.node.clone();
-            let slot = node.slot_for_eviction(self.info.cache)?;
-            Some((node, slot))
-        });
-        Eviction::new(found, key)
+    /// Where a write takes effect; this node need not hold the cache.
+    pub(crate) fn target(&self, call: &Call<'_>) -> Option<Target> {
+        let registry = call.current_registry();
+        let node = self.open(registry.as_ref())?.0.node.clone();
+        let slot = node.slot_for_eviction(self.cache)?;
+        let transaction = call.current_transaction();
+        if call.requires_transaction && transaction.is_none() {
+            slot.problem(format!(
+                "{self} was called outside of a transaction, which it requires: other nodes may load the old value again \
+                 before the database commits; call it within `Transaction::scope`"
+            ));
+        }
+        Some(Target { node, slot, transaction })
     }
 }
 
 /// As `a::b::find (src/b.rs:7)`.
 impl fmt::Display for CallSite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` ({}:{})", self.info.function, self.info.file, self.info.line)
+        let FunctionInfo { function, file, line, .. } = self.function;
+        write!(f, "`{function}` ({file}:{line})")
     }
 }

@@ -59,6 +59,8 @@
 //!   find theirs by `registry = expr`, else by the innermost [`Registry::scope`], else as the one that was
 //!   [installed](Registry::install). With none they run their bodies, so libraries can annotate functions and leave the
 //!   choice to the application.
+//! - [`cache!`] declares a cache together with its types, as a static that is used wherever a registry is in scope or
+//!   installed: a [`TypedCache`].
 //! - [`CacheConfig`] says how large a cache is and how long its entries are served; [`Cache`] is a handle to do by hand
 //!   what the attributes do.
 //! - [`Transaction`] holds evictions back until the database has committed. Reads inside it see its own writes, and nothing
@@ -113,10 +115,12 @@ mod error;
 mod eviction;
 mod key;
 mod lease;
+mod put;
 mod registry;
 mod statistics;
 mod timer;
 mod transaction;
+mod typed;
 
 use __private as private;
 
@@ -132,9 +136,13 @@ pub use crate::{
     config::{CacheConfig, UnknownCaches},
     error::Error,
     key::{Key, KeyForm, KeyRef, Value},
-    registry::{CacheDescription, Coherence, Description, FunctionDescription, Registry, RegistryBuilder, Status},
+    registry::{
+        CacheDeclaration, CacheDescription, Coherence, Description, FunctionDescription, Registry, RegistryBuilder,
+        Status,
+    },
     statistics::{CacheStats, RegistryStats},
     transaction::{Committed, Transaction},
+    typed::TypedCache,
 };
 
 /// Compiles and runs what the README shows. Only for doctests: a published crate does not have the file at this path.

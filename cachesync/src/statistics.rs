@@ -98,7 +98,7 @@ pub struct CacheStats {
     /// Loads whose value was returned and not kept: overtaken by an eviction, inside a transaction, during a hold,
     /// past the lease, after `load_wait`.
     pub not_kept: u64,
-    /// Keys that this node evicted, whether they were present or not; an "all" counts as one.
+    /// Keys and tags that this node evicted, whether they were present or not; an "all" counts as one.
     pub evicted: u64,
     /// The same, evicted by other nodes and by programs in other languages.
     pub evicted_by_others: u64,

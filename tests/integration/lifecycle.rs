@@ -315,7 +315,7 @@ fn flush_works_on_any_executor() {
 }
 
 /// Counts the events whose message has this text.
-struct Counter(&'static str, Arc<AtomicUsize>);
+pub(crate) struct Counter(pub(crate) &'static str, pub(crate) Arc<AtomicUsize>);
 
 impl tracing::Subscriber for Counter {
     fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {

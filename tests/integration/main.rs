@@ -7,6 +7,8 @@
 //! | [`transactions`] | R2 and R3: after the commit, only after the commit; a transaction reads its own writes |
 //! | [`broadcast`] | R4, R7: every eviction travels, and waits while the broker is away |
 //! | [`sessions`] | R5, R6, R8: lost sessions, the lease, reconnecting |
+//! | [`tags`] | R2, R4, R5, R7, R10 of evictions by tag |
+//! | [`typed`] | caches that are declared with their types |
 //! | [`waiters`] | single flight, and R9: cancellation, panics, errors, bounded waits |
 //! | [`panics`] | code of the user's that panics |
 //! | [`wire`] | R5 and R10: what other programs send, garbage, foreign key shapes |
@@ -23,6 +25,8 @@ mod panics;
 mod send;
 mod sessions;
 mod stale_fill;
+mod tags;
 mod transactions;
+mod typed;
 mod waiters;
 mod wire;

@@ -1,20 +1,17 @@
 //! One load in flight, and those who wait for it.
 
-use std::{
-    any::Any,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::Notify;
 
-/// An error that was cloned for all who waited; its type is the waiter's to guess.
-pub(crate) type SharedFailure = Arc<dyn Any + Send + Sync>;
+use super::content::SharedFailure;
 
 /// How a load ended.
+#[derive(Clone)]
 pub(crate) enum Outcome<V> {
     /// With a value, kept or not.
     Value(V),
-    /// With nothing that could be cached, such as `None`, but no failure either.
+    /// With nothing: a `None` that is no failure.
     Nothing,
     /// With an error.
     Failed(Option<SharedFailure>),
@@ -40,6 +37,11 @@ impl<V> Flight<V> {
         }
     }
 
+    /// How it ended, if it has.
+    pub(crate) fn outcome(&self) -> Option<&Outcome<V>> {
+        self.outcome.get()
+    }
+
     /// Waits until it has ended.
     ///
     /// # Cancel safety
@@ -51,7 +53,7 @@ impl<V> Flight<V> {
             let landed = self.landed.notified();
             tokio::pin!(landed);
             landed.as_mut().enable();
-            if let Some(outcome) = self.outcome.get() {
+            if let Some(outcome) = self.outcome() {
                 return outcome;
             }
             landed.await;

@@ -37,6 +37,13 @@ pub(crate) struct CacheInfo {
     pub(crate) runtime: Handle,
     /// Until then no load of any key is kept.
     pub(crate) all_held_until: AtomicU64,
+    /// Until then no load that may carry tags is kept.
+    tagged_held_until: AtomicU64,
+    /// How many evictions of this cache there were: each has a number. One atomic counter orders them against loads and
+    /// puts that note it: what happens before the note has a lower number, what happens after it a higher one.
+    evictions: AtomicU64,
+    /// The number of the last eviction that found no store. See [`Slot::store`](crate::registry::slot::Slot::store).
+    last_without_store: AtomicU64,
     key_codec: AtomicU8,
     longest_key: AtomicUsize,
 }
@@ -61,6 +68,9 @@ impl CacheInfo {
             counters: Counters::default(),
             runtime,
             all_held_until: AtomicU64::new(Moment::PAST.0),
+            tagged_held_until: AtomicU64::new(Moment::PAST.0),
+            evictions: AtomicU64::new(0),
+            last_without_store: AtomicU64::new(0),
             key_codec: AtomicU8::new(UNTRIED),
             longest_key: AtomicUsize::new(MAX_KEY_BYTES),
         }
@@ -68,6 +78,34 @@ impl CacheInfo {
 
     pub(crate) fn hold_all(&self, until: Moment) {
         self.all_held_until.fetch_max(until.0, Ordering::AcqRel);
+    }
+
+    pub(crate) fn hold_tagged(&self, until: Moment) {
+        self.tagged_held_until.fetch_max(until.0, Ordering::AcqRel);
+    }
+
+    pub(crate) fn tagged_are_held(&self) -> bool {
+        let until = Moment(self.tagged_held_until.load(Ordering::Acquire));
+        until > Moment::PAST && until > self.clock.now()
+    }
+
+    /// The number of the last eviction.
+    pub(crate) fn evictions(&self) -> u64 {
+        self.evictions.load(Ordering::Acquire)
+    }
+
+    /// The number of a new eviction.
+    pub(crate) fn next_eviction(&self) -> u64 {
+        self.evictions.fetch_add(1, Ordering::AcqRel) + 1
+    }
+
+    /// Remembers an eviction that found no store, for puts that began before it.
+    pub(crate) fn evicted_without_store(&self) {
+        self.last_without_store.fetch_max(self.next_eviction(), Ordering::AcqRel);
+    }
+
+    pub(crate) fn last_without_store(&self) -> u64 {
+        self.last_without_store.load(Ordering::Acquire)
     }
 
     /// Refuses key types that the wire cannot carry whatever their values are; asked when the store is made.
@@ -89,12 +127,12 @@ impl CacheInfo {
     /// Whether the cache's key type survives the wire, found out with its first key (rule R10).
     ///
     /// A key that does not come back equal would be evicted here and stay cached elsewhere.
-    pub(crate) fn key_survives_the_wire<K: Key>(&self, key: &K) -> bool {
+    pub(crate) fn key_survives_the_wire<K: Key>(&self, key: impl FnOnce() -> K) -> bool {
         match self.key_codec.load(Ordering::Relaxed) {
             GOOD => true,
             BAD => false,
             // A key that is merely too long says nothing about the type; it travels as "all".
-            _ => !matches!(self.round_trip(key), Err(KeyFault::Type)),
+            _ => !matches!(self.round_trip(&key()), Err(KeyFault::Type)),
         }
     }
 

@@ -8,40 +8,32 @@
 //!             ├── nothing (`None`), or an error that can be cloned ──> done
 //!             ├── an error that cannot ──> run the body too, a bounded number at a time
 //!             ├── the leader was dropped ──> begin again: one of those who waited leads
-//!             └── too long ──> run the body, keep nothing
+//!             └── too long, or for oneself ──> run the body, keep nothing
 //! ```
 //!
-//! No wait is without bound, so loads that wait for each other in a circle end (rule R9).
+//! No wait is without bound, so loads that wait for each other in a circle end (rule R9). Who cannot wait at all, a
+//! plain `fn`, loads for itself in place of waiting.
+//!
+//! With several caches the first of them is where callers wait for each other; the others are filled beside it.
 
-use std::{any::Any, pin::Pin, sync::Arc};
+use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
+    content::{Content, SharedFailure, Terms},
     flight::{Flight, Outcome},
     info::CacheInfo,
-    store::{Begun, Lead, Manner, Store},
+    lead::Lead,
+    nesting,
+    store::{Begun, Manner, Store},
 };
 use crate::{
     key::{Key, KeyForm, Value},
     statistics::count,
-    timer, transaction,
+    timer,
+    transaction::Inner,
 };
-
-/// What a caller found.
-pub(crate) enum Found<K: Key, V: Value> {
-    Hit(V),
-    Miss(Miss<K, V>),
-}
-
-/// How a caller who has no value gets one.
-pub(crate) enum Miss<K: Key, V: Value> {
-    /// No cache takes part: no registry, or none that has it.
-    Uncached,
-    Alone(Arc<CacheInfo>),
-    Lead(Lead<K, V>),
-    Wait(Waiter<K, V>),
-}
 
 /// How the output of a body relates to the cached value, to those who wait, and back.
 ///
@@ -53,78 +45,243 @@ pub(crate) struct How<O, V> {
     pub(crate) outcome: fn(&O) -> Outcome<V>,
     /// The output that a cached value stands for.
     pub(crate) output: fn(V) -> O,
-    /// The output for one who waited and learns that there is nothing; `None` if this body cannot say so.
+    /// The output for one who learns that there is nothing; `None` if this body cannot say so.
     pub(crate) nothing: fn() -> Option<O>,
     /// The output that another body's error stands for; `None` if it is of another type.
-    pub(crate) failure: fn(&(dyn Any + Send + Sync)) -> Option<O>,
+    pub(crate) failure: fn(&SharedFailure) -> Option<O>,
 }
 
-/// Looks for the key, under the transaction of the calling task if there is one (rule R3).
-#[inline]
-pub(crate) fn find<K: Key, V: Value, Q: KeyForm<K>>(store: &Arc<Store<K, V>>, key: &Q) -> Found<K, V> {
-    match transaction::current() {
-        None => match store.hit(key) {
-            Some(value) => Found::Hit(value),
-            None => miss(store, key),
-        },
-        Some(transaction) => {
-            if !transaction.is_pending(&store.info, key)
-                && let Some(value) = store.hit(key)
-            {
-                return Found::Hit(value);
-            }
-            // It may read what it has not committed, or an old snapshot: nothing of that is kept, and nobody joins.
-            Found::Miss(Miss::Alone(store.info.clone()))
+impl<O, V> Clone for How<O, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<O, V> Copy for How<O, V> {}
+
+impl<O, V> How<O, V> {
+    /// The output that an entry stands for; `None` if it says nothing to this function.
+    #[inline]
+    pub(crate) fn answer(&self, content: Content<V>) -> Option<O> {
+        match content {
+            Content::Value(value) => Some((self.output)(value)),
+            Content::Nothing => (self.nothing)(),
+            Content::Failure(failure) => (self.failure)(&failure),
+        }
+    }
+
+    /// Whether there is such an output.
+    fn answers(&self, content: &Content<V>) -> bool {
+        match content {
+            Content::Value(_) => true,
+            Content::Nothing => (self.nothing)().is_some(),
+            Content::Failure(failure) => (self.failure)(failure).is_some(),
         }
     }
 }
 
-#[cold]
-fn miss<K: Key, V: Value, Q: KeyForm<K>>(store: &Arc<Store<K, V>>, key: &Q) -> Found<K, V> {
-    match store.begin(key, Manner::Shared) {
-        Begun::Hit(value) => Found::Hit(value),
-        Begun::Lead(lead) => Found::Miss(Miss::Lead(lead)),
-        Begun::Wait(flight) => Found::Miss(Miss::Wait(Waiter { store: store.clone(), key: key.to_key(), flight })),
-        Begun::Alone => Found::Miss(Miss::Alone(store.info.clone())),
+/// Looks for the key, under the transaction if there is one (rule R3).
+#[inline]
+pub(crate) fn find<K: Key, V: Value, Q: KeyForm<K>, T>(
+    store: &Store<K, V>,
+    key: &Q,
+    transaction: Option<&Inner>,
+    answer: impl FnOnce(Content<V>) -> Option<T>,
+) -> Option<T> {
+    let Some(transaction) = transaction else { return store.hit(key, answer) };
+    if transaction.is_pending(&store.info, key) {
+        None
+    } else if transaction.has_pending_tags(&store.info) {
+        store.hit_without_tags(key, |tag| transaction.is_tag_pending(&store.info, tag), answer)
+    } else {
+        store.hit(key, answer)
     }
 }
 
-/// Gets the value: runs `body`, or waits for another caller who does.
+/// A caller who found nothing, before it is known whether it loads.
+pub(crate) struct Miss<K: Key, V: Value, O> {
+    way: Way<K, V>,
+    how: How<O, V>,
+    /// The caches to be filled beside the first, and the key.
+    others: Option<(Vec<Arc<Store<K, V>>>, K)>,
+    tagged: bool,
+}
+
+enum Way<K: Key, V: Value> {
+    /// No cache takes part: no registry, or none that has it.
+    Uncached,
+    Alone(Arc<CacheInfo>),
+    Lead(Lead<K, V>),
+    Wait(Waiter<K, V>),
+}
+
+/// How a miss goes on.
+pub(crate) enum Led<K: Key, V: Value, O> {
+    Answer(O),
+    Load(Load<K, V, O>),
+}
+
+/// A caller who loads: it runs the body, then [settles](Load::settle). Dropped before that, it leaves nothing behind.
+pub(crate) struct Load<K: Key, V: Value, O> {
+    lead: Option<Lead<K, V>>,
+    others: Vec<Lead<K, V>>,
+    outcome: fn(&O) -> Outcome<V>,
+    _permit: Option<Box<OwnedSemaphorePermit>>,
+}
+
+impl<K: Key, V: Value, O> Miss<K, V, O> {
+    /// Without a cache.
+    pub(crate) fn uncached(how: How<O, V>) -> Self {
+        Self { way: Way::Uncached, how, others: None, tagged: false }
+    }
+
+    /// Inside a transaction: it may read what is not committed, or an old snapshot. Nothing of that is kept, and nobody
+    /// joins.
+    pub(crate) fn alone(info: &Arc<CacheInfo>, how: How<O, V>) -> Self {
+        Self { way: Way::Alone(info.clone()), how, others: None, tagged: false }
+    }
+
+    /// Outside of a transaction, in the first of these caches; or the answer, if there is one after all.
+    pub(crate) fn begin<Q: KeyForm<K>>(
+        mut stores: Vec<Arc<Store<K, V>>>,
+        key: &Q,
+        how: How<O, V>,
+        tagged: bool,
+    ) -> Result<Self, O> {
+        if stores.is_empty() {
+            return Ok(Self::uncached(how));
+        }
+        let store = stores.remove(0);
+        let way = match store.begin(key, Manner::Shared, tagged, |content| how.answers(content)) {
+            Begun::Hit(content) => match how.answer(content) {
+                Some(output) => return Err(output),
+                None => Way::Alone(store.info.clone()),
+            },
+            Begun::Lead(lead) => Way::Lead(lead),
+            Begun::Wait(flight) if nesting::is_within(&flight) => Way::Alone(store.info.clone()),
+            Begun::Wait(flight) => Way::Wait(Waiter { store, key: key.to_key(), flight, tagged }),
+            Begun::Alone => Way::Alone(store.info.clone()),
+        };
+        let others = (!stores.is_empty()).then(|| (stores, key.to_key()));
+        Ok(Self { way, how, others, tagged })
+    }
+
+    /// Waits, if somebody else loads the key, until there is an answer or it is this caller's turn.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind; if others wait for this caller, one of them loads.
+    pub(crate) async fn lead(mut self) -> Led<K, V, O> {
+        let mut permit = None;
+        if let Way::Wait(waiter) = self.way {
+            // Boxed, so that the future of a caller who need not wait does not carry the room for it.
+            match Box::pin(waiter.wait(&self.how)).await {
+                Waited::Output(output) => return Led::Answer(output),
+                Waited::Load(way, permitted) => (self.way, permit) = (way, permitted.map(Box::new)),
+            }
+        }
+        Led::Load(self.load(permit))
+    }
+
+    /// The same without waiting: who would have to, loads for itself.
+    pub(crate) fn lead_now(mut self) -> Led<K, V, O> {
+        if let Way::Wait(Waiter { store, key, .. }) = &self.way {
+            let how = &self.how;
+            self.way = match store.begin(&key, Manner::Separate, self.tagged, |content| how.answers(content)) {
+                Begun::Hit(content) => match how.answer(content) {
+                    Some(output) => return Led::Answer(output),
+                    None => Way::Alone(store.info.clone()),
+                },
+                Begun::Lead(lead) => Way::Lead(lead),
+                Begun::Wait(_) | Begun::Alone => Way::Alone(store.info.clone()),
+            };
+        }
+        Led::Load(self.load(None))
+    }
+
+    fn load(self, permit: Option<Box<OwnedSemaphorePermit>>) -> Load<K, V, O> {
+        let Self { way, how, others, tagged } = self;
+        let lead = match way {
+            Way::Lead(lead) => {
+                count(&lead.store().info.counters.loads, 1);
+                Some(lead)
+            }
+            Way::Alone(info) => {
+                count(&info.counters.loads, 1);
+                count(&info.counters.not_kept, 1);
+                None
+            }
+            Way::Uncached | Way::Wait(_) => None,
+        };
+        // Their tickets, too, are taken before the body begins.
+        let others = others.map_or_else(Vec::new, |(stores, key)| {
+            let begin = |store: Arc<Store<K, V>>| match store.begin(&&key, Manner::Separate, tagged, |_| true) {
+                Begun::Lead(lead) => Some(lead),
+                Begun::Hit(_) | Begun::Wait(_) | Begun::Alone => None,
+            };
+            stores.into_iter().filter_map(begin).collect()
+        });
+        Load { lead, others, outcome: how.outcome, _permit: permit }
+    }
+}
+
+/// Runs the body of a load; `None` if no cache takes part.
 ///
 /// # Cancel safety
 ///
-/// Dropping the future drops the body; if others wait for it, one of them runs its own.
-pub(crate) async fn load<K, V, F>(mut miss: Miss<K, V>, how: How<F::Output, V>, body: Pin<&mut F>) -> F::Output
-where
-    K: Key,
-    V: Value,
-    F: Future,
-{
-    let mut _permit = None;
-    if let Miss::Wait(waiter) = miss {
-        // Boxed, so that the future of a caller who need not wait does not carry the room for it.
-        match Box::pin(waiter.wait(&how)).await {
-            Waited::Output(output) => return output,
-            Waited::Load(next, permit) => (miss, _permit) = (next, permit),
-        }
+/// That of `body`.
+pub(crate) fn run<K: Key, V: Value, O, F: Future>(
+    load: Option<&Load<K, V, O>>,
+    body: F,
+) -> impl Future<Output = F::Output> + use<K, V, O, F> {
+    let lead = load.and_then(|load| load.lead.as_ref());
+    nesting::within(lead.iter().map(|lead| nesting::address(&lead.flight)).collect(), body)
+}
+
+/// What is to become of an outcome.
+#[derive(Default)]
+pub(crate) struct Verdict {
+    /// A value is not to be kept.
+    pub(crate) refused: bool,
+    /// It is to be kept that there is nothing.
+    pub(crate) keep_nothing: bool,
+    /// It is to be kept that it fails, and how.
+    pub(crate) failure: Option<SharedFailure>,
+    pub(crate) terms: Terms,
+}
+
+impl<K: Key, V: Value, O> Load<K, V, O> {
+    /// Whether the outcome may be kept.
+    pub(crate) fn may_keep(&self) -> bool {
+        self.lead.is_some() || !self.others.is_empty()
     }
-    match miss {
-        Miss::Lead(lead) => {
-            count(&lead.store().info.counters.loads, 1);
-            let output = body.await;
-            match (how.outcome)(&output) {
-                Outcome::Value(value) => _ = lead.keep(value),
-                outcome => lead.land(outcome),
+
+    /// The body has returned: keeps the outcome and answers those who wait, as `verdict` says.
+    pub(crate) fn settle(self, output: &O, verdict: Verdict) {
+        let Self { lead, others, outcome, .. } = self;
+        if lead.is_none() && others.is_empty() {
+            return;
+        }
+        let Verdict { refused, keep_nothing, failure, terms } = verdict;
+        let outcome = outcome(output);
+        let (outcome, keep) = match outcome {
+            Outcome::Value(value) => (Outcome::Value(value), !refused),
+            Outcome::Nothing => (Outcome::Nothing, keep_nothing),
+            Outcome::Failed(_) if failure.is_some() => (Outcome::Failed(failure), true),
+            other => (other, false),
+        };
+        if keep {
+            for other in others {
+                other.keep(outcome.clone(), &terms);
             }
-            output
         }
-        Miss::Alone(info) => {
-            count(&info.counters.loads, 1);
-            count(&info.counters.not_kept, 1);
-            drop(info);
-            body.await
+        if let Some(lead) = lead {
+            if keep {
+                lead.keep(outcome, &terms);
+            } else {
+                lead.land(outcome);
+            }
         }
-        Miss::Uncached | Miss::Wait(_) => body.await,
     }
 }
 
@@ -133,12 +290,13 @@ pub(crate) struct Waiter<K: Key, V: Value> {
     store: Arc<Store<K, V>>,
     key: K,
     flight: Arc<Flight<V>>,
+    tagged: bool,
 }
 
 enum Waited<K: Key, V: Value, O> {
     Output(O),
     /// The caller loads after all, never by waiting once more.
-    Load(Miss<K, V>, Option<OwnedSemaphorePermit>),
+    Load(Way<K, V>, Option<OwnedSemaphorePermit>),
 }
 
 impl<K: Key, V: Value> Waiter<K, V> {
@@ -152,8 +310,8 @@ impl<K: Key, V: Value> Waiter<K, V> {
         waited.unwrap_or_else(|| {
             tracing::debug!(cache = %info.name, "waited too long for another load of the same key");
             // A load that is stuck must not cost every caller to come the same wait.
-            self.store.detach(&self.key, &self.flight);
-            Waited::Load(Miss::Alone(info), None)
+            self.store.detach_key(&self.key, &self.flight);
+            Waited::Load(Way::Alone(info), None)
         })
     }
 
@@ -169,10 +327,13 @@ impl<K: Key, V: Value> Waiter<K, V> {
             };
             let permit = if failed { self.permit().await } else { None };
             let manner = if failed { Manner::Separate } else { Manner::Shared };
-            return match self.store.begin(&&self.key, manner) {
-                Begun::Hit(value) => Waited::Output((how.output)(value)),
-                Begun::Lead(lead) => Waited::Load(Miss::Lead(lead), permit),
-                Begun::Alone => Waited::Load(Miss::Alone(info), permit),
+            return match self.store.begin(&&self.key, manner, self.tagged, |content| how.answers(content)) {
+                Begun::Hit(content) => match how.answer(content) {
+                    Some(output) => Waited::Output(output),
+                    None => Waited::Load(Way::Alone(info), permit),
+                },
+                Begun::Lead(lead) => Waited::Load(Way::Lead(lead), permit),
+                Begun::Alone => Waited::Load(Way::Alone(info), permit),
                 Begun::Wait(flight) => {
                     self.flight = flight;
                     continue;
@@ -194,7 +355,7 @@ fn answered<O, V: Value>(outcome: &Outcome<V>, how: &How<O, V>) -> Result<O, boo
     match outcome {
         Outcome::Value(value) => Ok((how.output)(value.clone())),
         Outcome::Nothing => (how.nothing)().ok_or(true),
-        Outcome::Failed(failure) => failure.as_deref().and_then(how.failure).ok_or(true),
+        Outcome::Failed(failure) => failure.as_ref().and_then(how.failure).ok_or(true),
         Outcome::Abandoned => Err(false),
     }
 }

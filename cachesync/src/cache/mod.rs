@@ -1,21 +1,31 @@
 //! Caches: named, bounded, typed maps in a registry.
 
+pub(crate) mod batch;
+pub(crate) mod content;
 pub(crate) mod flight;
 pub(crate) mod info;
+pub(crate) mod lead;
 pub(crate) mod load;
+mod nesting;
+pub(crate) mod place;
 mod reservation;
 pub(crate) mod store;
 mod stripe;
+pub(crate) mod tags;
 
-use std::{convert::Infallible, fmt, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt, fmt::Display, sync::Arc, time::Duration};
 
+use content::{Content, Terms};
 use flight::Outcome;
-use load::{Found, How};
+use load::{How, Led, Miss, Verdict};
+use place::Place;
 pub use reservation::Reservation;
 use store::{Begun, Manner, Store};
+use tags::Tag;
 
 use crate::{
     key::{Key, KeyForm, KeyRef, Value},
+    put::Staged,
     registry::{Registry, slot::Slot},
     statistics::CacheStats,
     transaction,
@@ -24,31 +34,33 @@ use crate::{
 /// A handle on one cache of a [`Registry`].
 ///
 /// Cheap to clone. What annotated functions do can be done by hand with it, under the same rules: inside a
-/// [`Transaction`](crate::Transaction)'s scope reads look there first, and [`evict`](Self::evict) and
-/// [`insert`](Self::insert) wait for the commit.
+/// [`Transaction`](crate::Transaction)'s scope reads look there first, and [`evict`](Self::evict),
+/// [`evict_tag`](Self::evict_tag) and [`insert`](Self::insert) wait for the commit.
 ///
 /// After the registry was shut down nothing is found or kept, and loaders run.
 pub struct Cache<K: Key, V: Value> {
-    registry: Registry,
-    slot: Arc<Slot>,
+    place: Place,
     store: Arc<Store<K, V>>,
+    /// Whoever holds the handle keeps the registry running.
+    registry: Option<Registry>,
 }
 
 impl<K: Key, V: Value> Cache<K, V> {
     pub(crate) fn new(registry: Registry, slot: Arc<Slot>, store: Arc<Store<K, V>>) -> Self {
-        Self { registry, slot, store }
+        let place = Place { node: registry.0.node.clone(), slot };
+        Self { place, store, registry: Some(registry) }
+    }
+
+    /// A handle that does not keep the registry running.
+    pub(crate) fn passing(place: Place, store: Arc<Store<K, V>>) -> Self {
+        Self { place, store, registry: None }
     }
 
     /// The value of a key, if it is cached.
     ///
     /// `key` is a reference to a key, or another of its [borrowed forms](KeyRef).
     pub fn get<Q: KeyRef<K>>(&self, key: Q) -> Option<V> {
-        if let Some(transaction) = transaction::current()
-            && transaction.is_pending(&self.store.info, &key)
-        {
-            return None;
-        }
-        self.store.hit(&key)
+        load::find(&self.store, &key, transaction::current().as_deref(), Content::into_value)
     }
 
     /// The value of a key; `loader` is run if it is not cached. Callers who want the same key at the same time share
@@ -84,9 +96,26 @@ impl<K: Key, V: Value> Cache<K, V> {
         L: FnOnce() -> F,
         F: Future<Output = Result<V, E>>,
     {
-        match load::find(&self.store, &key) {
-            Found::Hit(value) => Ok(value),
-            Found::Miss(miss) => load::load(miss, by_hand(), pin!(async { loader().await })).await,
+        let transaction = transaction::current();
+        if let Some(value) = load::find(&self.store, &key, transaction.as_deref(), Content::into_value) {
+            return Ok(value);
+        }
+        let miss = match transaction {
+            Some(_) => Ok(Miss::alone(&self.store.info, by_hand())),
+            None => Miss::begin(vec![self.store.clone()], &key, by_hand(), false),
+        };
+        drop(key);
+        let led = match miss {
+            Ok(miss) => miss.lead().await,
+            Err(output) => return output,
+        };
+        match led {
+            Led::Answer(output) => output,
+            Led::Load(load) => {
+                let output = load::run(Some(&load), async { loader().await }).await;
+                load.settle(&output, Verdict::default());
+                output
+            }
         }
     }
 
@@ -99,16 +128,20 @@ impl<K: Key, V: Value> Cache<K, V> {
     /// The value must be newer than anything cached. If reading or computing it takes time, during which others may
     /// write, use [`reserve`](Self::reserve).
     pub fn insert(&self, key: K, value: V) {
-        let node = &self.registry.0.node;
-        if let Some(transaction) = transaction::current() {
-            return transaction.put(node, &self.slot, &self.store, key, value);
-        }
+        let Place { node, slot } = &self.place;
         // The ticket first: should another node put the same key now, its eviction takes the ticket away, or this one's
         // eviction reaches it. Two nodes can never both keep theirs.
-        let begun = self.store.begin(&&key, Manner::ByHand);
-        node.announce(&self.slot, &key, Duration::ZERO);
+        let begun = self.store.begin(&&key, Manner::ByHand, false, |_| false);
+        if let Some(transaction) = transaction::current() {
+            let staged = match begun {
+                Begun::Lead(lead) => Some(Box::new(Staged::new(self.store.clone(), lead, value)) as Box<_>),
+                _ => None,
+            };
+            return transaction.put(node, slot, key, staged);
+        }
+        node.announce(slot, &key, Duration::ZERO);
         match begun {
-            Begun::Lead(lead) => _ = self.store.put_reserved(lead, key, value),
+            Begun::Lead(lead) => _ = self.store.put_reserved(lead, key, Content::Value(value), &Terms::default()),
             _ => self.store.evict(&key, Duration::ZERO),
         }
     }
@@ -118,7 +151,7 @@ impl<K: Key, V: Value> Cache<K, V> {
         if transaction::current().is_some() {
             return Reservation::new(None);
         }
-        match self.store.begin(&key, Manner::ByHand) {
+        match self.store.begin(&key, Manner::ByHand, false, |_| false) {
             Begun::Lead(lead) => Reservation::new(Some(lead)),
             _ => Reservation::new(None),
         }
@@ -129,29 +162,62 @@ impl<K: Key, V: Value> Cache<K, V> {
     ///
     /// It is gone here when this returns; the broadcast is queued. To wait for the broker use [`Registry::flush`].
     pub fn evict<Q: KeyRef<K>>(&self, key: Q) {
-        self.evict_key(key.to_key());
+        self.place.evict(key.to_key());
     }
 
     /// Evicts many keys, as [`evict`](Self::evict) does one.
     pub fn evict_many<Q: KeyForm<K>>(&self, keys: impl IntoIterator<Item = Q>) {
-        keys.into_iter().for_each(|key| self.evict_key(key.to_key()));
+        keys.into_iter().for_each(|key| self.place.evict(key.to_key()));
     }
 
-    fn evict_key(&self, key: K) {
-        let node = &self.registry.0.node;
-        match transaction::current() {
-            Some(transaction) => transaction.evict(node, &self.slot, key),
-            None => _ = node.evict(&self.slot, &key, Duration::ZERO),
-        }
+    /// Evicts every entry that carries a tag, here and on every node, whether there is one here or not. Inside a
+    /// transaction it waits for the commit.
+    ///
+    /// A tag is text: whatever prints alike is the same tag. One of more than 1,024 bytes stands for every entry.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cachesync::Error> {
+    /// # use cachesync::{CacheConfig, Registry};
+    /// # let registry = Registry::builder().cache(CacheConfig::new("users")).start().await?;
+    /// let users = registry.cache::<u64, String>("users")?;
+    /// users.evict_tag("team:5");
+    /// users.evict_tag(format_args!("team:{}", 5)); // the same
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// When the tag's `Display` does; nothing is evicted then.
+    pub fn evict_tag(&self, tag: impl Display) {
+        self.evict_tags([tag]);
+    }
+
+    /// Evicts every entry that carries one of these tags, as [`evict_tag`](Self::evict_tag) does for one.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cachesync::Error> {
+    /// # use cachesync::{CacheConfig, Registry};
+    /// # let registry = Registry::builder().cache(CacheConfig::new("users")).start().await?;
+    /// let users = registry.cache::<u64, String>("users")?;
+    /// users.evict_tags(["team:5", "team:6"]);
+    /// assert_eq!(users.stats().evicted, 2);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// When a tag's `Display` or the iterator does; nothing is evicted then.
+    pub fn evict_tags<T: Display>(&self, tags: impl IntoIterator<Item = T>) {
+        self.place.evict_tags(tags.into_iter().map(|tag| Tag::new(&tag)).collect());
     }
 
     /// Evicts every key, here and on every node. Inside a transaction it waits for the commit.
     pub fn evict_all(&self) {
-        let node = &self.registry.0.node;
-        match transaction::current() {
-            Some(transaction) => transaction.evict_all(node, &self.slot),
-            None => _ = node.evict_all(&self.slot, Duration::ZERO),
-        }
+        self.place.evict_all();
     }
 
     /// How many entries there are; some may have expired.
@@ -171,13 +237,13 @@ impl<K: Key, V: Value> Cache<K, V> {
 
     /// The cache's name.
     pub fn name(&self) -> &str {
-        self.slot.info.name.as_str()
+        self.place.slot.info.name.as_str()
     }
 }
 
 impl<K: Key, V: Value> Clone for Cache<K, V> {
     fn clone(&self) -> Self {
-        Self { registry: self.registry.clone(), slot: self.slot.clone(), store: self.store.clone() }
+        Self { place: self.place.clone(), store: self.store.clone(), registry: self.registry.clone() }
     }
 }
 

@@ -14,17 +14,27 @@
 //! ticket gone. Removing the entries may also hit the value of a load that began in between; that is one load more,
 //! not a wrong answer.
 //!
+//! Who does not know the key yet when it begins (a put whose key is found in its result) has no ticket. It notes the
+//! number of the last eviction instead, and stores only if the key's stripe has seen none since: every eviction, and
+//! every put, takes its number in the same critical section in which it does its work.
+//!
+//! Tags have an argument of their own, see [`tags`](super::tags).
+//!
 //! `quick_cache`'s own placeholders could arbitrate loads of single keys, but `retain` and `drain` do not see them, they
 //! cannot share a load without keeping its value, nor tell waiters of an error. One mechanism of our own serves loads,
 //! reservations, puts, and every kind of eviction. `shuttle`, the model checker, does not know std's mutex; the tests
 //! in `tests/integration/stale_fill.rs` attack the argument step by step.
 //!
-//! Lock order: stripe, then `quick_cache`'s shard. Of user code only `Hash` and `Eq` of keys and `Clone` run under a stripe's lock;
-//! values and keys that leave are dropped after it is released, since their `Drop` may use the cache.
+//! Lock order: stripe, then the index of tags or `quick_cache`'s shard. Of user code only `Hash` and `Eq` of keys and
+//! `Clone` run under these locks; values and keys that leave are dropped after they are released, since their `Drop` may
+//! use the cache.
 
 use std::{
     hash::BuildHasher,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -32,9 +42,12 @@ use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync::Cache as Qu
 use tokio::sync::Semaphore;
 
 use super::{
-    flight::{Flight, Outcome},
+    content::{Content, Stored, Terms},
+    flight::Flight,
     info::CacheInfo,
+    lead::Lead,
     stripe::{Stripe, hash_of},
+    tags::{Tag, TagIndex},
 };
 use crate::{
     clock::Moment,
@@ -45,13 +58,6 @@ use crate::{
 /// How many waiters of a failed load try for themselves at the same time.
 const RETRIES_AT_ONCE: usize = 16;
 const STRIPES: usize = 64;
-
-/// What is kept of an entry: 8 bytes next to the value.
-#[derive(Clone)]
-struct Stored<V> {
-    value: V,
-    expires: Moment,
-}
 
 /// Collects what was displaced, so that it is dropped after the locks are released.
 #[derive(Clone)]
@@ -70,6 +76,9 @@ pub(crate) struct Store<K, V> {
     entries: QuickCache<K, Stored<V>, UnitWeighter, DefaultHashBuilder, Displaced>,
     stripes: Box<[Mutex<Stripe<K, V>>]>,
     hasher: DefaultHashBuilder,
+    tags: Mutex<TagIndex<K>>,
+    /// Whether any entry ever carried a tag. Set under the stripe's lock of the entry's key.
+    has_tags: AtomicBool,
     pub(super) retries: Arc<Semaphore>,
 }
 
@@ -87,7 +96,7 @@ pub(crate) enum Manner {
 /// How a caller who found no entry goes on.
 pub(crate) enum Begun<K: Key, V: Value> {
     /// There is an entry after all.
-    Hit(V),
+    Hit(Content<V>),
     /// It loads, and may keep the value.
     Lead(Lead<K, V>),
     /// Another caller loads the same key.
@@ -103,30 +112,72 @@ impl<K: Key, V: Value> Store<K, V> {
         let capacity = if info.config.evict_only { 1 } else { info.config.capacity };
         let entries = QuickCache::with(capacity, capacity as u64, UnitWeighter, hasher.clone(), Displaced);
         let stripes = (0..STRIPES).map(|_| Mutex::default()).collect();
-        Arc::new(Self { info, entries, stripes, hasher, retries: Arc::new(Semaphore::new(RETRIES_AT_ONCE)) })
+        Arc::new(Self {
+            info,
+            entries,
+            stripes,
+            hasher,
+            tags: Mutex::default(),
+            has_tags: AtomicBool::new(false),
+            retries: Arc::new(Semaphore::new(RETRIES_AT_ONCE)),
+        })
     }
 
-    /// The hit path: the value, if there is one that may be served now.
+    /// The hit path: the answer that `answer` makes of the entry, if there is one that may be served now.
     #[inline]
-    pub(crate) fn hit<Q: KeyForm<K>>(&self, key: &Q) -> Option<V> {
+    pub(crate) fn hit<Q: KeyForm<K>, T>(&self, key: &Q, answer: impl FnOnce(Content<V>) -> Option<T>) -> Option<T> {
         let now = self.info.lease.valid_at(&self.info.clock, self.info.config.ttl.is_some())?;
         let stored = self.entries.get(&Probe::new(key))?;
-        if stored.expires <= now {
+        if self.has_expired(&stored, now) {
             return None;
         }
+        let answer = answer(stored.content)?;
         self.info.counters.hit();
-        Some(stored.value)
+        Some(answer)
+    }
+
+    /// As [`hit`](Self::hit), unless the entry carries a tag of which `avoided` is true.
+    pub(crate) fn hit_without_tags<Q: KeyForm<K>, T>(
+        &self,
+        key: &Q,
+        avoided: impl Fn(&Tag) -> bool,
+        answer: impl FnOnce(Content<V>) -> Option<T>,
+    ) -> Option<T> {
+        // Under the stripe's lock, so that entry and tags are of one load.
+        let stripe = self.stripe(hash_of::<K, Q, _>(&self.hasher, key));
+        let avoid = self.index().carries_any(key, avoided);
+        let entry = if avoid { None } else { self.hit(key, Some) };
+        drop(stripe);
+        answer(entry?)
+    }
+
+    /// Whether an entry is too old; `now` is [`Moment::PAST`] where nobody has asked for the time yet.
+    #[inline]
+    fn has_expired(&self, stored: &Stored<V>, now: Moment) -> bool {
+        if stored.expires == Moment::NEVER {
+            return false;
+        }
+        let now = if now == Moment::PAST { self.info.clock.now() } else { now };
+        stored.expires <= now
     }
 
     /// For a caller who missed: what to do about it.
-    pub(crate) fn begin<Q: KeyForm<K>>(self: &Arc<Self>, key: &Q, manner: Manner) -> Begun<K, V> {
+    ///
+    /// `tagged` says that what it loads may carry tags. An entry of which `answers` is false is none for this caller.
+    pub(crate) fn begin<Q: KeyForm<K>>(
+        self: &Arc<Self>,
+        key: &Q,
+        manner: Manner,
+        tagged: bool,
+        answers: impl Fn(&Content<V>) -> bool,
+    ) -> Begun<K, V> {
         let info = &self.info;
         let Some(now) = info.lease.valid_at(&info.clock, info.config.ttl.is_some()) else { return Begun::Alone };
-        if info.config.evict_only || info.key_codec_is_bad() {
+        if info.config.evict_only || !info.key_survives_the_wire(|| key.to_key()) {
             return Begun::Alone;
         }
         let hash = hash_of::<K, Q, _>(&self.hasher, key);
-        let mut expired = None;
+        let (mut owned, mut expired) = (None, None);
         let mut stripe = self.stripe(hash);
         if manner == Manner::Shared
             && let Some(flight) = stripe.joinable(hash, key)
@@ -137,35 +188,36 @@ impl<K: Key, V: Value> Store<K, V> {
         if manner != Manner::ByHand
             && let Some(stored) = self.entries.get(&Probe::new(key))
         {
-            if stored.expires > now {
+            if self.has_expired(&stored, now) {
+                count(&info.counters.expired, 1);
+                expired = Some(self.take(owned.insert(key.to_key())));
+            } else if answers(&stored.content) {
                 info.counters.hit();
-                return Begun::Hit(stored.value);
+                return Begun::Hit(stored.content);
             }
-            count(&info.counters.expired, 1);
-            expired = self.entries.remove(&Probe::new(key));
         }
-        if self.is_held(&stripe, hash, key) {
+        if self.is_held(&stripe, hash, key) || tagged && info.tagged_are_held() {
+            drop(stripe);
+            discard((owned, expired));
             return Begun::Alone;
         }
-        let key = key.to_key();
         let flight = Flight::new();
-        stripe.issue(hash, key.clone(), &flight, manner == Manner::Shared);
+        // Before the body begins, as the ticket is.
+        let began = info.evictions();
+        let owned = owned.unwrap_or_else(|| key.to_key());
+        stripe.issue(hash, owned, &flight, manner == Manner::Shared, tagged);
         drop(stripe);
         discard(expired);
-        let lead = Lead { store: self.clone(), hash, flight, open: true };
-        if !info.key_survives_the_wire(&key) {
-            // Dropping the lead wakes whoever joined in the meantime.
-            return Begun::Alone;
-        }
-        Begun::Lead(lead)
+        Begun::Lead(Lead::new(self.clone(), hash, flight, began))
     }
 
     /// Evicts a key: nothing that was loaded before this is left when it returns.
     pub(crate) fn evict(&self, key: &K, hold: Duration) {
         let hash = self.hasher.hash_one(key);
         let mut stripe = self.stripe(hash);
+        stripe.last_eviction = self.info.next_eviction();
         let overtaken = stripe.overtake(hash, key);
-        let removed = self.entries.remove(key);
+        let removed = self.take(key);
         if !hold.is_zero() {
             let now = self.info.clock.now();
             let until = now.after(hold);
@@ -185,44 +237,147 @@ impl<K: Key, V: Value> Store<K, V> {
             self.info.hold_all(self.info.clock.now().after(hold));
         }
         for stripe in &self.stripes {
-            let overtaken = lock(stripe).overtake_all();
+            let mut stripe = lock(stripe);
+            stripe.last_eviction = self.info.next_eviction();
+            let overtaken = stripe.overtake_all();
+            drop(stripe);
             discard(overtaken);
         }
         // Not `clear`: it drops the values under the shard's lock.
-        self.entries.drain().for_each(discard);
+        self.entries.drain().for_each(|left| self.dismiss(left));
     }
 
-    /// Stores a value that is newer than everything loaded so far, by a put that took its ticket before; whether it was
-    /// kept.
+    /// Evicts every entry that carries one of these tags.
+    pub(crate) fn evict_tags(&self, tags: &[Tag], hold: Duration) {
+        if !hold.is_zero() {
+            self.info.hold_tagged(self.info.clock.now().after(hold));
+        }
+        for tag in tags {
+            let number = self.info.next_eviction();
+            let keys = self.index().evict(tag, number);
+            for key in &keys {
+                self.evict(key, Duration::ZERO);
+            }
+            discard(keys);
+        }
+        // Which tags the loads in flight will carry is not known: whoever comes now does not join them.
+        self.stripes.iter().for_each(|stripe| lock(stripe).detach_tagged());
+    }
+
+    /// Stores what is newer than everything loaded so far, by a put that took its ticket before; whether it was kept.
     ///
     /// If it was overtaken since, by an eviction or by another put, the order of the two is not known: the key is left
     /// absent.
-    pub(crate) fn put_reserved(&self, mut lead: Lead<K, V>, key: K, value: V) -> bool {
-        let info = &self.info;
-        let keepable = info.key_survives_the_wire(&key) && info.lease.valid_at(&info.clock, false).is_some();
-        let hash = self.hasher.hash_one(&key);
-        let mut stripe = self.stripe(hash);
+    pub(crate) fn put_reserved(&self, mut lead: Lead<K, V>, key: K, content: Content<V>, terms: &Terms) -> bool {
+        let mut stripe = self.stripe(lead.hash);
         lead.open = false;
-        let in_time = stripe.redeem(hash, &lead.flight).is_some();
-        let kept = in_time && keepable && !self.is_held(&stripe, hash, &&key);
-        let overtaken = stripe.overtake(hash, &key);
-        let removed = self.entries.remove(&key);
-        if kept {
-            let displaced = self.insert(key, value, stripe);
-            discard(displaced);
-        } else {
-            drop(stripe);
-            discard((key, value));
-        }
-        discard(overtaken);
-        discard(removed);
+        let ticket = stripe.redeem(lead.hash, &lead.flight);
+        let began = ticket.is_some().then_some(lead.began);
+        let kept = self.put(key, content, terms, began, stripe);
+        discard(ticket);
         kept
     }
 
+    /// The same for a put that did not know its key when it began, after the eviction numbered `began`.
+    pub(crate) fn put_late(&self, began: u64, key: K, content: Content<V>, terms: &Terms) -> bool {
+        let survives = self.info.key_survives_the_wire(|| key.clone());
+        let stripe = self.stripe(self.hasher.hash_one(&key));
+        let in_time = stripe.last_eviction <= began && self.info.last_without_store() <= began;
+        self.put(key, content, terms, (survives && in_time).then_some(began), stripe)
+    }
+
+    /// Stores under the stripe's lock and releases it. `began` is `None` if the put was overtaken.
+    fn put(
+        &self,
+        key: K,
+        content: Content<V>,
+        terms: &Terms,
+        began: Option<u64>,
+        mut stripe: MutexGuard<'_, Stripe<K, V>>,
+    ) -> bool {
+        let info = &self.info;
+        let hash = self.hasher.hash_one(&key);
+        stripe.last_eviction = info.next_eviction();
+        let overtaken = stripe.overtake(hash, &key);
+        let keepable = !info.config.evict_only
+            && !info.key_codec_is_bad()
+            && info.lease.valid_at(&info.clock, false).is_some()
+            && !self.is_held(&stripe, hash, &&key)
+            && (terms.tags.is_empty() || !info.tagged_are_held());
+        let kept = match began.filter(|_| keepable) {
+            Some(began) => self.replace(key, content, terms, began, stripe),
+            None => {
+                let removed = self.take(&key);
+                drop(stripe);
+                discard((key, content, removed));
+                false
+            }
+        };
+        discard(overtaken);
+        kept
+    }
+
+    /// Puts an entry in the place of another, under the stripe's lock, and releases it; whether it was kept. Without
+    /// that, the key is absent.
+    pub(super) fn replace(
+        &self,
+        key: K,
+        content: Content<V>,
+        Terms { ttl, tags }: &Terms,
+        began: u64,
+        stripe: MutexGuard<'_, Stripe<K, V>>,
+    ) -> bool {
+        let removed = self.take(&key);
+        let ttl = ttl.or(self.info.config.ttl);
+        let fresh = ttl != Some(Duration::ZERO) && (tags.is_empty() || self.register(&key, tags, began));
+        let mut displaced = Vec::new();
+        let leftover = if fresh {
+            let expires = ttl.map_or(Moment::NEVER, |ttl| self.info.clock.now().after(ttl));
+            self.entries.insert_with_lifecycle(key, Stored { content, expires }, &mut displaced);
+            None
+        } else {
+            Some((key, content))
+        };
+        drop(stripe);
+        discard((removed, leftover));
+        count(&self.info.counters.displaced, displaced.len());
+        displaced.into_iter().for_each(|left| self.dismiss(left));
+        fresh
+    }
+
+    fn register(&self, key: &K, tags: &[Tag], began: u64) -> bool {
+        // Whoever removes this entry later takes the stripe's lock, and sees this.
+        self.has_tags.store(true, Ordering::Relaxed);
+        self.index().register(key, tags, began)
+    }
+
+    /// Takes an entry and its tags out, under its stripe's lock; what is returned is to be dropped after it.
+    #[must_use]
+    fn take(&self, key: &K) -> impl Sized + use<K, V> {
+        let forgotten = self.has_tags.load(Ordering::Relaxed).then(|| self.index().forget(key));
+        (self.entries.remove(key), forgotten)
+    }
+
+    /// Drops an entry that has left by itself, when no lock is held. Its tags go, unless the key is there again.
+    fn dismiss(&self, left: (K, Stored<V>)) {
+        if self.has_tags.load(Ordering::Relaxed) {
+            let key = &left.0;
+            let stripe = self.stripe(self.hasher.hash_one(key));
+            let forgotten = (!self.entries.contains_key(key)).then(|| self.index().forget(key));
+            drop(stripe);
+            discard(forgotten);
+        }
+        discard(left);
+    }
+
     /// Lets nobody join this load any more: the next caller who misses the key leads.
-    pub(super) fn detach(&self, key: &K, flight: &Arc<Flight<V>>) {
-        let hash = self.hasher.hash_one(key);
+    pub(super) fn detach(&self, hash: u64, flight: &Arc<Flight<V>>) {
         self.stripe(hash).detach(hash, flight);
+    }
+
+    /// The same, by the key.
+    pub(super) fn detach_key(&self, key: &K, flight: &Arc<Flight<V>>) {
+        self.detach(self.hasher.hash_one(key), flight);
     }
 
     fn is_held<Q: KeyForm<K>>(&self, stripe: &Stripe<K, V>, hash: u64, key: &Q) -> bool {
@@ -231,30 +386,24 @@ impl<K: Key, V: Value> Store<K, V> {
         (all_held_until > Moment::PAST && all_held_until > now()) || stripe.is_held(hash, key, now)
     }
 
-    /// Inserts under the stripe's lock and releases it; what is returned is to be dropped.
-    fn insert(&self, key: K, value: V, stripe: MutexGuard<'_, Stripe<K, V>>) -> Vec<(K, Stored<V>)> {
-        let expires = self.info.config.ttl.map_or(Moment::NEVER, |ttl| self.info.clock.now().after(ttl));
-        let mut displaced = Vec::new();
-        self.entries.insert_with_lifecycle(key, Stored { value, expires }, &mut displaced);
-        drop(stripe);
-        count(&self.info.counters.displaced, displaced.len());
-        displaced
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    fn stripe(&self, hash: u64) -> MutexGuard<'_, Stripe<K, V>> {
+    pub(super) fn stripe(&self, hash: u64) -> MutexGuard<'_, Stripe<K, V>> {
         // The high bits: the low ones choose the place within hash tables.
         let stripe = usize::try_from(hash >> 48).unwrap_or(0) % STRIPES;
         lock(&self.stripes[stripe])
+    }
+
+    fn index(&self) -> MutexGuard<'_, TagIndex<K>> {
+        lock(&self.tags)
     }
 }
 
 /// Drops keys and values of the user's when no lock is held, since their `Drop` may use the cache. Should it panic, that
 /// is the end of that value and not of the eviction, of which others have yet to hear.
-fn discard<T>(leftover: T) {
+pub(super) fn discard<T>(leftover: T) {
     if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(leftover))).is_err() {
         tracing::error!("a key or value that left a cache panicked in its `Drop`");
     }
@@ -263,67 +412,4 @@ fn discard<T>(leftover: T) {
 /// A panic under the lock can only come from a key's `Eq` or `Clone`; the tables are consistent between steps.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The leader of a load: it runs the body, and holds the ticket to keep the value.
-///
-/// Dropped without [`keep`](Self::keep) or [`land`](Self::land), as happens when the load is cancelled or panics, it
-/// gives the ticket back and wakes those who wait, one of whom leads next (rule R9).
-pub(crate) struct Lead<K: Key, V: Value> {
-    store: Arc<Store<K, V>>,
-    hash: u64,
-    flight: Arc<Flight<V>>,
-    /// Whether the ticket may still be out and the end of the flight is still to be stated.
-    open: bool,
-}
-
-impl<K: Key, V: Value> Lead<K, V> {
-    /// Keeps the value, unless an eviction overtook the load; either way it answers those who waited.
-    pub(crate) fn keep(mut self, value: V) -> bool {
-        let store = &self.store;
-        let mut stripe = store.stripe(self.hash);
-        let key = stripe.redeem(self.hash, &self.flight);
-        // With the ticket gone nobody else can join, so the count can only fall; 1 means that nobody waits, and
-        // the value need not be cloned.
-        let answer = (Arc::strong_count(&self.flight) > 1).then(|| value.clone());
-        let kept = key.is_some();
-        if let Some(key) = key {
-            // A separate load may come second to another one that is just as fresh.
-            let replaced = store.entries.remove(&key);
-            let displaced = store.insert(key, value, stripe);
-            discard((replaced, displaced));
-        } else {
-            drop(stripe);
-            count(&store.info.counters.not_kept, 1);
-        }
-        // Had code of the user's panicked before, `Drop` would have woken those who wait.
-        self.open = false;
-        if let Some(answer) = answer {
-            self.flight.land(Outcome::Value(answer));
-        }
-        kept
-    }
-
-    /// The load came back with nothing to keep.
-    pub(crate) fn land(mut self, outcome: Outcome<V>) {
-        self.end(outcome);
-    }
-
-    fn end(&mut self, outcome: Outcome<V>) {
-        if std::mem::take(&mut self.open) {
-            let key = self.store.stripe(self.hash).redeem(self.hash, &self.flight);
-            drop(key);
-            self.flight.land(outcome);
-        }
-    }
-
-    pub(crate) fn store(&self) -> &Arc<Store<K, V>> {
-        &self.store
-    }
-}
-
-impl<K: Key, V: Value> Drop for Lead<K, V> {
-    fn drop(&mut self) {
-        self.end(Outcome::Abandoned);
-    }
 }

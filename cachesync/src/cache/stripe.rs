@@ -20,6 +20,8 @@ pub(super) struct Ticket<K, V> {
     flight: Arc<Flight<V>>,
     /// Whether callers who miss the key may wait for this load.
     joinable: bool,
+    /// Whether what it loads may carry tags.
+    tagged: bool,
 }
 
 struct Hold<K> {
@@ -32,6 +34,8 @@ struct Hold<K> {
 const MAX_HOLDS: usize = 4_096;
 
 pub(super) struct Stripe<K, V> {
+    /// The number of the last eviction that concerned a key of this stripe.
+    pub(super) last_eviction: u64,
     tickets: HashTable<Ticket<K, V>>,
     holds: HashTable<Hold<K>>,
     /// When `holds` has grown to this, the ended ones are swept out.
@@ -40,7 +44,7 @@ pub(super) struct Stripe<K, V> {
 
 impl<K, V> Default for Stripe<K, V> {
     fn default() -> Self {
-        Self { tickets: HashTable::new(), holds: HashTable::new(), sweep_at: 32 }
+        Self { last_eviction: 0, tickets: HashTable::new(), holds: HashTable::new(), sweep_at: 32 }
     }
 }
 
@@ -50,8 +54,8 @@ impl<K: Eq, V> Stripe<K, V> {
         self.tickets.find(hash, |ticket| ticket.joinable && key.is_key(&ticket.key)).map(|ticket| &ticket.flight)
     }
 
-    pub(super) fn issue(&mut self, hash: u64, key: K, flight: &Arc<Flight<V>>, joinable: bool) {
-        let ticket = Ticket { hash, key, flight: flight.clone(), joinable };
+    pub(super) fn issue(&mut self, hash: u64, key: K, flight: &Arc<Flight<V>>, joinable: bool, tagged: bool) {
+        let ticket = Ticket { hash, key, flight: flight.clone(), joinable, tagged };
         self.tickets.insert_unique(hash, ticket, |ticket| ticket.hash);
     }
 
@@ -66,6 +70,11 @@ impl<K: Eq, V> Stripe<K, V> {
         if let Some(ticket) = self.tickets.find_mut(hash, |ticket| Arc::ptr_eq(&ticket.flight, flight)) {
             ticket.joinable = false;
         }
+    }
+
+    /// Lets nobody join a flight any more that may bring in tags.
+    pub(super) fn detach_tagged(&mut self) {
+        self.tickets.iter_mut().filter(|ticket| ticket.tagged).for_each(|ticket| ticket.joinable = false);
     }
 
     /// Takes every ticket of a key; they are returned so that they can be dropped outside the lock.

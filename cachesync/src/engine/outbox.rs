@@ -2,13 +2,14 @@
 //!
 //! Invariants (rule R7):
 //! - what was pushed is either here, or in the batch that the engine holds, or confirmed;
-//! - it is bounded: keys of one cache are coalesced, and when there are too many, the largest cache's keys collapse
-//!   to "all of this cache". Nothing is dropped, an eviction can only grow;
+//! - it is bounded: keys and tags of one cache are coalesced, and when there are too many, those of the largest cache
+//!   collapse to "all of this cache". Nothing is dropped, an eviction can only grow;
 //! - tickets rise with every push, and a batch carries the highest ticket it contains, so "confirmed up to" is one
 //!   number.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+    hash::Hash,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -16,11 +17,13 @@ use std::{
 use cachesync_core::{Name, frame::EncodedKey, shape::KeyShape};
 use tokio::sync::{Notify, watch};
 
-/// The most keys that wait, over all caches.
+use crate::cache::tags::Tag;
+
+/// The most keys and tags that wait, over all caches.
 const MAX_KEYS: usize = 100_000;
 /// The ticket of a push that came too late: it will never be confirmed.
 pub(crate) const NEVER: u64 = u64::MAX;
-/// The most bytes of keys that wait, over all caches.
+/// The most bytes of keys and tags that wait, over all caches.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 pub(crate) struct Outbox {
@@ -32,7 +35,9 @@ pub(crate) struct Outbox {
 #[derive(Default)]
 struct State {
     caches: BTreeMap<Name, Pending>,
-    keys: usize,
+    /// Keys and tags.
+    waiting: usize,
+    /// Of these.
     bytes: usize,
     /// Of the last push.
     ticket: u64,
@@ -46,7 +51,9 @@ pub(crate) struct Pending {
     pub(crate) shape: Option<KeyShape>,
     /// With the longest hold that was asked for.
     pub(crate) keys: HashMap<EncodedKey, Duration>,
-    /// Everything, with this hold; `keys` is empty then.
+    /// With the longest hold that was asked for.
+    pub(crate) tags: HashMap<Tag, Duration>,
+    /// Everything, with this hold; there are no keys and no tags then.
     pub(crate) all: Option<Duration>,
     bytes: usize,
 }
@@ -78,24 +85,19 @@ impl Default for Outbox {
 impl Outbox {
     pub(crate) fn push_key(&self, cache: &Name, shape: &KeyShape, key: EncodedKey, hold: Duration) -> u64 {
         self.push(|state| {
-            let pending = state.caches.entry(cache.clone()).or_default();
-            if let Some(all) = &mut pending.all {
-                *all = (*all).max(hold);
-                return;
-            }
             let bytes = key.0.len();
-            match pending.keys.entry(key) {
-                std::collections::hash_map::Entry::Occupied(mut waiting) => {
-                    let longest = (*waiting.get()).max(hold);
-                    waiting.insert(longest);
-                }
-                std::collections::hash_map::Entry::Vacant(place) => {
-                    place.insert(hold);
-                    pending.shape.get_or_insert_with(|| shape.clone());
-                    pending.bytes += bytes;
-                    state.keys += 1;
-                    state.bytes += bytes;
-                }
+            state.add(cache, hold, |pending| {
+                pending.shape.get_or_insert_with(|| shape.clone());
+                coalesce(&mut pending.keys, key, hold).then_some(bytes)
+            });
+        })
+    }
+
+    pub(crate) fn push_tags(&self, cache: &Name, tags: &[Tag], hold: Duration) -> u64 {
+        self.push(|state| {
+            for tag in tags {
+                let bytes = tag.as_str().len();
+                state.add(cache, hold, |pending| coalesce(&mut pending.tags, tag.clone(), hold).then_some(bytes));
             }
         })
     }
@@ -114,8 +116,9 @@ impl Outbox {
                 return NEVER;
             }
             add(&mut state);
-            while state.keys > MAX_KEYS || state.bytes > MAX_BYTES {
-                let Some(largest) = state.caches.iter().max_by_key(|(_, pending)| pending.bytes) else { break };
+            while state.waiting > MAX_KEYS || state.bytes > MAX_BYTES {
+                let size = |pending: &Pending| (pending.bytes, pending.len());
+                let Some(largest) = state.caches.iter().max_by_key(|(_, pending)| size(pending)) else { break };
                 let largest = largest.0.clone();
                 tracing::warn!(cache = %largest, "too many evictions wait for the broker: evicting all of the cache");
                 state.collapse(&largest, Duration::ZERO);
@@ -131,7 +134,7 @@ impl Outbox {
     pub(crate) fn take(&self) -> Option<Batch> {
         let mut state = self.state();
         let caches = std::mem::take(&mut state.caches);
-        (state.keys, state.bytes) = (0, 0);
+        (state.waiting, state.bytes) = (0, 0);
         (!caches.is_empty()).then_some(Batch { caches, ticket: state.ticket })
     }
 
@@ -199,13 +202,46 @@ impl Outbox {
 }
 
 impl State {
+    /// Adds to what waits for `cache`, unless that is all; `add` tells the bytes of what is new.
+    fn add(&mut self, cache: &Name, hold: Duration, add: impl FnOnce(&mut Pending) -> Option<usize>) {
+        let pending = self.caches.entry(cache.clone()).or_default();
+        if let Some(all) = &mut pending.all {
+            *all = (*all).max(hold);
+        } else if let Some(bytes) = add(pending) {
+            pending.bytes += bytes;
+            self.waiting += 1;
+            self.bytes += bytes;
+        }
+    }
+
     /// Turns what waits for `cache` into "all", with the longest hold of any.
     fn collapse(&mut self, cache: &Name, hold: Duration) {
         if let Some(pending) = self.caches.get_mut(cache) {
-            self.keys -= pending.keys.len();
+            self.waiting -= pending.len();
             self.bytes -= pending.bytes;
-            let longest = pending.keys.values().copied().chain(pending.all).fold(hold, Duration::max);
-            *pending = Pending { all: Some(longest), ..Pending::default() };
+            let holds = pending.keys.values().chain(pending.tags.values()).copied().chain(pending.all);
+            *pending = Pending { all: Some(holds.fold(hold, Duration::max)), ..Pending::default() };
+        }
+    }
+}
+
+impl Pending {
+    fn len(&self) -> usize {
+        self.keys.len() + self.tags.len()
+    }
+}
+
+/// Lets it wait once, with the longest hold that was asked for; tells whether it is new.
+fn coalesce<T: Eq + Hash>(waiting: &mut HashMap<T, Duration>, what: T, hold: Duration) -> bool {
+    match waiting.entry(what) {
+        Entry::Occupied(mut known) => {
+            let longest = (*known.get()).max(hold);
+            known.insert(longest);
+            false
+        }
+        Entry::Vacant(place) => {
+            place.insert(hold);
+            true
         }
     }
 }
@@ -248,6 +284,56 @@ mod tests {
         let pending = &batch.caches[&name("users")];
         assert!(pending.keys.is_empty());
         assert_eq!(pending.all, Some(Duration::from_secs(4)));
+    }
+
+    #[test]
+    fn a_tag_waits_once_with_its_longest_hold_beside_the_keys() {
+        let outbox = Outbox::default();
+        let tags = |tags: &[&str], hold| {
+            let tags: Vec<_> = tags.iter().map(|tag| Tag::new(*tag)).collect();
+            outbox.push_tags(&name("users"), &tags, Duration::from_secs(hold))
+        };
+        tags(&["a", "b"], 0);
+        tags(&["a", "a"], 5);
+        push(&outbox, "users", 1, 0);
+        assert_eq!(tags(&["a"], 2), 4);
+        let batch = outbox.take().unwrap();
+        let pending = &batch.caches[&name("users")];
+        let hold = |tag| pending.tags.get(&Tag::new(tag)).copied();
+        assert_eq!((hold("a"), hold("b")), (Some(Duration::from_secs(5)), Some(Duration::ZERO)));
+        assert_eq!((pending.tags.len(), pending.keys.len(), pending.all), (2, 1, None));
+    }
+
+    #[test]
+    fn all_swallows_tags_before_and_after_it() {
+        let outbox = Outbox::default();
+        outbox.push_tags(&name("users"), &[Tag::new("a")], Duration::from_secs(3));
+        outbox.push_all(&name("users"), Duration::ZERO);
+        outbox.push_tags(&name("users"), &[Tag::new("b")], Duration::from_secs(2));
+        let batch = outbox.take().unwrap();
+        let pending = &batch.caches[&name("users")];
+        assert_eq!((pending.len(), pending.all), (0, Some(Duration::from_secs(3))));
+    }
+
+    #[test]
+    fn too_many_tags_collapse_their_cache_with_the_longest_hold() {
+        let outbox = Outbox::default();
+        push(&outbox, "small", 1, 0);
+        outbox.push_tags(&name("large"), &[Tag::new("held")], Duration::from_secs(7));
+        let tags: Vec<_> = (0..MAX_KEYS).map(|tag| Tag::new(&tag)).collect();
+        outbox.push_tags(&name("large"), &tags, Duration::ZERO);
+        let batch = outbox.take().unwrap();
+        assert_eq!(batch.caches[&name("large")].all, Some(Duration::from_secs(7)));
+        assert_eq!(batch.caches[&name("small")].keys.len(), 1);
+    }
+
+    #[test]
+    fn long_tags_count_by_their_bytes_together_with_the_keys() {
+        let outbox = Outbox::default();
+        for tag in 0..=MAX_BYTES / 1000 {
+            outbox.push_tags(&name("users"), &[Tag::new(&format!("{tag:1000}"))], Duration::ZERO);
+        }
+        assert_eq!(outbox.take().unwrap().caches[&name("users")].all, Some(Duration::ZERO));
     }
 
     #[test]

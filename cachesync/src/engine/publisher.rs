@@ -13,7 +13,7 @@ use cachesync_core::{
     BackendError, Name, Publisher,
     backend::{Message, Topic},
     codec::{self, MAX_KEYS, TARGET_FRAME_BYTES},
-    frame::{EncodedKey, Frame, Operation},
+    frame::{Frame, Operation},
     shape::KeyShape,
 };
 use tokio::time::{MissedTickBehavior, interval};
@@ -131,13 +131,17 @@ impl Sender {
 
     fn encode(&mut self, batch: Batch) -> Encoded {
         let mut messages = Vec::new();
-        for (cache, Pending { shape, keys, all, .. }) in batch.caches {
+        for (cache, Pending { shape, keys, tags, all, .. }) in batch.caches {
             if let Some(hold) = all {
                 messages.push(self.message(&cache, KeyShape::NONE, hold, Operation::All));
             }
             let shape = shape.unwrap_or(KeyShape::NONE);
-            for (hold, keys) in frames_of(keys) {
+            for (hold, keys) in frames_of(keys, |key| key.0.len()) {
                 messages.push(self.message(&cache, shape.clone(), hold, Operation::Keys(keys)));
+            }
+            for (hold, tags) in frames_of(tags, |tag| tag.as_str().len()) {
+                let tags = tags.iter().map(ToString::to_string).collect();
+                messages.push(self.message(&cache, KeyShape::NONE, hold, Operation::Tags(tags)));
             }
         }
         Encoded { messages, confirmed: 0, ticket: batch.ticket }
@@ -174,41 +178,66 @@ impl Sender {
     }
 }
 
-/// Divides keys among frames: one hold to a frame, and no frame above the limits.
-fn frames_of(keys: HashMap<EncodedKey, Duration>) -> Vec<(Duration, Vec<EncodedKey>)> {
+/// Divides keys or tags among frames: one hold to a frame, and no frame above the limits.
+fn frames_of<T>(waiting: HashMap<T, Duration>, bytes_of: impl Fn(&T) -> usize) -> Vec<(Duration, Vec<T>)> {
     let mut frames = Vec::new();
-    let mut open: HashMap<Duration, (usize, Vec<EncodedKey>)> = HashMap::new();
-    for (key, hold) in keys {
-        let (bytes, frame) = open.entry(hold).or_default();
-        *bytes += key.0.len();
-        frame.push(key);
+    let mut open: HashMap<Duration, (usize, Vec<T>)> = HashMap::new();
+    for (one, hold) in waiting {
+        let (bytes, frame) = open.entry(hold).or_insert_with(|| (0, Vec::new()));
+        *bytes += bytes_of(&one);
+        frame.push(one);
         if frame.len() == MAX_KEYS || *bytes >= TARGET_FRAME_BYTES {
             frames.push((hold, std::mem::take(frame)));
             *bytes = 0;
         }
     }
-    frames.extend(open.into_iter().filter(|(_, (_, keys))| !keys.is_empty()).map(|(hold, (_, keys))| (hold, keys)));
+    frames.extend(open.into_iter().filter(|(_, (_, rest))| !rest.is_empty()).map(|(hold, (_, rest))| (hold, rest)));
     frames
 }
 
 #[cfg(test)]
 mod tests {
+    use cachesync_core::frame::NodeId;
+
     use super::*;
+    use crate::cache::tags::Tag;
 
     #[test]
     fn fifty_thousand_keys_are_tens_of_frames_and_each_hold_has_its_own() {
         let seconds = |hold| Duration::from_secs(hold);
         let keys = (0..50_000u64).map(|key| (codec::encode_key(&key).unwrap(), seconds(key % 2))).collect();
-        let frames = frames_of(keys);
+        let frames = frames_of(keys, |key| key.0.len());
         assert!((50..=52).contains(&frames.len()), "{}", frames.len());
         assert_eq!(frames.iter().map(|(_, keys)| keys.len()).sum::<usize>(), 50_000);
         assert!(frames.iter().all(|(_, keys)| keys.len() <= MAX_KEYS));
     }
 
     #[test]
+    fn long_tags_make_frames_that_every_reader_accepts() {
+        let tags = (0..3_000).map(|tag| (Tag::new(&format!("{tag:1024}")), Duration::ZERO)).collect();
+        let frames = frames_of(tags, |tag| tag.as_str().len());
+        assert_eq!(frames.iter().map(|(_, tags)| tags.len()).sum::<usize>(), 3_000);
+        for (_, tags) in frames {
+            let tags: Vec<_> = tags.iter().map(ToString::to_string).collect();
+            let frame = Frame {
+                origin: NodeId(1),
+                session: 1,
+                sequence: 1,
+                sent_at: 0,
+                hold: Duration::ZERO,
+                cache: Name::new("users").ok(),
+                shape: KeyShape::NONE,
+                operation: Operation::Tags(tags),
+                authentication: None,
+            };
+            assert_eq!(codec::decode(&codec::encode(&frame)), Ok(frame));
+        }
+    }
+
+    #[test]
     fn long_keys_make_frames_that_every_reader_accepts() {
         let keys = (0..100).map(|key| (codec::encode_key(&format!("{key:16000}")).unwrap(), Duration::ZERO)).collect();
-        for (hold, keys) in frames_of(keys) {
+        for (hold, keys) in frames_of(keys, |key| key.0.len()) {
             let bytes = keys.iter().map(|key| key.0.len()).sum::<usize>();
             assert!(bytes < codec::MAX_FRAME_BYTES / 2, "{bytes}");
             assert_eq!(hold, Duration::ZERO);

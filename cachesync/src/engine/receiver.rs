@@ -12,12 +12,13 @@ use std::{
 use cachesync_core::{
     Name,
     backend::{Delivery, Format},
-    codec::{self, DecodeError, JsonEviction, KeyError},
+    codec::{self, DecodeError, JsonEviction, JsonTarget, KeyError},
     frame::{Frame, Operation},
 };
 
 use super::sequence::Sequences;
 use crate::{
+    cache::tags::Tag,
     clock::Moment,
     registry::{node::Node, slot::Slot},
     statistics::count,
@@ -107,7 +108,8 @@ impl Receiver {
                 slot.evict_all(hold);
                 count(&counters.evicted_by_others, 1);
             }
-            // This version keeps no tags, and does not know what a later one may mean.
+            Operation::Tags(tags) => self.evict_tags(slot, tags, hold),
+            // What a later version may mean is not known.
             _ => {
                 slot.evict_all(hold);
                 count(&counters.cleared, 1);
@@ -115,26 +117,47 @@ impl Receiver {
         }
     }
 
-    fn apply_json(&self, JsonEviction { cache, keys }: &JsonEviction) {
+    /// Evicts by tag. Tags are text whatever the keys are, so there is no shape to compare.
+    fn evict_tags(&self, slot: &Slot, tags: &[String], hold: Duration) {
+        let evicted: Vec<_> = tags.iter().map(|tag| Tag::new(tag.as_str())).collect();
+        let counters = &slot.info.counters;
+        // It runs `Hash` and `Eq` of the keys.
+        match guarded(|| {
+            slot.evict_tags(&evicted, hold);
+            Ok(())
+        }) {
+            Ok(()) => count(&counters.evicted_by_others, tags.len()),
+            Err(error) => {
+                self.note_bad(&format!("of cache `{}`, {error}", slot.info.name));
+                slot.evict_all(hold);
+                count(&counters.cleared, 1);
+            }
+        }
+    }
+
+    fn apply_json(&self, JsonEviction { cache, target }: &JsonEviction) {
         count(&self.node.counters.json_applied, 1);
         let Some(slot) = self.node.existing_slot(cache.as_str()) else { return };
         let counters = &slot.info.counters;
-        match (keys, slot.any_store(Duration::ZERO)) {
-            (None, _) => {
+        let keys = match target {
+            JsonTarget::Keys(keys) => keys,
+            JsonTarget::Tags(tags) => return self.evict_tags(&slot, tags, Duration::ZERO),
+            JsonTarget::All => {
                 slot.evict_all(Duration::ZERO);
                 count(&counters.evicted_by_others, 1);
+                return;
             }
-            (Some(keys), None) => count(&counters.evicted_by_others, keys.len()),
-            (Some(keys), Some(store)) => match guarded(|| store.evict_json(keys)) {
-                Ok(()) => count(&counters.evicted_by_others, keys.len()),
-                Err(error) => {
-                    let error = DecodeError { reason: codec::DecodeReason::BadJson, cache: Some(cache.clone()) }
-                        .to_string()
-                        + &format!(" with keys of this cache: {error}");
-                    self.note_bad(&error);
-                    self.node.clear_what_it_concerned(Some(cache));
-                }
-            },
+        };
+        let evict = || slot.any_store(Duration::ZERO).map_or(Ok(()), |store| store.evict_json(keys));
+        match guarded(evict) {
+            Ok(()) => count(&counters.evicted_by_others, keys.len()),
+            Err(error) => {
+                let error = DecodeError { reason: codec::DecodeReason::BadJson, cache: Some(cache.clone()) }
+                    .to_string()
+                    + &format!(" with keys of this cache: {error}");
+                self.note_bad(&error);
+                self.node.clear_what_it_concerned(Some(cache));
+            }
         }
     }
 

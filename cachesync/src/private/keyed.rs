@@ -20,6 +20,27 @@ pub fn own<Q: Keyed>(keyed: Q) -> Q::Key {
     keyed.to_key()
 }
 
+/// Keys, of which each is found out by itself.
+pub struct Keys<K>(Vec<K>);
+
+impl<K: Key> Keys<K> {
+    /// None yet.
+    #[expect(clippy::new_without_default, reason = "only the attributes make it")]
+    pub const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// One more.
+    pub fn push(&mut self, keyed: impl Keyed<Key = K>) {
+        self.0.push(keyed.to_key());
+    }
+
+    /// All of them.
+    pub fn into_vec(self) -> Vec<K> {
+        self.0
+    }
+}
+
 /// A key expression whose form is found by its structure.
 pub trait KeyExpr {
     /// The key of the cache.

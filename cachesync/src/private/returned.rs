@@ -5,9 +5,9 @@
 //! else all of it. Likewise `(&&Returns::<R>::new()).shared_error()` finds out whether the error can be cloned for
 //! callers who waited for a load that failed.
 
-use std::{any::Any, marker::PhantomData, sync::Arc};
+use std::marker::PhantomData;
 
-use crate::{cache::flight::SharedFailure, key::Value};
+use crate::{cache::content::SharedFailure, key::Value};
 
 /// How a return type relates to the value that is cached of it.
 pub trait Returned: Copy {
@@ -16,7 +16,7 @@ pub trait Returned: Copy {
     /// The cached type.
     type Value: Value;
     /// What is to be cached of an output.
-    fn value(output: &Self::Output) -> Option<Self::Value>;
+    fn value(output: &Self::Output) -> Option<&Self::Value>;
     /// The output that a cached value stands for.
     fn output(value: Self::Value) -> Self::Output;
     /// The output that says, without an error, that there is nothing; `None` if this return type cannot.
@@ -37,7 +37,7 @@ pub trait SharedError {
     /// The error of an output, cloned.
     fn share(output: &Self::Output) -> Option<SharedFailure>;
     /// The output that a shared error stands for; `None` if it is of another type.
-    fn restore(shared: &(dyn Any + Send + Sync)) -> Option<Self::Output>;
+    fn restore(shared: &SharedFailure) -> Option<Self::Output>;
 }
 
 /// A return type to be looked at.
@@ -188,7 +188,7 @@ impl<R> Returned for NoValue<R> {
     type Output = R;
     type Value = ();
 
-    fn value(_: &R) -> Option<()> {
+    fn value(_: &R) -> Option<&()> {
         None
     }
 
@@ -217,8 +217,8 @@ impl<T: Value> Returned for PlainValue<T> {
     type Output = T;
     type Value = T;
 
-    fn value(output: &T) -> Option<T> {
-        Some(output.clone())
+    fn value(output: &T) -> Option<&T> {
+        Some(output)
     }
 
     #[inline]
@@ -231,8 +231,8 @@ impl<T: Value> Returned for SomeValue<Option<T>> {
     type Output = Option<T>;
     type Value = T;
 
-    fn value(output: &Option<T>) -> Option<T> {
-        output.clone()
+    fn value(output: &Option<T>) -> Option<&T> {
+        output.as_ref()
     }
 
     #[inline]
@@ -253,8 +253,8 @@ impl<T: Value, E> Returned for OkValue<Result<T, E>> {
     type Output = Result<T, E>;
     type Value = T;
 
-    fn value(output: &Result<T, E>) -> Option<T> {
-        output.as_ref().ok().cloned()
+    fn value(output: &Result<T, E>) -> Option<&T> {
+        output.as_ref().ok()
     }
 
     #[inline]
@@ -267,8 +267,8 @@ impl<T: Value, E> Returned for OkSomeValue<Result<Option<T>, E>> {
     type Output = Result<Option<T>, E>;
     type Value = T;
 
-    fn value(output: &Result<Option<T>, E>) -> Option<T> {
-        output.as_ref().ok().cloned().flatten()
+    fn value(output: &Result<Option<T>, E>) -> Option<&T> {
+        output.as_ref().ok()?.as_ref()
     }
 
     #[inline]
@@ -289,11 +289,11 @@ impl<T, E: Clone + Send + Sync + 'static> SharedError for Cloned<Result<T, E>> {
     type Output = Result<T, E>;
 
     fn share(output: &Result<T, E>) -> Option<SharedFailure> {
-        output.as_ref().err().map(|error| Arc::new(error.clone()) as SharedFailure)
+        output.as_ref().err().map(|error| SharedFailure::new(error.clone()))
     }
 
-    fn restore(shared: &(dyn Any + Send + Sync)) -> Option<Result<T, E>> {
-        shared.downcast_ref::<E>().cloned().map(Err)
+    fn restore(shared: &SharedFailure) -> Option<Result<T, E>> {
+        shared.get::<E>().cloned().map(Err)
     }
 }
 
@@ -304,7 +304,7 @@ impl<R> SharedError for NotCloned<R> {
         None
     }
 
-    fn restore(_: &(dyn Any + Send + Sync)) -> Option<R> {
+    fn restore(_: &SharedFailure) -> Option<R> {
         None
     }
 }
@@ -318,14 +318,14 @@ mod tests {
     type Alias = Result<u8, String>;
 
     fn value<R: Returned>(_: &R, output: &R::Output) -> Option<R::Value> {
-        R::value(output)
+        R::value(output).cloned()
     }
 
     fn share<E: SharedError>(_: &E, output: &E::Output) -> Option<SharedFailure> {
         E::share(output)
     }
 
-    fn restore<E: SharedError>(_: &E, shared: &(dyn Any + Send + Sync)) -> Option<E::Output> {
+    fn restore<E: SharedError>(_: &E, shared: &SharedFailure) -> Option<E::Output> {
         E::restore(shared)
     }
 
@@ -354,8 +354,8 @@ mod tests {
         use super::{ErrorCloned as _, ErrorNotCloned as _};
         let cloned = (&&Returns::<Alias>::new()).shared_error();
         let shared = share(&cloned, &Err("down".into())).expect("a String can be cloned");
-        assert_eq!(restore(&cloned, &*shared), Some(Err("down".into())));
-        assert_eq!(restore(&cloned, &7u8), None, "another function's error");
+        assert_eq!(restore(&cloned, &shared), Some(Err("down".into())));
+        assert_eq!(restore(&cloned, &SharedFailure::new(7u8)), None, "another function's error");
         let not_cloned = (&&Returns::<Result<u8, NotClone>>::new()).shared_error();
         assert!(share(&not_cloned, &Err(NotClone)).is_none());
     }

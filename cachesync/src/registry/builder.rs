@@ -204,7 +204,7 @@ impl RegistryBuilder {
             has_backend: self.backend.is_some(),
         };
         let node = Arc::new(Node::new(settings, caches));
-        errors.extend(check::annotated_functions(&node));
+        errors.extend(check::types_and_names(&node));
         if let Some(error) = Error::of_all(errors) {
             return Err(error);
         }

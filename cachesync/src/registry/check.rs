@@ -1,42 +1,86 @@
-//! The check at start-up: what do the annotated functions ask for, and is it here?
+//! The check at start-up: what do annotated functions and typed caches ask for, and is it here?
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use super::{
     node::Node,
     slot::{Mismatch, Slot},
 };
 use crate::{
-    call_site::{CallSite, annotated_functions as linked},
+    call_site::{CallSite, SiteTypes, annotated_functions},
     config::UnknownCaches,
     error::{Error, Kind},
+    typed::{TypedInfo, typed_caches},
 };
+
+/// Whoever asks for a cache: an annotated function, or a declaration of `cache!`.
+#[derive(Clone, Copy)]
+struct Asking {
+    cache: &'static str,
+    path: &'static str,
+    file: &'static str,
+    line: u32,
+    types: fn() -> SiteTypes,
+}
+
+impl Asking {
+    /// Functions that name their registry themselves may mean another one, so they are left out.
+    fn function(site: &'static CallSite) -> Option<Self> {
+        let info = site.function;
+        let asking =
+            Self { cache: site.cache, path: info.function, file: info.file, line: info.line, types: info.types };
+        (!info.explicit_registry).then_some(asking)
+    }
+
+    fn typed(info: &'static TypedInfo) -> Self {
+        let TypedInfo { cache, path, file, line, types } = *info;
+        Self { cache, path, file, line, types }
+    }
+
+    fn disagrees(&self, mismatch: &Mismatch, settled_by: Option<&Self>) -> Error {
+        Kind::TypeMismatch(format!(
+            "{} as {self} asks; the type was settled by {}",
+            mismatch.0,
+            settled_by.map_or_else(|| "another function".to_owned(), ToString::to_string)
+        ))
+        .into()
+    }
+}
+
+/// As `a::b::find (src/b.rs:7)`.
+impl fmt::Display for Asking {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` ({}:{})", self.path, self.file, self.line)
+    }
+}
 
 /// Settles the types of every cache by the functions that name it; returns what is wrong, all of it.
 ///
-/// Functions that name their registry themselves may mean another one, so they are left out.
-pub(super) fn annotated_functions(node: &Arc<Node>) -> Vec<Error> {
-    let mut functions: Vec<_> = linked().filter(|site| !site.info.explicit_registry).collect();
+/// Declarations of typed caches are compared and settle nothing: a program may declare what another registry has.
+pub(super) fn types_and_names(node: &Arc<Node>) -> Vec<Error> {
+    let mut functions: Vec<_> = annotated_functions().filter_map(Asking::function).collect();
+    let mut typed: Vec<_> = typed_caches().map(Asking::typed).collect();
     // The linker's order is not the programmer's.
-    functions.sort_by_key(|site| (site.info.file, site.info.line));
-    functions.into_iter().filter_map(|site| check(node, site)).collect()
+    for list in [&mut functions, &mut typed] {
+        list.sort_by_key(|asking| (asking.file, asking.line));
+    }
+    let settled_by = |cache| functions.iter().find(|function| function.cache == cache);
+    let of_functions = functions.iter().filter_map(|function| match node.slot(function.cache) {
+        Some(slot) => settle(&slot, function).err().map(|error| function.disagrees(&error, settled_by(function.cache))),
+        None => matches!(node.unknown, UnknownCaches::Fail).then(|| unknown(node, function)),
+    });
+    let mut errors: Vec<_> = of_functions.collect();
+    errors.extend(typed.iter().filter_map(|typed| {
+        let slot = node.existing_slot(typed.cache)?;
+        let SiteTypes { key, value } = (typed.types)();
+        let disagreement = slot.compare(key, value).err()?;
+        Some(typed.disagrees(&disagreement, settled_by(typed.cache)))
+    }));
+    errors
 }
 
-fn check(node: &Arc<Node>, site: &'static CallSite) -> Option<Error> {
-    let Some(slot) = node.slot(site.info.cache) else {
-        return matches!(node.unknown, UnknownCaches::Fail).then(|| unknown(node, site));
-    };
-    settle(&slot, site).err().map(|Mismatch(text)| {
-        Kind::TypeMismatch(format!(
-            "{text} as {site} asks; the type was settled by {}",
-            first_user(site).map_or_else(|| "another function".to_owned(), ToString::to_string)
-        ))
-        .into()
-    })
-}
-
-fn settle(slot: &Slot, site: &CallSite) -> Result<(), Mismatch> {
-    let types = (site.info.types)();
+fn settle(slot: &Slot, function: &Asking) -> Result<(), Mismatch> {
+    let types = (function.types)();
     if let Some(key) = types.key {
         slot.settle_key(key)?;
     }
@@ -46,17 +90,10 @@ fn settle(slot: &Slot, site: &CallSite) -> Result<(), Mismatch> {
     Ok(())
 }
 
-/// The first function of the same cache, whose types were settled on.
-fn first_user(site: &CallSite) -> Option<&'static CallSite> {
-    linked()
-        .filter(|other| !other.info.explicit_registry && other.info.cache == site.info.cache)
-        .min_by_key(|other| (other.info.file, other.info.line))
-}
-
-fn unknown(node: &Node, site: &CallSite) -> Error {
+fn unknown(node: &Node, asking: &Asking) -> Error {
     Kind::UnknownCache(format!(
-        "cache `{}` is not configured, but {site} uses it; {}",
-        site.info.cache,
+        "cache `{}` is not configured, but {asking} uses it; {}",
+        asking.cache,
         known(node, "add `.cache(CacheConfig::new(...))`, or say what is to happen by `.unknown_caches(...)`")
     ))
     .into()

@@ -11,7 +11,7 @@ mod status;
 use std::{fmt, sync::Arc, time::Duration};
 
 pub use builder::RegistryBuilder;
-pub use describe::{CacheDescription, Description, FunctionDescription};
+pub use describe::{CacheDeclaration, CacheDescription, Description, FunctionDescription};
 use node::Node;
 use slot::Mismatch;
 pub use status::{Coherence, Status};

@@ -18,7 +18,7 @@ use super::{
     status::StatusCell,
 };
 use crate::{
-    cache::info::CacheInfo,
+    cache::{info::CacheInfo, tags::Tag},
     clock::{Clock, Moment},
     config::{CacheConfig, UnknownCaches},
     engine::outbox::{NEVER, Outbox},
@@ -194,6 +194,21 @@ impl Node {
         count(&slot.info.counters.evicted, 1);
         let queued = self.queue(slot, |outbox| outbox.push_all(&slot.info.name, hold));
         slot.evict_all(hold);
+        queued
+    }
+
+    /// Queues the eviction of every entry that carries one of these tags for all others, then evicts them here. Of no
+    /// tag it is nothing; a tag that is too long to travel stands for all.
+    pub(crate) fn evict_tags(self: &Arc<Self>, slot: &Slot, tags: &[Tag], hold: Duration) -> Option<Queued> {
+        if tags.is_empty() {
+            return None;
+        }
+        if tags.iter().any(Tag::is_too_long) {
+            return self.evict_all(slot, hold);
+        }
+        count(&slot.info.counters.evicted, tags.len());
+        let queued = self.queue(slot, |outbox| outbox.push_tags(&slot.info.name, tags, hold));
+        slot.evict_tags(tags, hold);
         queued
     }
 

@@ -13,7 +13,7 @@ use std::{
 use cachesync_core::{codec, frame::EncodedKey, shape::KeyShape};
 
 use crate::{
-    cache::{info::CacheInfo, store::Store},
+    cache::{info::CacheInfo, store::Store, tags::Tag},
     key::{Key, Value},
     statistics::count,
 };
@@ -103,6 +103,8 @@ pub(crate) trait AnyStore: Send + Sync {
     /// The same for keys in JSON.
     fn evict_json(&self, keys: &[serde_json::Value]) -> Result<(), codec::KeyError>;
     fn evict_all(&self, hold: Duration);
+    /// Evicts every entry that carries one of these tags.
+    fn evict_tags(&self, tags: &[Tag], hold: Duration);
     fn len(&self) -> usize;
 }
 
@@ -127,6 +129,10 @@ impl<K: Key, V: Value> AnyStore for Store<K, V> {
 
     fn evict_all(&self, hold: Duration) {
         Store::evict_all(self, hold);
+    }
+
+    fn evict_tags(&self, tags: &[Tag], hold: Duration) {
+        Store::evict_tags(self, tags, hold);
     }
 
     fn len(&self) -> usize {
@@ -163,6 +169,18 @@ impl Slot {
     pub(crate) fn settle_value(&self, value: ValueType) -> Result<(), Mismatch> {
         let settled = self.value.get_or_init(|| value);
         if *settled == value { Ok(()) } else { Err(self.mismatch("values", settled.name, value.name)) }
+    }
+
+    /// Compares types with the settled ones, and settles nothing.
+    pub(crate) fn compare(&self, key: Option<KeyType>, value: Option<ValueType>) -> Result<(), Mismatch> {
+        match (self.key.get().map(|settled| settled.key), key) {
+            (Some(has), Some(asked)) if has != asked => return Err(self.mismatch("keys", has.name, asked.name)),
+            _ => {}
+        }
+        match (self.value.get(), value) {
+            (Some(has), Some(asked)) if *has != asked => Err(self.mismatch("values", has.name, asked.name)),
+            _ => Ok(()),
+        }
     }
 
     fn mismatch(&self, what: &str, has: &str, asked: &str) -> Mismatch {
@@ -202,27 +220,34 @@ impl Slot {
         typed.store.clone().downcast().map_err(|_| self.mismatch("entries", "another type", std::any::type_name::<V>()))
     }
 
-    fn typed(&self) -> Option<&TypedStore> {
-        self.store.get().or_else(|| {
+    /// The store, for an eviction; every eviction on this node comes by here.
+    fn to_evict_from(&self, hold: Duration) -> Option<&TypedStore> {
+        if self.store.get().is_none() {
+            self.evicted_without_store(hold);
             drop(self.making.lock().unwrap_or_else(PoisonError::into_inner));
-            self.store.get()
-        })
+        }
+        self.store.get()
+    }
+
+    /// Somebody evicts, and there is no store that could take note of it. What a store that is made from now on has to
+    /// know of it is noted here, before the eviction passes through `making`.
+    fn evicted_without_store(&self, hold: Duration) {
+        // A put that finds its key in the result has no ticket in a store. If it began before this eviction and makes
+        // the store after it, it sees this; if it makes the store before, the eviction sees the store.
+        self.info.evicted_without_store();
+        if !hold.is_zero() {
+            self.info.hold_all(self.info.clock.now().after(hold));
+        }
     }
 
     /// The store without its types; `None` if nothing was ever cached. A hold applies nevertheless.
     pub(crate) fn any_store(&self, hold: Duration) -> Option<&dyn AnyStore> {
-        if !hold.is_zero() && self.store.get().is_none() {
-            self.hold_all(hold);
-        }
-        self.typed().map(|typed| &*typed.untyped)
+        self.to_evict_from(hold).map(|typed| &*typed.untyped)
     }
 
     /// Evicts a key, of the type that was settled, on this node.
     pub(crate) fn evict<K: Key>(&self, key: &K, hold: Duration) {
-        if !hold.is_zero() && self.store.get().is_none() {
-            self.hold_all(hold);
-        }
-        if let Some(typed) = self.typed()
+        if let Some(typed) = self.to_evict_from(hold)
             && let Some(store) = typed.evict.downcast_ref::<Arc<dyn Evict<K>>>()
         {
             store.evict(key, hold);
@@ -236,16 +261,25 @@ impl Slot {
         }
     }
 
+    /// Evicts every entry that carries one of these tags on this node. A tag that is too long to be remembered stands
+    /// for all.
+    pub(crate) fn evict_tags(&self, tags: &[Tag], hold: Duration) {
+        if tags.iter().any(Tag::is_too_long) {
+            return self.evict_all(hold);
+        }
+        if !tags.is_empty()
+            && let Some(store) = self.any_store(hold)
+        {
+            store.evict_tags(tags, hold);
+        }
+    }
+
     /// Removes everything, since evictions may have been missed.
     pub(crate) fn clear(&self) {
         if let Some(store) = self.any_store(Duration::ZERO) {
             store.evict_all(Duration::ZERO);
             count(&self.info.counters.cleared, 1);
         }
-    }
-
-    fn hold_all(&self, hold: Duration) {
-        self.info.hold_all(self.info.clock.now().after(hold));
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -20,15 +20,13 @@ use std::{
 };
 
 pub use committed::Committed;
-use pending::{Outcome, Pending, Put, Replaced};
+pub(crate) use pending::StagedPut;
+use pending::{Outcome, Pending, Replaced};
 use tokio::sync::Notify;
 
 use crate::{
-    cache::{
-        info::CacheInfo,
-        store::{Begun, Manner, Store},
-    },
-    key::{Key, KeyForm, Value},
+    cache::{info::CacheInfo, tags::Tag},
+    key::{Key, KeyForm},
     registry::{
         node::{Node, Queued},
         slot::Slot,
@@ -52,8 +50,8 @@ pub(crate) fn current() -> Option<Arc<Inner>> {
 ///
 /// Inside the scope
 /// - evictions and puts wait for the commit; rollback and drop discard them;
-/// - a key with a pending eviction is neither read from nor filled into a cache, so that the transaction reads its
-///   own writes;
+/// - a key with a pending eviction, also by a tag of its entry, is neither read from nor filled into a cache, so that
+///   the transaction reads its own writes;
 /// - any other key may be answered from the cache; a miss loads without filling, and nobody outside joins the load,
 ///   so nothing uncommitted, and nothing from an old snapshot, reaches other readers.
 ///
@@ -162,6 +160,10 @@ impl Transaction {
         Ok(in_doubt.certain().commit())
     }
 
+    pub(crate) fn inner(&self) -> &Arc<Inner> {
+        &self.inner
+    }
+
     /// Discards what is pending. Dropping does the same.
     pub fn rollback(self) {
         drop(self);
@@ -210,55 +212,75 @@ impl fmt::Debug for Transaction {
 }
 
 impl Inner {
-    /// Whether a key waits to be evicted in this transaction or one around it.
+    /// Whether a key, or all keys, wait to be evicted in this transaction or one around it.
     pub(crate) fn is_pending<K: Key, Q: KeyForm<K>>(&self, info: &CacheInfo, key: &Q) -> bool {
-        let here = match &*self.state() {
-            State::Open(caches) => caches.get(&info.id).is_some_and(|pending| pending.contains::<K, Q>(key)),
-            _ => false,
-        };
-        here || self.outer.as_ref().is_some_and(|outer| outer.is_pending(info, key))
+        self.any_pending(info, |pending| pending.contains::<K, Q>(key))
+    }
+
+    /// Whether a tag, or all keys, wait to be evicted in this transaction or one around it.
+    pub(crate) fn is_tag_pending(&self, info: &CacheInfo, tag: &Tag) -> bool {
+        self.any_pending(info, |pending| pending.contains_tag(tag))
+    }
+
+    /// Whether any tag waits to be evicted in this transaction or one around it: whether the tags of entries matter.
+    pub(crate) fn has_pending_tags(&self, info: &CacheInfo) -> bool {
+        self.any_pending(info, Pending::has_tags)
+    }
+
+    fn any_pending(&self, info: &CacheInfo, is_it: impl Fn(&Pending) -> bool) -> bool {
+        let mut transaction = Some(self);
+        while let Some(one) = transaction {
+            if matches!(&*one.state(), State::Open(caches) if caches.get(&info.id).is_some_and(&is_it)) {
+                return true;
+            }
+            transaction = one.outer.as_deref();
+        }
+        false
     }
 
     /// Notes that a key is to be evicted.
     pub(crate) fn evict<K: Key>(&self, node: &Arc<Node>, slot: &Arc<Slot>, key: K) {
-        self.note(slot, || Pending::new::<K>(node, slot), |pending, _| pending.set(key, None));
+        self.note(node, slot, |pending, _| pending.set(key, None));
+    }
+
+    /// Notes that every entry that carries one of these tags is to be evicted.
+    pub(crate) fn evict_tags(&self, node: &Arc<Node>, slot: &Arc<Slot>, tags: Vec<Tag>) {
+        if !tags.is_empty() {
+            self.note(node, slot, |pending, _| pending.set_tags(tags));
+        }
     }
 
     /// Notes that all keys are to be evicted.
     pub(crate) fn evict_all(&self, node: &Arc<Node>, slot: &Arc<Slot>) {
-        self.note(slot, || Pending::all(node, slot), |pending, _| pending.set_all());
+        self.note(node, slot, |pending, _| pending.set_all());
     }
 
-    /// Notes a value to be put. From now until the commit, an eviction or another put of the key overtakes it.
-    pub(crate) fn put<K: Key, V: Value>(
+    /// Notes that a key is to be put at the commit; without a staged put it is evicted then.
+    pub(crate) fn put<K: Key>(
         &self,
         node: &Arc<Node>,
         slot: &Arc<Slot>,
-        store: &Arc<Store<K, V>>,
         key: K,
-        value: V,
+        staged: Option<Box<dyn StagedPut<K>>>,
     ) {
-        let put = match store.begin(&&key, Manner::ByHand) {
-            Begun::Lead(lead) => Some(Box::new(Put { store: store.clone(), lead, value }) as Box<_>),
-            _ => None,
-        };
         let change = |pending: &mut Pending, in_time| {
             if in_time {
-                return pending.set(key, put);
+                return pending.set(key, staged);
             }
             // The transaction that it was put in may have been undone.
             let mut replaced = pending.set(key, None);
-            replaced.push(put);
+            replaced.push(staged);
             replaced
         };
-        self.note(slot, || Pending::new::<K>(node, slot), change);
+        self.note(node, slot, change);
     }
 
     /// Notes a change in this transaction, in time; or late, if it has ended, in the one around it.
     ///
     /// A scope can run on in another task after its transaction has ended. What it writes belongs to the enclosing
     /// transaction; without one, nobody knows to which.
-    fn note(&self, slot: &Slot, new: impl FnOnce() -> Pending, change: impl FnOnce(&mut Pending, bool) -> Replaced) {
+    fn note(&self, node: &Arc<Node>, slot: &Arc<Slot>, change: impl FnOnce(&mut Pending, bool) -> Replaced) {
+        let new = || Pending::new(node, slot);
         let mut open = Some(self);
         while let Some(transaction) = open {
             let mut state = transaction.state();

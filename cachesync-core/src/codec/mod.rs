@@ -1,5 +1,12 @@
 //! Frames, keys and JSON evictions to bytes and back.
 //!
+//! | what | form |
+//! |---|---|
+//! | [`Frame`] | below |
+//! | a key | its own bincode bytes, at most [`MAX_KEY_BYTES`] |
+//! | a tag | text, at most [`MAX_TAG_BYTES`]; the eviction of a longer one is that of all |
+//! | an eviction in JSON | `{"cache": "users", "keys": [42]}`, see [`decode_json`] |
+//!
 //! Architecture invariant: this is the only module of the workspace that names bincode, so that the encoding can be
 //! swapped. Nothing here allocates what a length prefix claims, and nothing panics on any input.
 //!
@@ -13,9 +20,12 @@
 //! payload of an operation is length-prefixed, so that an operation which a reader does not know can be skipped; a
 //! later version may append fields, which an earlier reader skips too.
 
+mod json;
+
 use std::{borrow::Cow, time::Duration};
 
 use bincode::config;
+pub use json::{JsonEviction, JsonTarget, decode_json, decode_json_key};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 
@@ -31,19 +41,21 @@ pub const VERSION: u8 = 1;
 const OLDEST_READER: u8 = 1;
 const MAGIC: u8 = 0xC5;
 
-/// The most keys that one frame names.
+/// The most keys, or tags, that one frame names.
 pub const MAX_KEYS: usize = 1_000;
 /// The longest encoded key, in bytes; the eviction of a longer one travels as [`Operation::All`].
 pub const MAX_KEY_BYTES: usize = 16 * 1024;
+/// The longest tag, in bytes; the eviction of a longer one travels as [`Operation::All`].
+pub const MAX_TAG_BYTES: usize = 1024;
 /// The longest message body that is read, in bytes. A writer stays far below it, see [`TARGET_FRAME_BYTES`].
 pub const MAX_FRAME_BYTES: usize = 512 * 1024;
-/// A writer closes a frame at this many bytes of keys.
+/// A writer closes a frame at this many bytes of keys, or of tags.
 pub const TARGET_FRAME_BYTES: usize = 128 * 1024;
 
-const TAG_KEYS: u8 = 1;
-const TAG_ALL: u8 = 2;
-const TAG_TAGS: u8 = 3;
-const TAG_HEARTBEAT: u8 = 4;
+const OP_KEYS: u8 = 1;
+const OP_ALL: u8 = 2;
+const OP_TAGS: u8 = 3;
+const OP_HEARTBEAT: u8 = 4;
 
 /// Why a message body is not a frame, and what it may have concerned.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -68,12 +80,13 @@ pub enum DecodeReason {
     /// Cut short, or not what its version says.
     #[error("the frame is truncated or malformed")]
     Malformed,
-    /// Longer than [`MAX_FRAME_BYTES`], or with more than [`MAX_KEYS`] keys.
+    /// Longer than [`MAX_FRAME_BYTES`], with more than [`MAX_KEYS`] keys or tags, or with a tag above
+    /// [`MAX_TAG_BYTES`].
     #[error("the message is larger than any that cachesync sends")]
     TooLarge,
     /// Not JSON, or JSON of another form.
     #[error(
-        r#"the JSON message is not of the form {{"cache": "users", "keys": [42]}} or {{"cache": "users", "all": true}}"#
+        r#"the JSON message is not of the form {{"cache": "users", "keys": [42]}}, with `"tags": ["team:5"]` or `"all": true` in place of the keys where those are meant"#
     )]
     BadJson,
 }
@@ -135,12 +148,12 @@ fn encode_operation(operation: &Operation) -> (u8, Vec<u8>) {
     match operation {
         Operation::Keys(keys) => {
             let keys: Vec<_> = keys.iter().map(|key| serde_bytes::Bytes::new(&key.0)).collect();
-            (TAG_KEYS, to_bytes(&keys))
+            (OP_KEYS, to_bytes(&keys))
         }
-        Operation::All => (TAG_ALL, Vec::new()),
-        Operation::Tags(tags) => (TAG_TAGS, to_bytes(tags)),
-        Operation::Heartbeat { at } => (TAG_HEARTBEAT, to_bytes(at)),
-        Operation::Unknown(tag) => (*tag, Vec::new()),
+        Operation::All => (OP_ALL, Vec::new()),
+        Operation::Tags(tags) => (OP_TAGS, to_bytes(tags)),
+        Operation::Heartbeat { at } => (OP_HEARTBEAT, to_bytes(at)),
+        Operation::Unknown(operation) => (*operation, Vec::new()),
     }
 }
 
@@ -194,18 +207,24 @@ pub fn decode(bytes: &[u8]) -> Result<Frame, DecodeError> {
     })
 }
 
-fn decode_operation(tag: u8, payload: &[u8]) -> Result<Operation, DecodeReason> {
-    match tag {
-        TAG_KEYS => {
+fn decode_operation(operation: u8, payload: &[u8]) -> Result<Operation, DecodeReason> {
+    match operation {
+        OP_KEYS => {
             let keys: Vec<ByteBuf> = from_bytes_exactly(payload)?;
             if keys.len() > MAX_KEYS {
                 return Err(DecodeReason::TooLarge);
             }
             Ok(Operation::Keys(keys.into_iter().map(|key| EncodedKey(key.into_vec().into_boxed_slice())).collect()))
         }
-        TAG_ALL => Ok(Operation::All),
-        TAG_TAGS => from_bytes_exactly(payload).map(Operation::Tags),
-        TAG_HEARTBEAT => from_bytes_exactly(payload).map(|at| Operation::Heartbeat { at }),
+        OP_ALL => Ok(Operation::All),
+        OP_TAGS => {
+            let tags: Vec<String> = from_bytes_exactly(payload)?;
+            if tags.len() > MAX_KEYS || tags.iter().any(|tag| tag.len() > MAX_TAG_BYTES) {
+                return Err(DecodeReason::TooLarge);
+            }
+            Ok(Operation::Tags(tags))
+        }
+        OP_HEARTBEAT => from_bytes_exactly(payload).map(|at| Operation::Heartbeat { at }),
         unknown => Ok(Operation::Unknown(unknown)),
     }
 }
@@ -249,52 +268,6 @@ pub fn decode_key<K: DeserializeOwned>(key: &EncodedKey) -> Result<K, KeyError> 
         Ok(_) => Err(KeyError::Deserialize("it has bytes left over".into())),
         Err(error) => Err(KeyError::Deserialize(error.to_string())),
     }
-}
-
-/// An eviction in JSON, from a program in any language.
-#[derive(Debug, Clone, PartialEq)]
-pub struct JsonEviction {
-    /// The cache.
-    pub cache: Name,
-    /// The keys as JSON values; `None` for all of them.
-    pub keys: Option<Vec<serde_json::Value>>,
-}
-
-/// Reads `{"cache": "users", "keys": [42]}` or `{"cache": "users", "all": true}`.
-///
-/// # Errors
-///
-/// [`DecodeError`] for everything else, also for both or neither of `keys` and `all`, and for unknown fields: a
-/// field that is not understood may be the one that matters.
-pub fn decode_json(bytes: &[u8]) -> Result<JsonEviction, DecodeError> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Json {
-        cache: String,
-        keys: Option<Vec<serde_json::Value>>,
-        #[serde(default)]
-        all: bool,
-    }
-
-    if bytes.len() > MAX_FRAME_BYTES {
-        return Err(DecodeError { reason: DecodeReason::TooLarge, cache: None });
-    }
-    let bad = |cache| DecodeError { reason: DecodeReason::BadJson, cache };
-    let json: Json = serde_json::from_slice(bytes).map_err(|_| bad(None))?;
-    let cache = Name::new(&json.cache).map_err(|_| bad(None))?;
-    match (json.keys, json.all) {
-        (keys @ Some(_), false) | (keys @ None, true) => Ok(JsonEviction { cache, keys }),
-        _ => Err(bad(Some(cache))),
-    }
-}
-
-/// Reads a key of a [`JsonEviction`].
-///
-/// # Errors
-///
-/// [`KeyError`] when the value is not a key of this type.
-pub fn decode_json_key<K: DeserializeOwned>(key: &serde_json::Value) -> Result<K, KeyError> {
-    K::deserialize(key).map_err(|error| KeyError::Deserialize(error.to_string()))
 }
 
 #[cfg(test)]
@@ -378,8 +351,8 @@ mod tests {
     fn a_forged_length_prefix_is_an_error_not_an_allocation() {
         // 0xFD announces eight bytes of length in bincode's variable encoding.
         let huge = [0xFD, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F];
-        assert_eq!(decode_operation(TAG_KEYS, &huge), Err(DecodeReason::Malformed));
-        assert_eq!(decode_operation(TAG_TAGS, &huge), Err(DecodeReason::Malformed));
+        assert_eq!(decode_operation(OP_KEYS, &huge), Err(DecodeReason::Malformed));
+        assert_eq!(decode_operation(OP_TAGS, &huge), Err(DecodeReason::Malformed));
         assert!(decode_key::<String>(&EncodedKey(huge.into())).is_err());
         let mut bytes = vec![MAGIC, VERSION, OLDEST_READER];
         bytes.extend(huge);
@@ -392,6 +365,37 @@ mod tests {
         let error = decode(&encode(&frame(Operation::Keys(keys)))).unwrap_err();
         assert_eq!(error, DecodeError { reason: DecodeReason::TooLarge, cache: Some(Name::new("users").unwrap()) });
         assert_eq!(decode(&vec![MAGIC; MAX_FRAME_BYTES + 1]).unwrap_err().reason, DecodeReason::TooLarge);
+    }
+
+    #[test]
+    fn tags_have_limits_of_number_and_length() {
+        let tag = |bytes| "t".repeat(bytes);
+        for good in [vec![], vec![String::new()], vec![tag(MAX_TAG_BYTES)], vec![tag(1); MAX_KEYS]] {
+            let good = frame(Operation::Tags(good));
+            assert_eq!(decode(&encode(&good)), Ok(good));
+        }
+        for bad in [vec![tag(MAX_TAG_BYTES + 1)], vec![tag(1); MAX_KEYS + 1]] {
+            let error = decode(&encode(&frame(Operation::Tags(bad)))).unwrap_err();
+            assert_eq!(error, DecodeError { reason: DecodeReason::TooLarge, cache: Some(Name::new("users").unwrap()) });
+        }
+    }
+
+    #[test]
+    fn tags_that_are_not_text_or_not_all_there_are_an_error() {
+        let not_utf8 = [1, 2, 0xFF, 0xFE];
+        let one_is_missing = [2, 1, b'a'];
+        let one_too_many = [1, 1, b'a', 1, b'b'];
+        let cut_short = [1, 5, b'a'];
+        for garbage in [&not_utf8[..], &one_is_missing, &one_too_many, &cut_short, &[]] {
+            assert_eq!(decode_operation(OP_TAGS, garbage), Err(DecodeReason::Malformed), "{garbage:?}");
+        }
+    }
+
+    /// What the first version to be published reads. Its bytes never change.
+    #[test]
+    fn the_eviction_of_tags_is_operation_three_and_every_reader_of_version_one_understands_it() {
+        assert_eq!(encode_operation(&Operation::Tags(vec!["a".into(), "bc".into()])), (3, b"\x02\x01a\x02bc".to_vec()));
+        assert_eq!(encode(&frame(Operation::Tags(vec!["a".into()])))[..3], [MAGIC, 1, 1]);
     }
 
     #[test]
@@ -413,36 +417,5 @@ mod tests {
     fn a_key_that_is_too_long_is_refused_on_the_way_out() {
         let error = encode_key(&"x".repeat(MAX_KEY_BYTES)).unwrap_err().to_string();
         assert!(error.contains("more than the 16384 allowed"), "{error}");
-    }
-
-    #[test]
-    fn json_names_keys_or_all() {
-        let cache = Name::new("users").unwrap();
-        let keys = decode_json(br#"{"cache": "users", "keys": [42, "a"]}"#).unwrap();
-        assert_eq!(keys, JsonEviction { cache: cache.clone(), keys: Some(vec![42.into(), "a".into()]) });
-        let all = decode_json(br#"{"cache": "users", "all": true}"#).unwrap();
-        assert_eq!(all, JsonEviction { cache, keys: None });
-        assert_eq!(decode_json_key::<u64>(&42.into()), Ok(42));
-        assert!(decode_json_key::<u64>(&"a".into()).is_err());
-    }
-
-    #[test]
-    fn json_of_another_form_is_an_error() {
-        for bad in [
-            "",
-            "[]",
-            "null",
-            "{",
-            r#"{"cache": "users"}"#,
-            r#"{"cache": "users", "all": false}"#,
-            r#"{"cache": "users", "keys": [1], "all": true}"#,
-            r#"{"cache": "users", "keys": 1}"#,
-            r#"{"cache": "us.ers", "all": true}"#,
-            r#"{"cache": 1, "all": true}"#,
-            r#"{"cache": "users", "all": true, "tenant": 3}"#,
-            &"[".repeat(100_000),
-        ] {
-            assert_eq!(decode_json(bad.as_bytes()).unwrap_err().reason, DecodeReason::BadJson, "{bad:.80}");
-        }
     }
 }

@@ -1,0 +1,92 @@
+//! The leader of a load.
+
+use std::{mem, sync::Arc};
+
+use super::{
+    content::{Content, Terms},
+    flight::{Flight, Outcome},
+    store::{Store, discard},
+};
+use crate::{
+    key::{Key, Value},
+    statistics::count,
+};
+
+/// The leader of a load: it runs the body, and holds the ticket to keep the value.
+///
+/// Dropped without [`keep`](Self::keep) or [`land`](Self::land), as happens when the load is cancelled or panics, it
+/// gives the ticket back and wakes those who wait, one of whom leads next (rule R9).
+pub(crate) struct Lead<K: Key, V: Value> {
+    store: Arc<Store<K, V>>,
+    pub(super) hash: u64,
+    pub(super) flight: Arc<Flight<V>>,
+    /// The number of the last eviction before it began; later ones of its tags overtake it.
+    pub(super) began: u64,
+    /// Whether the ticket may still be out and the end of the flight is still to be stated.
+    pub(super) open: bool,
+}
+
+impl<K: Key, V: Value> Lead<K, V> {
+    pub(super) fn new(store: Arc<Store<K, V>>, hash: u64, flight: Arc<Flight<V>>, began: u64) -> Self {
+        Self { store, hash, flight, began, open: true }
+    }
+
+    /// Keeps how the load ended, unless an eviction overtook it; either way it answers those who waited. Whether it was
+    /// kept.
+    pub(crate) fn keep(mut self, outcome: Outcome<V>, terms: &Terms) -> bool {
+        let store = &self.store;
+        let mut stripe = store.stripe(self.hash);
+        let key = stripe.redeem(self.hash, &self.flight);
+        // With the ticket gone nobody else can join, so the count can only fall; 1 means that nobody waits, and
+        // the value need not be cloned.
+        let answer = (Arc::strong_count(&self.flight) > 1).then(|| outcome.clone());
+        let kept = match (key, Content::of(outcome)) {
+            // A separate load may come second to another one that is just as fresh.
+            (Some(key), Some(content)) => store.replace(key, content, terms, self.began, stripe),
+            leftover => {
+                drop(stripe);
+                discard(leftover);
+                false
+            }
+        };
+        if !kept {
+            count(&store.info.counters.not_kept, 1);
+        }
+        // Had code of the user's panicked before, `Drop` would have woken those who wait.
+        self.open = false;
+        if let Some(answer) = answer {
+            self.flight.land(answer);
+        }
+        kept
+    }
+
+    /// The load ended, and nothing of it is to be kept.
+    pub(crate) fn land(mut self, outcome: Outcome<V>) {
+        self.end(outcome);
+    }
+
+    /// Lets those who wait go, each to load for itself, and nobody join any more; the ticket stays.
+    pub(crate) fn unshare(&self) {
+        self.store.detach(self.hash, &self.flight);
+        self.flight.land(Outcome::Abandoned);
+    }
+
+    fn end(&mut self, outcome: Outcome<V>) {
+        if mem::take(&mut self.open) {
+            let key = self.store.stripe(self.hash).redeem(self.hash, &self.flight);
+            discard(key);
+            self.flight.land(outcome);
+        }
+    }
+
+    pub(crate) fn store(&self) -> &Arc<Store<K, V>> {
+        &self.store
+    }
+
+}
+
+impl<K: Key, V: Value> Drop for Lead<K, V> {
+    fn drop(&mut self) {
+        self.end(Outcome::Abandoned);
+    }
+}

@@ -1,0 +1,50 @@
+//! Which loads the calling task is in the middle of.
+//!
+//! A body that asks, directly or through other functions, for a key that its own task loads would wait for itself until
+//! `load_wait` is over. It is told here, and loads for itself at once. Loads of different tasks that wait for each other
+//! in a circle are not seen; `load_wait` ends them.
+
+use std::sync::Arc;
+
+use super::flight::Flight;
+
+tokio::task_local! {
+    static LOADING: Arc<Loading>;
+}
+
+/// The loads that a body is run for, and those that run around it.
+struct Loading {
+    /// The addresses of the flights. They are alive, and so their addresses unique, as long as the body runs.
+    flights: Vec<usize>,
+    outer: Option<Arc<Loading>>,
+}
+
+/// Runs a body as that of the flights with these [addresses](address).
+///
+/// # Cancel safety
+///
+/// That of `body`.
+pub(super) fn within<F: Future>(flights: Vec<usize>, body: F) -> impl Future<Output = F::Output> + use<F> {
+    LOADING.scope(Arc::new(Loading { flights, outer: LOADING.try_with(Arc::clone).ok() }), body)
+}
+
+/// Whether the calling task is in the middle of this load.
+pub(super) fn is_within<V>(flight: &Arc<Flight<V>>) -> bool {
+    let address = address(flight);
+    let search = |innermost: &Arc<Loading>| {
+        let mut loading = Some(innermost);
+        while let Some(one) = loading {
+            if one.flights.contains(&address) {
+                return true;
+            }
+            loading = one.outer.as_ref();
+        }
+        false
+    };
+    LOADING.try_with(search).unwrap_or(false)
+}
+
+/// What a flight is known by here.
+pub(super) fn address<V>(flight: &Arc<Flight<V>>) -> usize {
+    Arc::as_ptr(flight).addr()
+}

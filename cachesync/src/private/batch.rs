@@ -1,0 +1,453 @@
+//! Batches: functions that take many keys and return a value for each.
+
+use std::{
+    borrow::Borrow,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    hash::{BuildHasher, Hash},
+    marker::PhantomData,
+};
+
+use super::{Policy, Returns};
+use crate::{
+    cache::batch,
+    call_site::{Call, CallSite},
+    key::{Key, Value},
+};
+
+/// A parameter that lists keys.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a list of keys",
+    label = "not a list of keys",
+    note = "`keys` names a parameter of type `&[K]`, `Vec<K>`, `HashSet<K>` or `BTreeSet<K>`, or a reference to one of these"
+)]
+pub trait KeyList {
+    /// What it lists.
+    type Item: Clone;
+    /// A list of its own.
+    type Owned;
+    /// What it lists.
+    fn items(&self) -> impl Iterator<Item = &Self::Item>;
+    /// A list of these.
+    fn list(items: Vec<Self::Item>) -> Self::Owned;
+}
+
+impl<I: Clone> KeyList for [I] {
+    type Item = I;
+    type Owned = Vec<I>;
+
+    fn items(&self) -> impl Iterator<Item = &I> {
+        self.iter()
+    }
+
+    fn list(items: Vec<I>) -> Vec<I> {
+        items
+    }
+}
+
+impl<I: Clone> KeyList for Vec<I> {
+    type Item = I;
+    type Owned = Self;
+
+    fn items(&self) -> impl Iterator<Item = &I> {
+        self.iter()
+    }
+
+    fn list(items: Self) -> Self {
+        items
+    }
+}
+
+impl<I: Clone + Eq + Hash, S: BuildHasher + Default> KeyList for HashSet<I, S> {
+    type Item = I;
+    type Owned = Self;
+
+    fn items(&self) -> impl Iterator<Item = &I> {
+        self.iter()
+    }
+
+    fn list(items: Vec<I>) -> Self {
+        items.into_iter().collect()
+    }
+}
+
+impl<I: Clone + Ord> KeyList for BTreeSet<I> {
+    type Item = I;
+    type Owned = Self;
+
+    fn items(&self) -> impl Iterator<Item = &I> {
+        self.iter()
+    }
+
+    fn list(items: Vec<I>) -> Self {
+        items.into_iter().collect()
+    }
+}
+
+/// A list in the place of the one that was given.
+pub fn borrow_list<'a, L: KeyList + ?Sized>(given: &L, list: &'a L::Owned) -> &'a L
+where
+    L::Owned: Borrow<L>,
+{
+    _ = given;
+    list.borrow()
+}
+
+/// How the elements of a list become keys, and what the body's answer calls them.
+pub trait Keyring<I> {
+    /// The key of the cache.
+    type Key: Key;
+    /// What the body's answer calls it.
+    type Name: Eq + Hash;
+    /// The key of an element.
+    fn key(&self, item: &I) -> Self::Key;
+    /// The name of an element.
+    fn name(&self, item: &I, key: &Self::Key) -> Self::Name;
+}
+
+/// The key of an element is what the body's answer calls it.
+pub struct SameKeys<F>(pub F);
+
+/// The key of an element is made by a closure of the user's; the body's answer calls it as the list does.
+pub struct MappedKeys<F>(pub F);
+
+impl<I, K: Key, F: Fn(&I) -> K> Keyring<I> for SameKeys<F> {
+    type Key = K;
+    type Name = K;
+
+    fn key(&self, item: &I) -> K {
+        self.0(item)
+    }
+
+    fn name(&self, _: &I, key: &K) -> K {
+        key.clone()
+    }
+}
+
+impl<I: Clone + Eq + Hash, K: Key, F: Fn(&I) -> K> Keyring<I> for MappedKeys<F> {
+    type Key = K;
+    type Name = I;
+
+    fn key(&self, item: &I) -> K {
+        self.0(item)
+    }
+
+    fn name(&self, item: &I, _: &K) -> I {
+        item.clone()
+    }
+}
+
+/// A value for each key.
+#[diagnostic::on_unimplemented(
+    message = "a function with `keys` returns a value for each key, and `{Self}` is not such a type",
+    label = "not values by key",
+    note = "return `HashMap<K, V>`, `BTreeMap<K, V>` or `Vec<(K, V)>`, or a `Result` of one of these"
+)]
+pub trait Pairs {
+    /// The keys.
+    type Name;
+    /// The values.
+    type Value;
+    /// The pairs.
+    fn into_pairs(self) -> Vec<(Self::Name, Self::Value)>;
+    /// Of these pairs.
+    fn of_pairs(pairs: Vec<(Self::Name, Self::Value)>) -> Self;
+}
+
+impl<N: Eq + Hash, V, S: BuildHasher + Default> Pairs for HashMap<N, V, S> {
+    type Name = N;
+    type Value = V;
+
+    fn into_pairs(self) -> Vec<(N, V)> {
+        self.into_iter().collect()
+    }
+
+    fn of_pairs(pairs: Vec<(N, V)>) -> Self {
+        pairs.into_iter().collect()
+    }
+}
+
+impl<N: Ord, V> Pairs for BTreeMap<N, V> {
+    type Name = N;
+    type Value = V;
+
+    fn into_pairs(self) -> Vec<(N, V)> {
+        self.into_iter().collect()
+    }
+
+    fn of_pairs(pairs: Vec<(N, V)>) -> Self {
+        pairs.into_iter().collect()
+    }
+}
+
+impl<N, V> Pairs for Vec<(N, V)> {
+    type Name = N;
+    type Value = V;
+
+    fn into_pairs(self) -> Self {
+        self
+    }
+
+    fn of_pairs(pairs: Self) -> Self {
+        pairs
+    }
+}
+
+/// How a return type relates to values by key.
+pub trait BatchReturned: Copy {
+    /// The return type.
+    type Output;
+    /// The values by key.
+    type Pairs: Pairs;
+    /// The pairs of a success; the failure, if it is one.
+    ///
+    /// # Errors
+    ///
+    /// The output itself.
+    fn pairs(output: Self::Output) -> Result<Self::Pairs, Self::Output>;
+    /// The output that is these pairs.
+    fn output(pairs: Self::Pairs) -> Self::Output;
+}
+
+/// The pairs are in the `Ok`.
+pub struct BatchOk<R>(PhantomData<fn() -> R>);
+
+/// The output is the pairs.
+pub struct Batch<R>(PhantomData<fn() -> R>);
+
+impl<R> Clone for BatchOk<R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R> Copy for BatchOk<R> {}
+
+impl<R> Clone for Batch<R> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R> Copy for Batch<R> {}
+
+/// First: a `Result`.
+pub trait BatchOfResult {
+    /// What was chosen.
+    type Pairs;
+    /// What was chosen.
+    type Choice;
+    /// What was chosen.
+    fn returned_batch(&self) -> Self::Choice
+    where
+        Self::Pairs: Pairs;
+}
+
+/// Last: anything.
+pub trait BatchPlain {
+    /// What was chosen.
+    type Pairs;
+    /// What was chosen.
+    type Choice;
+    /// What was chosen.
+    fn returned_batch(&self) -> Self::Choice
+    where
+        Self::Pairs: Pairs;
+}
+
+impl<C, E> BatchOfResult for &Returns<Result<C, E>> {
+    type Pairs = C;
+    type Choice = BatchOk<Result<C, E>>;
+
+    fn returned_batch(&self) -> Self::Choice {
+        BatchOk(PhantomData)
+    }
+}
+
+impl<C> BatchPlain for Returns<C> {
+    type Pairs = C;
+    type Choice = Batch<C>;
+
+    fn returned_batch(&self) -> Self::Choice {
+        Batch(PhantomData)
+    }
+}
+
+impl<C: Pairs, E> BatchReturned for BatchOk<Result<C, E>> {
+    type Output = Result<C, E>;
+    type Pairs = C;
+
+    fn pairs(output: Result<C, E>) -> Result<C, Result<C, E>> {
+        output.map_err(Err)
+    }
+
+    fn output(pairs: C) -> Result<C, E> {
+        Ok(pairs)
+    }
+}
+
+impl<C: Pairs> BatchReturned for Batch<C> {
+    type Output = C;
+    type Pairs = C;
+
+    fn pairs(output: C) -> Result<C, C> {
+        Ok(output)
+    }
+
+    fn output(pairs: C) -> C {
+        pairs
+    }
+}
+
+/// What a batch found.
+pub enum BatchStep<I, N, K: Key, V: Value, O> {
+    /// Every key is known.
+    Hit(O),
+    /// It goes on with this.
+    Miss(BatchLoading<I, N, K, V, O>),
+}
+
+/// A batch of which some keys are missing.
+pub struct BatchLoading<I, N, K: Key, V: Value, O>(Keys<I, N, K, V, O>);
+
+/// How it goes on.
+pub enum BatchLed<I, N, K: Key, V: Value, O> {
+    /// Others have loaded what was missing.
+    Answer(O),
+    /// The body is to be run.
+    Load(BatchLoad<I, N, K, V, O>),
+}
+
+/// A batch of which the body is running. Dropped before it is settled, it leaves nothing behind.
+pub struct BatchLoad<I, N, K: Key, V: Value, O>(Keys<I, N, K, V, O>);
+
+enum Keys<I, N, K: Key, V: Value, O> {
+    /// No cache takes part: all of these are to be loaded.
+    Bypassed(Vec<I>),
+    Asked(batch::Batch<I, N, K, V>, How<N, V, O>),
+}
+
+/// As for [`load::How`](crate::cache::load::How): function pointers, for the sake of `Send`.
+struct How<N, V, O> {
+    pairs: fn(O) -> Result<Vec<(N, V)>, O>,
+    output: fn(Vec<(N, V)>) -> O,
+}
+
+/// Looks many keys up in the cache of a function.
+pub fn batch<L, G, R, N, V>(
+    sites: &'static [CallSite],
+    call: Call<'_>,
+    list: &L,
+    keyring: G,
+    returned: R,
+) -> BatchStep<L::Item, N, G::Key, V, R::Output>
+where
+    L: KeyList + ?Sized,
+    G: Keyring<L::Item, Name = N>,
+    R: BatchReturned<Pairs: Pairs<Name = N, Value = V>>,
+    N: Eq + Hash,
+    V: Value,
+{
+    _ = returned;
+    let site = sites.first().and_then(|site| Some((site, site.find::<G::Key, V>(&call)?)));
+    let Some((site, store)) = site else { return BatchStep::Miss(BatchLoading::bypassed(list)) };
+    let keys = list.items().map(|item| {
+        let key = keyring.key(item);
+        (item.clone(), keyring.name(item, &key), key)
+    });
+    let transaction = call.current_transaction();
+    let batch = batch::Batch::begin(store, transaction.as_deref(), keys, site.function.tagged);
+    let how = How {
+        pairs: |output| R::pairs(output).map(Pairs::into_pairs),
+        output: |pairs| R::output(R::Pairs::of_pairs(pairs)),
+    };
+    let known = batch.is_known();
+    let loading = BatchLoad(Keys::Asked(batch, how));
+    if known { BatchStep::Hit(loading.answer()) } else { BatchStep::Miss(BatchLoading(loading.0)) }
+}
+
+impl<I: Clone, N: Eq + Hash, K: Key, V: Value, O> BatchLoading<I, N, K, V, O> {
+    /// No cache is to take part.
+    pub fn bypassed<L: KeyList<Item = I> + ?Sized>(list: &L) -> Self {
+        Self(Keys::Bypassed(list.items().cloned().collect()))
+    }
+
+    /// Waits for the keys that others load.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping the future leaves nothing behind.
+    pub async fn lead(mut self) -> BatchLed<I, N, K, V, O> {
+        if let Keys::Asked(batch, _) = &mut self.0 {
+            // Boxed, so that the future of a caller who need not wait does not carry the room for it.
+            Box::pin(batch.lead()).await;
+        }
+        self.led()
+    }
+
+    /// The same for a function that cannot wait.
+    pub fn lead_now(mut self) -> BatchLed<I, N, K, V, O> {
+        if let Keys::Asked(batch, _) = &mut self.0 {
+            batch.lead_now();
+        }
+        self.led()
+    }
+
+    fn led(self) -> BatchLed<I, N, K, V, O> {
+        let load = BatchLoad(self.0);
+        match &load.0 {
+            Keys::Asked(batch, _) if batch.is_known() => BatchLed::Answer(load.answer()),
+            _ => BatchLed::Load(load),
+        }
+    }
+}
+
+impl<I: Clone, N: Eq + Hash, K: Key, V: Value, O> BatchLoad<I, N, K, V, O> {
+    /// The keys that the body is to load.
+    pub fn missing<L: KeyList<Item = I> + ?Sized>(&mut self, given: &L) -> L::Owned {
+        _ = given;
+        L::list(match &mut self.0 {
+            Keys::Bypassed(items) => std::mem::take(items),
+            Keys::Asked(batch, _) => batch.missing(),
+        })
+    }
+
+    /// Runs the body.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of `body`.
+    pub fn run<F: Future>(&self, body: F) -> impl Future<Output = F::Output> + use<I, N, K, V, O, F> {
+        let batch = match &self.0 {
+            Keys::Asked(batch, _) => Some(batch),
+            Keys::Bypassed(_) => None,
+        };
+        batch::run(batch, body)
+    }
+
+    /// The body has returned; returns the whole answer. `policy` is asked for each value, `none` is for keys that the
+    /// body did not return.
+    pub fn settle(self, output: O, policy: impl Fn(&V) -> Policy, none: Option<Policy>) -> O {
+        let Keys::Asked(batch, how) = self.0 else { return output };
+        match (how.pairs)(output) {
+            Ok(loaded) => {
+                let none = none.map(|Policy(verdict)| verdict);
+                (how.output)(batch.settle(loaded, |value| policy(value).0, none.as_ref()))
+            }
+            Err(output) => {
+                batch.fail();
+                output
+            }
+        }
+    }
+
+    /// The answer where every key is known.
+    fn answer(self) -> O
+    where
+        N: Eq + Hash,
+    {
+        match self.0 {
+            Keys::Asked(batch, how) => (how.output)(batch.settle(Vec::new(), |_| Policy::new().0, None)),
+            Keys::Bypassed(_) => unreachable!("without a cache no key is known"),
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The put of an annotated function: got ready before the body, made after it.
+//!
+//! A put is an eviction for all other nodes, and for this one the new value in the place of the old one. So it is an
+//! [`Eviction`](crate::eviction::Eviction) in all that can go wrong: if the future of the function is dropped, or the body
+//! panics, the key is evicted with a hold, or with the transaction (rule R2).
+//!
+//! Under rule R1 the value is stored only if nothing has overtaken it since before the body began. A put that knows its
+//! key holds a ticket for that time, as a load does. One that finds its key in the result notes the number of the last
+//! eviction. The order of steps is ticket, body, announcement, store: should another node put the same key meanwhile, its
+//! announcement takes this ticket away, or this announcement reaches it; two nodes can never both keep theirs.
+
+use std::{
+    mem,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::{
+    cache::{
+        content::{Content, Terms},
+        lead::Lead,
+        store::{Begun, Manner, Store},
+    },
+    call_site::{Call, CallSite, Target},
+    key::{Key, Value},
+    private::{Keyed, Policy, Returned},
+    transaction::StagedPut,
+};
+
+/// A put that is ready, of a key that is known.
+#[must_use = "store or discard it; dropping means that the outcome is not known"]
+pub struct Put<K: Key, V: Value> {
+    /// `None` if it is none.
+    key: Option<K>,
+    targets: Vec<(Target, Option<Ticketed<K, V>>)>,
+}
+
+/// The right to store, in one cache.
+struct Ticketed<K: Key, V: Value> {
+    store: Arc<Store<K, V>>,
+    ticket: Ticket<K, V>,
+}
+
+enum Ticket<K: Key, V: Value> {
+    /// Of this key.
+    Key(Lead<K, V>),
+    /// Of any key: the number of the last eviction before it.
+    Any(u64),
+}
+
+/// A put that is ready, of a key that is known when the body has returned.
+#[must_use = "store or discard it; dropping means that the outcome is not known"]
+pub struct PutLater {
+    targets: Vec<(Target, &'static CallSite, u64)>,
+}
+
+/// Gets ready to put a key.
+pub fn put<Q: Keyed, R: Returned>(
+    sites: &'static [CallSite],
+    call: Call<'_>,
+    keyed: Q,
+    returned: R,
+) -> Put<Q::Key, R::Value> {
+    _ = returned;
+    let key = keyed.to_key();
+    let begin = |site: &'static CallSite| {
+        let target = site.target(&call)?;
+        let store = target.slot.declared.then(|| site.store_of::<Q::Key, R::Value>(&target.slot)).flatten();
+        let ticketed = store.and_then(|store| {
+            match store.begin(&&key, Manner::ByHand, site.function.tagged, |_| false) {
+                Begun::Lead(lead) => Some(Ticketed { store, ticket: Ticket::Key(lead) }),
+                _ => None,
+            }
+        });
+        Some((target, ticketed))
+    };
+    Put { targets: sites.iter().filter_map(begin).collect(), key: Some(key) }
+}
+
+/// Gets ready to put a key that is not known yet.
+pub fn put_later<R: Returned>(sites: &'static [CallSite], call: Call<'_>, returned: R) -> PutLater {
+    _ = returned;
+    let begin = |site: &'static CallSite| {
+        let target = site.target(&call)?;
+        let began = target.slot.info.evictions();
+        Some((target, site, began))
+    };
+    PutLater { targets: sites.iter().filter_map(begin).collect() }
+}
+
+impl<K: Key, V: Value> Put<K, V> {
+    /// No put.
+    pub fn none() -> Self {
+        Self { key: None, targets: Vec::new() }
+    }
+
+    /// Stores what the body returned.
+    pub fn store(self, value: &V, policy: Policy) {
+        let content = (!policy.0.refused).then(|| Content::Value(value.clone()));
+        self.settle(content, policy.0.terms);
+    }
+
+    /// The body returned that there is nothing.
+    pub fn store_none(self, policy: Policy) {
+        let content = policy.0.keep_nothing.then_some(Content::Nothing);
+        self.settle(content, policy.0.terms);
+    }
+
+    /// Does nothing: nothing was written.
+    pub fn discard(mut self) {
+        self.targets.clear();
+    }
+
+    /// Puts, or without content evicts.
+    fn settle(mut self, content: Option<Content<V>>, terms: Terms) {
+        let targets = mem::take(&mut self.targets);
+        if let Some(key) = &self.key {
+            for (target, ticketed) in targets {
+                settle(target, key, ticketed.zip(content.clone()), &terms);
+            }
+        }
+    }
+}
+
+impl PutLater {
+    /// No put.
+    pub fn none() -> Self {
+        Self { targets: Vec::new() }
+    }
+
+    /// Stores what the body returned.
+    pub fn store<Q: Keyed, V: Value>(mut self, keyed: Q, value: &V, policy: Policy) {
+        let key = keyed.to_key();
+        let Policy(verdict) = policy;
+        for (target, site, began) in mem::take(&mut self.targets) {
+            let content = (!verdict.refused).then(|| Content::Value(value.clone()));
+            let store = target.slot.declared.then(|| site.store_of::<Q::Key, V>(&target.slot)).flatten();
+            let ticketed = store.map(|store| Ticketed { store, ticket: Ticket::Any(began) });
+            settle(target, &key, ticketed.zip(content), &verdict.terms);
+        }
+    }
+
+    /// Does nothing: nothing was written.
+    pub fn discard(mut self) {
+        self.targets.clear();
+    }
+}
+
+impl<K: Key, V: Value> Drop for Put<K, V> {
+    fn drop(&mut self) {
+        for (target, ticketed) in mem::take(&mut self.targets) {
+            drop(ticketed);
+            if let Some(key) = &self.key {
+                target.in_doubt(Some(key));
+            }
+        }
+    }
+}
+
+impl Drop for PutLater {
+    fn drop(&mut self) {
+        for (target, ..) in mem::take(&mut self.targets) {
+            target.in_doubt::<()>(None);
+        }
+    }
+}
+
+impl Target {
+    /// Nobody knows what was written: evicts.
+    fn in_doubt<K: Key>(&self, key: Option<&K>) {
+        let Self { node, slot, transaction } = self;
+        let evict = || match (transaction, key) {
+            (Some(transaction), Some(key)) => transaction.evict(node, slot, key.clone()),
+            (Some(transaction), None) => transaction.evict_all(node, slot),
+            (None, Some(key)) => _ = node.evict(slot, key, node.settle),
+            (None, None) => _ = node.evict_all(slot, node.settle),
+        };
+        self.guarded(evict, node.settle);
+    }
+
+    /// Runs code of the user's; should it panic, everything is evicted, so that this costs no other cache its turn.
+    fn guarded(&self, work: impl FnOnce(), hold: Duration) {
+        if catch_unwind(AssertUnwindSafe(work)).is_err() {
+            let Self { node, slot, transaction } = self;
+            slot.problem("a key or value panicked during a put: evicting all in its place".into());
+            match transaction {
+                Some(transaction) => transaction.evict_all(node, slot),
+                None => _ = node.evict_all(slot, hold),
+            }
+        }
+    }
+}
+
+/// Puts in one cache, or where that cannot be, evicts.
+fn settle<K: Key, V: Value>(target: Target, key: &K, put: Option<(Ticketed<K, V>, Content<V>)>, terms: &Terms) {
+    let Target { node, slot, transaction } = &target;
+    let work = || match (transaction, put) {
+        (Some(transaction), put) => {
+            let staged = put.map(|(ticketed, content)| {
+                Box::new(Staged { ticketed, content, terms: terms.clone() }) as Box<dyn StagedPut<K>>
+            });
+            transaction.put(node, slot, key.clone(), staged);
+        }
+        (None, Some((ticketed, content))) => {
+            node.announce(slot, key, Duration::ZERO);
+            ticketed.store(key.clone(), content, terms);
+        }
+        (None, None) => _ = node.evict(slot, key, Duration::ZERO),
+    };
+    target.guarded(work, Duration::ZERO);
+}
+
+impl<K: Key, V: Value> Ticketed<K, V> {
+    fn store(self, key: K, content: Content<V>, terms: &Terms) {
+        match self.ticket {
+            Ticket::Key(lead) => self.store.put_reserved(lead, key, content, terms),
+            Ticket::Any(began) => self.store.put_late(began, key, content, terms),
+        };
+    }
+}
+
+/// What waits for a commit.
+pub(crate) struct Staged<K: Key, V: Value> {
+    ticketed: Ticketed<K, V>,
+    content: Content<V>,
+    terms: Terms,
+}
+
+impl<K: Key, V: Value> Staged<K, V> {
+    /// A value with the ticket that was taken before.
+    pub(crate) fn new(store: Arc<Store<K, V>>, lead: Lead<K, V>, value: V) -> Self {
+        let ticketed = Ticketed { store, ticket: Ticket::Key(lead) };
+        Self { ticketed, content: Content::Value(value), terms: Terms::default() }
+    }
+}
+
+impl<K: Key, V: Value> StagedPut<K> for Staged<K, V> {
+    fn commit(self: Box<Self>, key: K) {
+        let Self { ticketed, content, terms } = *self;
+        ticketed.store(key, content, &terms);
+    }
+}
