@@ -16,7 +16,7 @@ pub use std::boxed::Box;
 
 pub use batch::{
     Batch, BatchLed, BatchLoad, BatchLoading, BatchOfResult, BatchOk, BatchPlain, BatchReturned, BatchStep, KeyList, Keyring,
-    MappedKeys, Pairs, SameKeys, batch, borrow_list,
+    MappedKeys, Pairs, SameKeys, batch, batch_value_type, borrow_list, key_of_each,
 };
 pub use core;
 
@@ -28,7 +28,7 @@ pub use keyed::{
 pub use linkme;
 pub use outcome::{Outcome, OutcomeOfResult, OutcomePlain};
 pub use policy::{
-    CachedError, HasError, HasNone, IntoTtl, Policy, Tags, error_of, is_none, judge, look, shared_failure, ttl_of,
+    CachedError, HasError, HasNone, IntoTtl, Policy, Tags, error_of, is_none, is_nothing, judge, look, shared_failure, ttl_of,
 };
 pub use returned::{
     ErrorCloned, ErrorNotCloned, NoValue, PlainValue, Returned, Returns, ReturnsOption, ReturnsPlain, ReturnsRefused,
@@ -36,7 +36,7 @@ pub use returned::{
 };
 pub use step::{Led, Load, Loading, Step, begin};
 
-pub use typed::{KeyOf, ValueOf, name_of, typed_key, typed_value, types_of};
+pub use typed::{KeyOf, ValueOf, name_of, typed_batch, typed_key, typed_value, types_of};
 
 use crate::key::Key;
 #[cfg(not(target_family = "wasm"))]
@@ -59,6 +59,12 @@ pub fn key_type<K: Key>(expression: &impl FnOnce() -> K) -> Option<KeyType> {
 pub fn value_type<R: Returned>(returned: &R) -> Option<ValueType> {
     _ = returned;
     Some(ValueType::of::<R::Value>())
+}
+
+/// Runs a body that is a closure. What it is passed to makes it a closure that is run once, and may so return what it took.
+#[inline]
+pub fn run<T>(body: impl FnOnce() -> T) -> T {
+    body()
 }
 
 /// A value of any type, for the type checker alone: it is never made.
