@@ -143,6 +143,12 @@ impl<I: Clone + Eq + Hash, K: Key, F: Fn(&I) -> K> Keyring<I> for MappedKeys<F> 
     }
 }
 
+/// `key`, which learns from the list what it is a closure over.
+pub fn key_of_each<L: KeyList + ?Sized, K, F: Fn(&L::Item) -> K>(list: &L, key: F) -> F {
+    _ = list;
+    key
+}
+
 /// A value for each key.
 #[diagnostic::on_unimplemented(
     message = "a function with `keys` returns a value for each key, and `{Self}` is not such a type",
@@ -309,6 +315,12 @@ impl<C: Pairs> BatchReturned for Batch<C> {
     fn output(pairs: C) -> C {
         pairs
     }
+}
+
+/// The type of the values that a batch caches.
+pub fn batch_value_type<R: BatchReturned<Pairs: Pairs<Value: Value>>>(returned: &R) -> Option<ValueType> {
+    _ = returned;
+    Some(ValueType::of::<<R::Pairs as Pairs>::Value>())
 }
 
 /// What a batch found.
