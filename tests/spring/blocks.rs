@@ -79,9 +79,9 @@ async fn a_call_from_within_the_service_is_cached_as_any_other() {
     registry.scope(work).await;
 }
 
-/// `EnableCachingIntegrationTests.barServiceWithCacheableInterfaceCglib`; `AnnotationCacheOperationSourceTests
-/// .cacheConfigFromInterface`; `CacheReproTests.spr15271FindsOnInterfaceWithInterfaceProxy`,
-/// `spr15271FindsOnInterfaceWithCglibProxy`.
+/// `EnableCachingIntegrationTests.barServiceWithCacheableInterfaceCglib`;
+/// `AnnotationCacheOperationSourceTests.cacheConfigFromInterface`;
+/// `CacheReproTests.spr15271FindsOnInterfaceWithInterfaceProxy`, `spr15271FindsOnInterfaceWithCglibProxy`.
 #[tokio::test]
 async fn a_method_with_a_body_in_a_trait_is_cached_for_all_who_implement_it() {
     let registry = registry(&["greetings"]).await;
@@ -96,7 +96,10 @@ async fn an_impl_that_overrides_a_method_has_its_own_attributes_alone() {
     let cache = |name| registry.cache::<String, String>(name).expect("texts");
     let (uncached, elsewhere) = (Uncached::default(), Elsewhere::default());
     let work = async {
-        assert_eq!((uncached.greet_by_name("a").await, uncached.greet_by_name("a").await), ("a 1".into(), "a 2".into()));
+        assert_eq!(
+            (uncached.greet_by_name("a").await, uncached.greet_by_name("a").await),
+            ("a 1".into(), "a 2".into())
+        );
         assert!(cache("greetings").is_empty());
         for _ in 0..2 {
             assert_eq!(elsewhere.greet_by_name("b").await, "b 1");

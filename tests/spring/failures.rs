@@ -10,7 +10,7 @@ use cachesync_tests::{
 };
 use serde::{Deserialize, Serialize, Serializer, ser::Error};
 
-use crate::{Calls, fixture::registry};
+use crate::{Calls, Refused, fixture::registry};
 
 /// A key that cannot leave the node, so that a cache of it cannot be kept coherent.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Deserialize)]
@@ -32,6 +32,12 @@ async fn get(calls: &Calls, id: u64) -> u64 {
 fn get_now(calls: &Calls, id: u64) -> u64 {
     _ = id;
     calls.count_now()
+}
+
+#[cacheable(cache = "failing", key = Unsendable(id), cache_err = |_| true)]
+async fn get_refused(calls: &Calls, id: u64) -> Result<u64, Refused> {
+    _ = id;
+    Err(Refused(calls.count().await))
 }
 
 #[cache_put(cache = "failing", key = Unsendable(id))]
@@ -75,6 +81,16 @@ async fn where_nothing_can_be_cached_bodies_run() {
     assert_shown(&registry);
 }
 
+/// `JCacheErrorHandlerTests.getFailPutExceptionFail`.
+#[tokio::test]
+async fn an_error_that_cannot_be_stored_reaches_the_caller() {
+    let (registry, calls) = failing().await;
+    for expected in [1, 2] {
+        assert_eq!(registry.scope(get_refused(&calls, 7)).await, Err(Refused(expected)));
+    }
+    assert_shown(&registry);
+}
+
 /// `CacheErrorHandlerTests.putFail`, `JCacheErrorHandlerTests.putFail`.
 #[tokio::test]
 async fn a_put_that_cannot_be_stored_returns_its_value() {
@@ -105,7 +121,8 @@ async fn put_remotely(id: u64) -> u64 {
     id
 }
 
-/// `CacheErrorHandlerTests`, with the failure that a distributed cache is most likely to have.
+/// `CacheErrorHandlerTests`: `putFail`, `evictFail`, `clearFail`, by the failure that a distributed cache is most likely
+/// to have.
 #[tokio::test]
 async fn a_broker_that_does_not_answer_is_no_matter_of_the_writers() {
     let backend = FaultyBackend::new(&MemoryBackend::new());

@@ -208,7 +208,10 @@ async fn a_key_can_use_the_service_and_what_the_source_can_name() {
     for (name, expected) in [("a", 1), ("a", 1), ("b", 2)] {
         let service = Named { name, calls: Calls::default() };
         let again = registry.scope(async { service.by_target(1).await + service.by_target(2).await }).await;
-        assert_eq!((again, registry.cache::<(String, String), u64>("key-of-target").expect("its types").len()), (2, expected));
+        assert_eq!(
+            (again, registry.cache::<(String, String), u64>("key-of-target").expect("its types").len()),
+            (2, expected)
+        );
     }
 }
 

@@ -107,7 +107,8 @@ async fn a_put_around_a_get_stores_what_was_got_and_one_inside_of_it_waits_for_a
     for name in ["get-and-put", "put-and-get"] {
         let cache = registry.cache::<u64, u64>(name).expect("numbers");
         let put_again = name == "get-and-put";
-        let call = async |id| if put_again { put_around_get(&calls, id).await } else { get_around_put(&calls, id).await };
+        let call =
+            async |id| if put_again { put_around_get(&calls, id).await } else { get_around_put(&calls, id).await };
         let work = async {
             let value = call(1).await;
             assert_eq!((cache.get(&1), cache.get(&(value + 100))), (Some(value), Some(value)), "{name}");

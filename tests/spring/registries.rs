@@ -155,7 +155,8 @@ async fn a_cache_that_the_registry_does_not_have_can_be_bypassed() {
 async fn a_cache_that_the_registry_does_not_have_can_be_created() {
     let service = Service::new().await;
     let template = CacheConfig::new("template").capacity(7);
-    let registry = Registry::builder().unknown_caches(UnknownCaches::Create(template)).start().await.expect("no broker");
+    let registry =
+        Registry::builder().unknown_caches(UnknownCaches::Create(template)).start().await.expect("no broker");
     for _ in 0..2 {
         assert_eq!(registry.scope(service.simple(7)).await, 1);
     }

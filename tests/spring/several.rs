@@ -1,6 +1,7 @@
 //! Functions of several caches or of several attributes: Spring's `@Caching`.
 
 use cachesync::{cache_evict, cacheable};
+use futures_util::future::join_all;
 
 use crate::{
     Calls,
@@ -10,6 +11,7 @@ use crate::{
 
 for_both_services! {
     a_miss_fills_all_caches_of_the_list
+    one_load_fills_several_caches_for_all_who_wait
     a_hit_in_a_later_cache_is_not_copied_to_an_earlier
     several_keys_of_several_caches_are_evicted
     a_put_stores_in_all_caches_of_the_list
@@ -29,6 +31,12 @@ async fn a_miss_fills_all_caches_of_the_list(it: Fixture<impl Service>) {
     let other = it.service.multi_cache(8).await;
     assert_eq!((both(7), both(8)), ((Some(first), Some(first)), (Some(other), Some(other))));
     assert_eq!(it.calls(), 2);
+}
+
+/// `CacheSyncFailureTests`: `severalCachesSync`, `severalCachesWithResolvedSync`, which Spring refuses.
+async fn one_load_fills_several_caches_for_all_who_wait(it: Fixture<impl Service>) {
+    assert_eq!(join_all((0..5).map(|_| it.service.multi_cache(7))).await, [1; 5]);
+    assert_eq!((it.primary.get(&7), it.secondary.get(&7), it.calls()), (Some(1), Some(1), 1));
 }
 
 /// `multiCache` where the caches differ: Spring copies, here a value that may have been overtaken stays where it is.
