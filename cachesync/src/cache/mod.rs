@@ -112,7 +112,7 @@ impl<K: Key, V: Value> Cache<K, V> {
         match led {
             Led::Answer(output) => output,
             Led::Load(load) => {
-                let output = load::run(Some(&load), async { loader().await }).await;
+                let output = load.run(async { loader().await }).await;
                 load.settle(&output, Verdict::default());
                 output
             }

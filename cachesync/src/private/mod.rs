@@ -34,7 +34,7 @@ pub use returned::{
     ErrorCloned, ErrorNotCloned, NoValue, PlainValue, Returned, Returns, ReturnsOption, ReturnsPlain, ReturnsRefused,
     ReturnsResult, ReturnsResultOfOption, SharedError,
 };
-pub use step::{Led, Load, Loading, Step, begin};
+pub use step::{Step, begin};
 
 pub use typed::{KeyOf, ValueOf, name_of, typed_batch, typed_key, typed_value, types_of};
 
@@ -42,6 +42,7 @@ use crate::key::Key;
 #[cfg(not(target_family = "wasm"))]
 pub use crate::{call_site::CACHESYNC_SITES_0_1 as SITES, typed::CACHESYNC_TYPED_0_1 as TYPED};
 pub use crate::{
+    cache::load::{Led, Load, Miss as Loading, Verdict},
     call_site::{Call, CallSite, FunctionInfo, Role, SiteTypes},
     eviction::{AllKeys, Eviction, evict_all, evict_key, evict_keys, evict_tags},
     put::{Put, PutLater, put, put_later},
