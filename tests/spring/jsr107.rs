@@ -200,7 +200,7 @@ async fn an_error_that_is_not_chosen_is_not_remembered() {
     assert!(it.cache.is_empty());
 }
 
-/// `cachedExceptions` and `nonCachedExceptions`, which choose by type: here by anything the error tells.
+/// `cacheCheckedException`, whose annotation chooses by type: here it is by anything that the error tells.
 #[tokio::test]
 async fn errors_are_chosen_by_any_expression() {
     let it = service().await;

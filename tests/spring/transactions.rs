@@ -151,7 +151,7 @@ async fn inside_of_the_transaction_an_evicted_key_is_read_anew() {
     registry.scope(work).await;
 }
 
-/// `TransactionAwareCacheDecoratorTests`, where Spring's `TransactionTemplate` rolls back.
+/// `TransactionAwareCacheDecoratorTests.putTransactional`, had its `TransactionTemplate` rolled back.
 #[tokio::test]
 async fn a_rollback_discards_evictions_and_puts() {
     let (service, registry, cache) = filled().await;
