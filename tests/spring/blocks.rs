@@ -123,29 +123,25 @@ struct FooServiceImpl {
 impl FooService for FooServiceImpl {
     #[cacheable(key = key)]
     async fn get_simple(&self, key: u64) -> u64 {
-        _ = key;
         self.calls.count().await
     }
 }
 
-#[cache_config(cache = "foo-closest", registry = self.own, ttl = Duration::from_secs(60))]
+#[cache_config(cache = "foo-closest", registry = self.own, ttl = Duration::from_mins(1))]
 impl FooServiceImpl {
     #[cacheable(key = key)]
     async fn inherited(&self, key: u64) -> u64 {
-        _ = key;
         self.calls.count().await
     }
 
-    #[cacheable(key = key, ttl = Duration::from_secs(600))]
+    #[cacheable(key = key, ttl = Duration::from_mins(10))]
     async fn longer(&self, key: u64) -> u64 {
-        _ = key;
         self.calls.count().await
     }
 
     #[cacheable(cache = "foo-own", key = key)]
     #[cache_evict(all)]
     async fn both(&self, key: u64) -> u64 {
-        _ = key;
         self.calls.count().await
     }
 }
@@ -181,7 +177,7 @@ async fn a_block_gives_its_methods_what_they_do_not_say_themselves() {
     assert!(scoped.cache::<u64, u64>("foo-closest").expect("numbers").is_empty());
     clock.advance(Duration::from_secs(61));
     assert_eq!((closest.get(&1), closest.get(&2)), (None, Some(values.1)), "the ttl of the block, and its own");
-    clock.advance(Duration::from_secs(540));
+    clock.advance(Duration::from_mins(9));
     assert_eq!(closest.get(&2), None);
 }
 

@@ -50,7 +50,6 @@ async fn a_value_for_which_unless_is_true_is_returned_and_not_kept(it: Fixture<i
 
 #[cacheable(cache = "never", skip(calls), condition = false)]
 async fn never(calls: &Calls, key: &str) -> u64 {
-    _ = key;
     calls.count().await
 }
 
@@ -92,7 +91,6 @@ impl Switched {
 
     #[cacheable(cache = "switched", key = key, condition = self.switch.is_enabled())]
     async fn get(&self, key: u64) -> u64 {
-        _ = key;
         self.calls.count().await
     }
 }

@@ -24,31 +24,26 @@ impl Serialize for Unsendable {
 
 #[cacheable(cache = "failing", key = Unsendable(id))]
 async fn get(calls: &Calls, id: u64) -> u64 {
-    _ = id;
     calls.count().await
 }
 
 #[cacheable(cache = "failing", key = Unsendable(id))]
 fn get_now(calls: &Calls, id: u64) -> u64 {
-    _ = id;
     calls.count_now()
 }
 
 #[cacheable(cache = "failing", key = Unsendable(id), cache_err = |_| true)]
 async fn get_refused(calls: &Calls, id: u64) -> Result<u64, Refused> {
-    _ = id;
     Err(Refused(calls.count().await))
 }
 
 #[cache_put(cache = "failing", key = Unsendable(id))]
 async fn put(calls: &Calls, id: u64) -> u64 {
-    _ = id;
     calls.count().await
 }
 
 #[cache_evict(cache = "failing", key = Unsendable(id))]
 async fn evict(calls: &Calls, id: u64) -> u64 {
-    _ = id;
     calls.count().await
 }
 

@@ -26,37 +26,31 @@ struct Kinds {
 impl Kinds {
     #[cacheable(key = id)]
     async fn by_async(&self, id: u64) -> u64 {
-        _ = id;
         self.calls.count().await
     }
 
     #[cacheable(key = id)]
     fn by_future(&self, id: u64) -> impl Future<Output = u64> {
-        _ = id;
         async { self.calls.count().await }
     }
 
     #[cacheable(key = id)]
     fn by_box(&self, id: u64) -> BoxFuture<'_, u64> {
-        _ = id;
         Box::pin(self.calls.count())
     }
 
     #[cacheable(key = id)]
     fn by_pin(&self, id: u64) -> Pin<Box<dyn Future<Output = u64> + Send + '_>> {
-        _ = id;
         Box::pin(async { self.calls.count().await })
     }
 
     #[cacheable(key = id)]
     fn without_future(&self, id: u64) -> u64 {
-        _ = id;
         self.calls.count_now()
     }
 
     #[cacheable(cache = "reactive-list", key = id)]
     fn list(&self, id: u64) -> impl Future<Output = Vec<u64>> {
-        _ = id;
         async { vec![self.calls.count().await, 0, 1, 2] }
     }
 
@@ -175,7 +169,6 @@ impl Items {
 
     #[cache_put(cache = "item-lists", key = id)]
     fn insert_list(&self, id: &str, items: Vec<Shared>) -> impl Future<Output = Vec<Shared>> {
-        _ = id;
         async { items }
     }
 }

@@ -34,7 +34,6 @@ struct Service {
 impl Service {
     #[cacheable(skip(self))]
     async fn cache(&self, id: &str) -> u64 {
-        _ = id;
         self.calls.count().await
     }
 
@@ -46,44 +45,37 @@ impl Service {
 
     #[cacheable(key = id, cache_err = Failure::lasts)]
     async fn cache_failure(&self, id: &str, lasting: bool) -> Result<u64, Failure> {
-        _ = id;
         Err(Failure::new(lasting, self.calls.count().await))
     }
 
     #[cacheable(key = id, cache_err = |failure| *failure == Failure::Unsupported(1))]
     async fn cache_first_failure(&self, id: &str) -> Result<u64, Failure> {
-        _ = id;
         Err(Failure::new(true, self.calls.count().await))
     }
 
     #[cache_put(key = id)]
     async fn always_invoke(&self, id: &str) -> u64 {
-        _ = id;
         self.calls.count().await
     }
 
     #[cacheable(key = id)]
-    async fn by_a_part(&self, id: &str, not_used: bool) -> u64 {
-        _ = (id, not_used);
+    async fn by_a_part(&self, id: &str, _not_used: bool) -> u64 {
         self.calls.count().await
     }
 
     #[cacheable(key = id, registry = self.other)]
     async fn elsewhere(&self, id: &str) -> u64 {
-        _ = id;
         self.calls.count().await
     }
 
     #[cache_put(key = id)]
     async fn put(&self, id: &str, value: u64) -> u64 {
-        _ = id;
         self.calls.count().await;
         value
     }
 
     #[cache_put(key = id)]
-    async fn put_failing(&self, id: &str, value: u64, lasting: bool) -> Result<u64, Failure> {
-        _ = (id, value);
+    async fn put_failing(&self, id: &str, _value: u64, lasting: bool) -> Result<u64, Failure> {
         Err(Failure::new(lasting, self.calls.count().await))
     }
 

@@ -64,7 +64,6 @@ async fn a_put_that_returned_nothing_has_no_key_and_stores_nothing(it: Fixture<i
 #[cacheable(cache = "get-or-put", key = id, condition = get)]
 #[cache_put(cache = "get-or-put", key = id, condition = !get)]
 async fn get_or_put(calls: &Calls, id: &str, get: bool) -> u64 {
-    _ = (id, get);
     calls.count().await
 }
 
@@ -88,14 +87,12 @@ async fn of_a_get_and_a_put_with_opposite_conditions_one_acts() {
 #[cacheable(cache = "get-and-put", key = id)]
 #[cache_put(cache = "get-and-put", key = result + 100)]
 async fn put_around_get(calls: &Calls, id: u64) -> u64 {
-    _ = id;
     calls.count().await
 }
 
 #[cache_put(cache = "put-and-get", key = result + 100)]
 #[cacheable(cache = "put-and-get", key = id)]
 async fn get_around_put(calls: &Calls, id: u64) -> u64 {
-    _ = id;
     calls.count().await
 }
 
@@ -138,7 +135,6 @@ struct Daos(Calls);
 impl Dao<User> for Daos {
     #[cache_put(cache = "dao-users", key = user.id)]
     async fn persist(&self, user: User) -> u64 {
-        drop(user);
         self.0.count().await
     }
 }
@@ -146,7 +142,6 @@ impl Dao<User> for Daos {
 impl Dao<Order> for Daos {
     #[cache_put(cache = "dao-orders", key = &order.number)]
     async fn persist(&self, order: Order) -> u64 {
-        drop(order);
         self.0.count().await
     }
 }

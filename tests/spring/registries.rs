@@ -16,20 +16,17 @@ impl Service {
 
     #[cacheable(cache = "resolve-default", key = id)]
     async fn simple(&self, id: u64) -> u64 {
-        _ = id;
         self.calls.count().await
     }
 
     #[cacheable(cache = "resolve-default", key = id, registry = self.own)]
     async fn with_own_registry(&self, id: u64) -> u64 {
-        _ = id;
         self.calls.count().await
     }
 
     #[cacheable(cache = "resolve-default", key = id, condition = cache == "default")]
     #[cacheable(cache = "resolve-primary", key = id, condition = cache == "primary")]
     async fn chosen_by_argument(&self, id: u64, cache: &str) -> u64 {
-        _ = (id, cache);
         self.calls.count().await
     }
 }
@@ -38,13 +35,11 @@ impl Service {
 impl Service {
     #[cacheable(key = id)]
     async fn primary(&self, id: u64) -> u64 {
-        _ = id;
         self.calls.count().await
     }
 
     #[cacheable(cache = "resolve-secondary", key = id)]
     async fn named(&self, id: u64) -> u64 {
-        _ = id;
         self.calls.count().await
     }
 }

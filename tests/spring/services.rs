@@ -52,13 +52,11 @@ impl Service for Plain {
 
     #[cacheable(cache = "plain", key = id)]
     async fn cache(&self, id: u64) -> u64 {
-        _ = id;
         self.calls.count().await
     }
 
     #[cacheable(cache = "plain", key = id.map_or(0, |id| id + 1))]
     async fn cache_optional(&self, id: Option<u64>) -> u64 {
-        _ = id;
         self.calls.count().await
     }
 
@@ -70,7 +68,6 @@ impl Service for Plain {
 
     #[cacheable(cache = "plain", key = id, condition = id == 3)]
     async fn conditional(&self, id: u64) -> u64 {
-        _ = id;
         self.calls.count().await
     }
 
@@ -93,8 +90,7 @@ impl Service for Plain {
     }
 
     #[cache_evict(cache = "plain", key = id)]
-    async fn evict(&self, id: u64, other: &str) {
-        _ = (id, other);
+    async fn evict(&self, id: u64, _other: &str) {
         self.calls.count().await;
     }
 
@@ -111,20 +107,17 @@ impl Service for Plain {
     }
 
     #[cache_evict(cache = "plain", all)]
-    async fn evict_all(&self, other: &str) {
-        _ = other;
+    async fn evict_all(&self, _other: &str) {
         self.calls.count().await;
     }
 
     #[cache_evict(cache = "plain", all, before)]
-    async fn evict_all_early(&self, other: &str) -> Result<(), Refused> {
-        _ = other;
+    async fn evict_all_early(&self, _other: &str) -> Result<(), Refused> {
         Err(Refused(self.calls.count().await))
     }
 
     #[cache_put(cache = "plain", key = id)]
     async fn update(&self, id: u64) -> u64 {
-        _ = id;
         self.calls.count().await
     }
 
@@ -149,7 +142,6 @@ impl Service for Plain {
 
     #[cacheable(cache = ["plain-primary", "plain-secondary"], key = id)]
     async fn multi_cache(&self, id: u64) -> u64 {
-        _ = id;
         self.calls.count().await
     }
 
@@ -157,7 +149,6 @@ impl Service for Plain {
     #[cache_evict(cache = "plain-secondary", key = id)]
     #[cache_evict(cache = "plain-primary", key = id + 1000)]
     async fn multi_evict(&self, id: u64) {
-        _ = id;
         self.calls.count().await;
     }
 
@@ -171,14 +162,12 @@ impl Service for Plain {
     #[cacheable(cache = "plain-primary", key = 0u64)]
     #[cache_evict(cache = "plain-secondary", key = id)]
     async fn cache_and_evict(&self, id: u64) -> u64 {
-        _ = id;
         self.calls.count().await
     }
 
     #[cacheable(cache = "plain-primary", key = id, condition = id == 3)]
     #[cache_evict(cache = "plain-secondary", key = id)]
     async fn conditional_cache_and_evict(&self, id: u64) -> u64 {
-        _ = id;
         self.calls.count().await
     }
 }
@@ -199,13 +188,11 @@ impl Service for Configured {
 
     #[cacheable(key = id)]
     async fn cache(&self, id: u64) -> u64 {
-        _ = id;
         self.calls.count().await
     }
 
     #[cacheable(key = id.map_or(0, |id| id + 1))]
     async fn cache_optional(&self, id: Option<u64>) -> u64 {
-        _ = id;
         self.calls.count().await
     }
 
@@ -217,7 +204,6 @@ impl Service for Configured {
 
     #[cacheable(key = id, condition = id == 3)]
     async fn conditional(&self, id: u64) -> u64 {
-        _ = id;
         self.calls.count().await
     }
 
@@ -240,8 +226,7 @@ impl Service for Configured {
     }
 
     #[cache_evict(key = id)]
-    async fn evict(&self, id: u64, other: &str) {
-        _ = (id, other);
+    async fn evict(&self, id: u64, _other: &str) {
         self.calls.count().await;
     }
 
@@ -258,20 +243,17 @@ impl Service for Configured {
     }
 
     #[cache_evict(all)]
-    async fn evict_all(&self, other: &str) {
-        _ = other;
+    async fn evict_all(&self, _other: &str) {
         self.calls.count().await;
     }
 
     #[cache_evict(all, before)]
-    async fn evict_all_early(&self, other: &str) -> Result<(), Refused> {
-        _ = other;
+    async fn evict_all_early(&self, _other: &str) -> Result<(), Refused> {
         Err(Refused(self.calls.count().await))
     }
 
     #[cache_put(key = id)]
     async fn update(&self, id: u64) -> u64 {
-        _ = id;
         self.calls.count().await
     }
 
@@ -296,14 +278,12 @@ impl Service for Configured {
 
     #[cacheable(cache = ["class-primary", "class-secondary"], key = id)]
     async fn multi_cache(&self, id: u64) -> u64 {
-        _ = id;
         self.calls.count().await
     }
 
     #[cache_evict(cache = ["class-primary", "class-secondary"], key = id)]
     #[cache_evict(cache = "class-primary", key = id + 1000)]
     async fn multi_evict(&self, id: u64) {
-        _ = id;
         self.calls.count().await;
     }
 
@@ -316,14 +296,12 @@ impl Service for Configured {
     #[cacheable(cache = "class-primary", key = 0u64)]
     #[cache_evict(cache = "class-secondary", key = id)]
     async fn cache_and_evict(&self, id: u64) -> u64 {
-        _ = id;
         self.calls.count().await
     }
 
     #[cacheable(cache = "class-primary", key = id, condition = id == 3)]
     #[cache_evict(cache = "class-secondary", key = id)]
     async fn conditional_cache_and_evict(&self, id: u64) -> u64 {
-        _ = id;
         self.calls.count().await
     }
 }

@@ -101,7 +101,6 @@ async fn each_of_several_attributes_has_its_own_condition(it: Fixture<impl Servi
 #[cacheable(cache = "two-keys", key = a)]
 #[cacheable(cache = "two-keys", key = b)]
 async fn two_keys(calls: &Calls, a: &str, b: &str) -> u64 {
-    _ = (a, b);
     calls.count().await
 }
 

@@ -12,19 +12,16 @@ struct Service {
 impl Service {
     #[cacheable(cache = "tx", key = id)]
     async fn get(&self, id: u64) -> u64 {
-        _ = id;
         self.calls.count().await
     }
 
     #[cache_put(cache = "tx", key = id)]
     async fn put(&self, id: u64) -> u64 {
-        _ = id;
         self.calls.count().await
     }
 
     #[cache_evict(cache = "tx", key = id)]
     async fn evict(&self, id: u64) {
-        _ = id;
         self.calls.count().await;
     }
 
