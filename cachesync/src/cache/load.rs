@@ -107,9 +107,14 @@ pub struct Miss<K: Key, V: Value, O> {
     way: Way<K, V>,
     /// `None` if no cache takes part.
     how: Option<How<O, V>>,
-    /// The caches to be filled beside the first, and the key.
-    others: Option<(Vec<Arc<Store<K, V>>>, K)>,
+    others: Option<Others<K, V>>,
     tagged: bool,
+}
+
+/// The caches to be filled beside the first.
+struct Others<K, V> {
+    stores: Vec<Arc<Store<K, V>>>,
+    key: K,
 }
 
 enum Way<K: Key, V: Value> {
@@ -171,7 +176,7 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
             Begun::Wait(flight) => Way::Wait(Waiter { store, key: key.to_key(), flight, tagged }),
             Begun::Alone => Way::Alone(store.info.clone()),
         };
-        let others = (!stores.is_empty()).then(|| (stores, key.to_key()));
+        let others = (!stores.is_empty()).then(|| Others { stores, key: key.to_key() });
         Ok(Self { way, how: Some(how), others, tagged })
     }
 
@@ -231,7 +236,7 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
             Way::Uncached | Way::Wait(_) => None,
         };
         // Their tickets, too, are taken before the body begins.
-        let others = others.map_or_else(Vec::new, |(stores, key)| {
+        let others = others.map_or_else(Vec::new, |Others { stores, key }| {
             let begin = |store: Arc<Store<K, V>>| match store.begin(&&key, Manner::Separate, tagged, |_| true) {
                 Begun::Lead(lead) => Some(lead),
                 Begun::Hit(_) | Begun::Wait(_) | Begun::Alone => None,

@@ -306,14 +306,13 @@ impl<K: Key, V: Value> Store<K, V> {
             && info.lease.valid_at(&info.clock, false).is_some()
             && !self.is_held(&stripe, hash, &&key)
             && (terms.tags.is_empty() || !info.tagged_are_held());
-        let kept = match began.filter(|_| keepable) {
-            Some(began) => self.replace(key, content, terms, began, stripe),
-            None => {
-                let removed = self.take(&key);
-                drop(stripe);
-                discard((key, content, removed));
-                false
-            }
+        let kept = if let Some(began) = began.filter(|_| keepable) {
+            self.replace(key, content, terms, began, stripe)
+        } else {
+            let removed = self.take(&key);
+            drop(stripe);
+            discard((key, content, removed));
+            false
         };
         discard(overtaken);
         kept
@@ -343,7 +342,9 @@ impl<K: Key, V: Value> Store<K, V> {
         drop(stripe);
         discard((removed, leftover));
         count(&self.info.counters.displaced, displaced.len());
-        displaced.into_iter().for_each(|left| self.dismiss(left));
+        for left in displaced {
+            self.dismiss(left);
+        }
         fresh
     }
 

@@ -73,8 +73,8 @@ fn plain(id: u64, tags: Vec<u32>) -> Result<User, Failure> {
     if id == 0 {
         return Err(Failure(0));
     }
-    let tags = tags.into_iter().max().ok_or(Failure(4))?;
-    Ok(User::new(u64::from(tags)))
+    let tags = tags.iter().max().ok_or(Failure(4))?;
+    Ok(User::new(u64::from(*tags)))
 }
 
 #[cacheable(cache = "users", cache_value, ttl = Some(TTL), unless = result.is_err())]

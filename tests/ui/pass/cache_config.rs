@@ -72,7 +72,7 @@ where
 }
 
 #[cache_config(cache = "sources", ttl = |_| Duration::from_secs(1))]
-trait Source {
+trait Source: Sync {
     fn tenant(&self) -> u32;
 
     #[cacheable(key = (self.tenant(), id))]
