@@ -1,9 +1,9 @@
 //! What Spring's own tests say of its cache annotations, said of these attributes.
 //!
-//! The table names the test methods of Spring Framework 7 in `org.springframework.cache` (of `spring-context`,
-//! `spring-context-support` and `spring-aspects`), and what is their counterpart here; for those without one, why. The
-//! module [`table`] checks that it is complete: a test that is not in it fails, and so does a row whose test is gone.
-//! Where the behaviour is another one by intention, the remark says **differs**.
+//! The table names the test methods of Spring Framework 7.1 in `org.springframework.cache` (of `spring-context`,
+//! `spring-context-support`, `spring-aspects` and `integration-tests`) and their counterparts here; for those that have none,
+//! it says why. The module [`table`] checks that the table and the tests name each other. Where the behaviour is another
+//! one by intention, the remark says so: **Differs**.
 //!
 //! Spring runs most tests against two services, one with everything in the annotations of its methods, the other with
 //! annotations at its class (the tests `class..`). So do the tests here that take a `Fixture`: see [`services`].
