@@ -1,8 +1,13 @@
 //! What evicting functions evict, and when.
 
+use std::panic::AssertUnwindSafe;
+
+use cachesync::{cache_config, cache_evict};
+use futures_util::FutureExt;
+
 use crate::{
-    Refused,
-    fixture::{Fixture, for_both_services},
+    Calls, Refused,
+    fixture::{Fixture, for_both_services, registry},
     services::Service,
 };
 
@@ -80,4 +85,35 @@ async fn all_entries_are_evicted_before_the_body_whatever_it_returns(it: Fixture
     assert!(it.cache.is_empty());
     assert_ne!(it.service.cache(7).await, 100);
     assert_ne!(it.service.cache(8).await, 200);
+}
+
+#[derive(Default)]
+struct Panicking(Calls);
+
+#[cache_config(cache = "evict-panic")]
+impl Panicking {
+    #[cache_evict(key = id)]
+    async fn evict(&self, id: u64) {
+        panic!("in the middle of body {} of {id}", self.0.count().await);
+    }
+
+    #[cache_evict(all)]
+    async fn evict_all(&self) {
+        panic!("in the middle of body {}", self.0.count().await);
+    }
+}
+
+/// `evictWithException`, whose exception is an unchecked one: nothing is evicted there.
+#[tokio::test]
+async fn a_panic_evicts_since_nobody_knows_what_was_written() {
+    let registry = registry(&["evict-panic"]).await;
+    let cache = registry.cache::<u64, u64>("evict-panic").expect("numbers");
+    (1..=3).for_each(|key| cache.insert(key, key));
+    let service = Panicking::default();
+    let panicked = AssertUnwindSafe(registry.scope(service.evict(1))).catch_unwind().await;
+    assert!(panicked.is_err());
+    assert_eq!((cache.get(&1), cache.len()), (None, 2));
+    let panicked = AssertUnwindSafe(registry.scope(service.evict_all())).catch_unwind().await;
+    assert!(panicked.is_err());
+    assert!(cache.is_empty());
 }

@@ -104,6 +104,13 @@ impl Service {
         Err(Failure::new(false, self.calls.count().await))
     }
 
+    /// `noEvictFor`: with `cache_value` an error is a result, which `unless` can look at.
+    #[cache_evict(key = id, cache_value, unless = matches!(result, Err(Failure::Passing(_))))]
+    async fn remove_unless_passing(&self, id: &str, lasting: Option<bool>) -> Result<(), Failure> {
+        let count = self.calls.count().await;
+        lasting.map_or(Ok(()), |lasting| Err(Failure::new(lasting, count)))
+    }
+
     #[cache_evict(key = id, before)]
     async fn early_remove(&self, id: &str, lasting: Option<bool>) -> Result<(), Failure> {
         assert_eq!(self.cache.get(id), None);
@@ -126,6 +133,11 @@ impl Service {
     #[cache_evict(all)]
     async fn remove_all_on_success(&self) -> Result<(), Failure> {
         Err(Failure::new(false, self.calls.count().await))
+    }
+
+    #[cache_evict(all, cache_value, unless = matches!(result, Err(Failure::Passing(_))))]
+    async fn remove_all_unless_passing(&self, lasting: bool) -> Result<(), Failure> {
+        Err(Failure::new(lasting, self.calls.count().await))
     }
 
     #[cache_evict(all, before)]
@@ -272,6 +284,21 @@ async fn a_removal_can_be_made_on_errors_too() {
     let it = filled().await;
     it.remove_always("id").await.expect_err("the body fails");
     assert_eq!((it.cache.get("id"), it.cache.get("other")), (None, Some(100)));
+}
+
+/// `removeWithException`, `removeWithExceptionVetoRemove`, by what the error is.
+#[tokio::test]
+async fn a_removal_can_be_made_on_some_errors_and_not_on_others() {
+    for (lasting, left) in [(None, None), (Some(true), None), (Some(false), Some(100))] {
+        let it = filled().await;
+        assert_eq!(it.remove_unless_passing("id", lasting).await.is_err(), lasting.is_some());
+        assert_eq!((it.cache.get("id"), it.cache.get("other")), (left, Some(100)), "{lasting:?}");
+    }
+    for (lasting, left) in [(true, 0), (false, 2)] {
+        let it = filled().await;
+        it.remove_all_unless_passing(lasting).await.expect_err("the body fails");
+        assert_eq!(it.cache.len(), left, "{lasting:?}");
+    }
 }
 
 /// `removeWithExceptionVetoRemove`.

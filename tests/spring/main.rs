@@ -17,7 +17,7 @@
 //! | `cacheableSync`, `cacheableSyncNull` | `loading::calls_at_the_same_time_share_one_body` | Every cached function is `sync` |
 //! | `evict`, `classCacheEvict` | `evicting::an_eviction_follows_the_body` |  |
 //! | `evictEarly`, `classEvictEarly` | `evicting::an_eviction_before_the_body_happens_whatever_the_body_returns` |  |
-//! | `evictWithException`, `classEvictWithException` | `evicting::nothing_is_evicted_on_an_error` | `always` evicts on an error too |
+//! | `evictWithException`, `classEvictWithException` | `evicting::nothing_is_evicted_on_an_error`, `evicting::a_panic_evicts_since_nobody_knows_what_was_written` | An expected failure is an `Err`; `always` evicts on it too. **Differs**: after a panic, which is a bug, it is evicted |
 //! | `evictAll`, `classEvictAll` | `evicting::all_entries_are_evicted` |  |
 //! | `evictAllEarly` | `evicting::all_entries_are_evicted_before_the_body_whatever_it_returns` |  |
 //! | `evictWithKey`, `classCacheEvictWithWKey` | `evicting::an_eviction_is_by_the_key_and_leaves_the_others` |  |
@@ -27,7 +27,7 @@
 //! | `unlessExpression`, `classCacheUnlessExpression` | `conditions::a_value_for_which_unless_is_true_is_returned_and_not_kept` |  |
 //! | `keyExpression` | `keys::a_key_of_one_argument_leaves_the_others_out` | A Rust expression, checked by the compiler |
 //! | `varArgsKey` | `keys::slices_are_keys_by_their_elements` | A slice is what a variadic argument is in Rust |
-//! | `methodName`, `classMethodName` | `keys::a_key_can_be_the_name_of_the_function` | No `#root`: the source can name the function, and types keep the keys of two functions apart |
+//! | `methodName`, `classMethodName` | `keys::a_key_can_be_the_name_of_the_function` | No `#root`: what tells two functions apart is written into the key, or they have caches of their own |
 //! | `rootVars`, `classRootVars` | `keys::a_key_can_use_the_service_and_what_the_source_can_name` | `#root.target` is `self` |
 //! | `customKeyGenerator` | `keys::a_key_can_be_made_by_a_function` |  |
 //! | `unknownCustomKeyGenerator` | none | A function that does not exist is a compile error: `tests/ui/key_unknown_name.rs` |
@@ -40,7 +40,7 @@
 //! | `uncheckedExceptionSync`, `classUncheckedExceptionSync` | `loading::a_panic_reaches_the_caller_it_belongs_to_and_no_other` |  |
 //! | `update`, `classUpdate` | `putting::a_put_runs_the_body_always_and_stores_what_it_returned` |  |
 //! | `conditionalUpdate`, `classConditionalUpdate` | `putting::a_put_whose_condition_is_false_is_none` |  |
-//! | `multiCache`, `classMultiCache` | `several::a_miss_fills_all_caches_of_the_list`, `several::a_hit_in_a_later_cache_is_not_copied_to_an_earlier` | **Differs**: Spring copies a hit in a later cache to the earlier ones; a copy could bring back an overtaken value |
+//! | `multiCache`, `classMultiCache` | `several::a_miss_fills_all_caches_of_the_list`, `several::a_hit_in_a_later_cache_is_not_copied_to_an_earlier` | **Differs** from what Spring's reference says: that a hit in one cache fills the others. (Its code does not.) It could bring back an overtaken value |
 //! | `multiEvict`, `classMultiEvict` | `several::several_keys_of_several_caches_are_evicted` |  |
 //! | `multiPut`, `classMultiPut` | `several::a_put_stores_in_all_caches_of_the_list` |  |
 //! | `putRefersToResult`, `classPutRefersToResult` | `putting::a_put_finds_its_key_in_the_result` |  |
@@ -66,10 +66,10 @@
 //! | `putWithException`, `putWithExceptionVetoPut` | `jsr107::an_error_puts_nothing_and_evicts_nothing` | **Differs**: there is no `cacheFor`; an `Err` has no value to put |
 //! | `earlyPut`, `earlyPutWithException`, `earlyPutWithExceptionVetoPut` | `jsr107::a_put_before_the_body_is_made_by_hand` | **Differs**: the value is there when the body has returned it; `Cache::insert` does it earlier |
 //! | `remove` | `jsr107::a_removal_is_of_one_key_and_after_the_body` |  |
-//! | `removeWithException` | `jsr107::a_removal_can_be_made_on_errors_too` | `evictFor` is `always`: of all errors |
-//! | `removeWithExceptionVetoRemove` | `jsr107::a_removal_is_otherwise_not_made_on_an_error` |  |
+//! | `removeWithException` | `jsr107::a_removal_can_be_made_on_errors_too`, `jsr107::a_removal_can_be_made_on_some_errors_and_not_on_others` | `evictFor` and `noEvictFor` are `always`, for all errors, or `cache_value` with `unless`, for some |
+//! | `removeWithExceptionVetoRemove` | `jsr107::a_removal_is_otherwise_not_made_on_an_error`, `jsr107::a_removal_can_be_made_on_some_errors_and_not_on_others` |  |
 //! | `earlyRemove`, `earlyRemoveWithException`, `earlyRemoveWithExceptionVetoRemove` | `jsr107::a_removal_before_the_body_is_made_whatever_it_returns` | `before` |
-//! | `removeAll`, `removeAllWithException`, `removeAllWithExceptionVetoRemove` | `jsr107::a_removal_of_all_follows_the_same_rules` |  |
+//! | `removeAll`, `removeAllWithException`, `removeAllWithExceptionVetoRemove` | `jsr107::a_removal_of_all_follows_the_same_rules`, `jsr107::a_removal_can_be_made_on_some_errors_and_not_on_others` |  |
 //! | `earlyRemoveAll`, `earlyRemoveAllWithException`, `earlyRemoveAllWithExceptionVetoRemove` | `jsr107::a_removal_of_all_before_the_body_is_made_whatever_it_returns` |  |
 //!
 //! ## `CachePutEvaluationTests`
@@ -141,7 +141,7 @@
 //!
 //! | Spring's test | here | remark |
 //! |---|---|---|
-//! | `multipleCachingSource`, `multipleCachingEval` | `several::two_cached_attributes_of_one_cache_each_have_their_key` |  |
+//! | `multipleCachingSource`, `multipleCachingEval` | `several::two_cached_attributes_of_one_cache_each_have_their_key` | **Differs**: attributes are around each other, so what the inner one finds fills the outer one |
 //! | `withReturnValue`, `withNullReturn` | `conditions::an_eviction_sees_what_the_function_returned` | In `#[cache_evict]` an `Option` is seen whole; in the others `result` is the value that would be stored |
 //! | `withoutReturnValue` | `keys::a_key_of_one_argument_leaves_the_others_out` | An expression without `result` is evaluated before the body |
 //! | `unavailableReturnValue` | none | A compile error: `tests/ui/key_result_in_cacheable.rs`, `tests/ui/key_result_before.rs` |

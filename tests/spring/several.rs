@@ -39,7 +39,7 @@ async fn one_load_fills_several_caches_for_all_who_wait(it: Fixture<impl Service
     assert_eq!((it.primary.get(&7), it.secondary.get(&7), it.calls()), (Some(1), Some(1), 1));
 }
 
-/// `multiCache` where the caches differ: Spring copies, here a value that may have been overtaken stays where it is.
+/// `multiCache`, where the caches differ: Spring's reference says that a hit is copied; it may have been overtaken there.
 async fn a_hit_in_a_later_cache_is_not_copied_to_an_earlier(it: Fixture<impl Service>) {
     it.secondary.insert(7, 200);
     assert_eq!(it.service.multi_cache(7).await, 200);
