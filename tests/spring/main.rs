@@ -40,7 +40,7 @@
 //! | `uncheckedExceptionSync`, `classUncheckedExceptionSync` | `loading::a_panic_reaches_the_caller_it_belongs_to_and_no_other` |  |
 //! | `update`, `classUpdate` | `putting::a_put_runs_the_body_always_and_stores_what_it_returned` |  |
 //! | `conditionalUpdate`, `classConditionalUpdate` | `putting::a_put_whose_condition_is_false_is_none` |  |
-//! | `multiCache`, `classMultiCache` | `several::a_miss_fills_all_caches_of_the_list`, `several::a_hit_in_a_later_cache_is_not_copied_to_an_earlier` | **Differs** from what Spring's reference says: that a hit in one cache fills the others. (Its code does not.) It could bring back an overtaken value |
+//! | `multiCache`, `classMultiCache` | `several::a_miss_fills_all_caches_of_the_list`, `several::a_hit_in_a_later_cache_is_not_copied_to_an_earlier`, `several::caches_are_asked_in_their_order_whatever_registry_was_used_before` | **Differs** from what Spring's reference says: that a hit in one cache fills the others. (Its code does not.) It could bring back an overtaken value |
 //! | `multiEvict`, `classMultiEvict` | `several::several_keys_of_several_caches_are_evicted` |  |
 //! | `multiPut`, `classMultiPut` | `several::a_put_stores_in_all_caches_of_the_list` |  |
 //! | `putRefersToResult`, `classPutRefersToResult` | `putting::a_put_finds_its_key_in_the_result` |  |

@@ -98,6 +98,25 @@ async fn each_of_several_attributes_has_its_own_condition(it: Fixture<impl Servi
     assert_eq!((it.primary.get(&3), it.secondary.get(&3)), (Some(cached), None));
 }
 
+#[cacheable(cache = ["asked-first", "asked-second"], key = id)]
+async fn in_order(calls: &Calls, id: u64) -> u64 {
+    id + calls.count().await
+}
+
+/// `multiCache`, where the function has used another registry in between, which has only the first of its caches.
+#[tokio::test]
+async fn caches_are_asked_in_their_order_whatever_registry_was_used_before() {
+    let calls = Calls::default();
+    let [both, one] = [registry(&["asked-first", "asked-second"]).await, registry(&["asked-first"]).await];
+    let [first, second] = ["asked-first", "asked-second"].map(|name| both.cache::<u64, u64>(name).expect("numbers"));
+    both.scope(in_order(&calls, 7)).await;
+    one.scope(in_order(&calls, 7)).await;
+    first.insert(7, 100);
+    second.insert(7, 200);
+    assert_eq!(both.scope(in_order(&calls, 7)).await, 100);
+    assert_eq!(calls.get(), 2);
+}
+
 #[cacheable(cache = "two-keys", key = a)]
 #[cacheable(cache = "two-keys", key = b)]
 async fn two_keys(calls: &Calls, a: &str, b: &str) -> u64 {
