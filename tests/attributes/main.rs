@@ -4,6 +4,7 @@
 //! know only some of the caches.
 
 mod evicting;
+mod forms;
 mod futures;
 mod keys;
 mod loading;
