@@ -11,6 +11,7 @@
 //! | [`typed`] | caches that are declared with their types |
 //! | [`waiters`] | single flight, and R9: cancellation, panics, errors, bounded waits |
 //! | [`panics`] | code of the user's that panics |
+//! | [`reentry`] | code of the user's that uses the cache where it is dropped |
 //! | [`wire`] | R5 and R10: what other programs send, garbage, foreign key shapes |
 //! | [`lifecycle`] | starting, installing, scopes, the end of a registry or its runtime |
 //!
@@ -22,6 +23,7 @@ mod lifecycle;
 mod nodes;
 mod outcomes;
 mod panics;
+mod reentry;
 mod send;
 mod sessions;
 mod stale_fill;

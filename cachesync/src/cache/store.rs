@@ -31,6 +31,7 @@
 
 use std::{
     hash::BuildHasher,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -126,8 +127,19 @@ impl<K: Key, V: Value> Store<K, V> {
     /// The hit path: the answer that `answer` makes of the entry, if there is one that may be served now.
     #[inline]
     pub(crate) fn hit<Q: KeyForm<K>, T>(&self, key: &Q, answer: impl FnOnce(Content<V>) -> Option<T>) -> Option<T> {
+        let (stored, now) = self.look(key)?;
+        self.serve(stored, now, answer)
+    }
+
+    /// The entry, if one may be served now; it may have expired.
+    #[inline]
+    fn look<Q: KeyForm<K>>(&self, key: &Q) -> Option<(Stored<V>, Moment)> {
         let now = self.info.lease.valid_at(&self.info.clock, self.info.config.ttl.is_some())?;
-        let stored = self.entries.get(&Probe::new(key))?;
+        Some((self.entries.get(&Probe::new(key))?, now))
+    }
+
+    #[inline]
+    fn serve<T>(&self, stored: Stored<V>, now: Moment, answer: impl FnOnce(Content<V>) -> Option<T>) -> Option<T> {
         if self.has_expired(&stored, now) {
             return None;
         }
@@ -146,9 +158,10 @@ impl<K: Key, V: Value> Store<K, V> {
         // Under the stripe's lock, so that entry and tags are of one load.
         let stripe = self.stripe(hash_of::<K, Q, _>(&self.hasher, key));
         let avoid = self.index().carries_any(key, avoided);
-        let entry = if avoid { None } else { self.hit(key, Some) };
+        let found = if avoid { None } else { self.look(key) };
         drop(stripe);
-        answer(entry?)
+        let (stored, now) = found?;
+        self.serve(stored, now, answer)
     }
 
     /// Whether an entry is too old; `now` is [`Moment::PAST`] where nobody has asked for the time yet.
@@ -177,7 +190,8 @@ impl<K: Key, V: Value> Store<K, V> {
             return Begun::Alone;
         }
         let hash = hash_of::<K, Q, _>(&self.hasher, key);
-        let (mut owned, mut expired) = (None, None);
+        // What is not served is dropped after the lock is released.
+        let (mut owned, mut unserved) = (None, None);
         let mut stripe = self.stripe(hash);
         if manner == Manner::Shared
             && let Some(flight) = stripe.joinable(hash, key)
@@ -188,6 +202,7 @@ impl<K: Key, V: Value> Store<K, V> {
         if manner != Manner::ByHand
             && let Some(stored) = self.entries.get(&Probe::new(key))
         {
+            let mut expired = None;
             if self.has_expired(&stored, now) {
                 count(&info.counters.expired, 1);
                 expired = Some(self.take(owned.insert(key.to_key())));
@@ -195,19 +210,21 @@ impl<K: Key, V: Value> Store<K, V> {
                 info.counters.hit();
                 return Begun::Hit(stored.content);
             }
+            unserved = Some((stored, expired));
         }
+        // Before the body begins, as the ticket is; and before it is asked for holds: an eviction by tag sets its hold,
+        // then takes its number, so whoever does not see the hold has a lower number.
+        let began = info.evictions();
         if self.is_held(&stripe, hash, key) || tagged && info.tagged_are_held() {
             drop(stripe);
-            discard((owned, expired));
+            discard((owned, unserved));
             return Begun::Alone;
         }
         let flight = Flight::new();
-        // Before the body begins, as the ticket is.
-        let began = info.evictions();
         let owned = owned.unwrap_or_else(|| key.to_key());
         stripe.issue(hash, owned, &flight, manner == Manner::Shared, tagged);
         drop(stripe);
-        discard(expired);
+        discard(unserved);
         Begun::Lead(Lead::new(self.clone(), hash, flight, began))
     }
 
@@ -364,11 +381,17 @@ impl<K: Key, V: Value> Store<K, V> {
     /// Drops an entry that has left by itself, when no lock is held. Its tags go, unless the key is there again.
     fn dismiss(&self, left: (K, Stored<V>)) {
         if self.has_tags.load(Ordering::Relaxed) {
-            let key = &left.0;
-            let stripe = self.stripe(self.hasher.hash_one(key));
-            let forgotten = (!self.entries.contains_key(key)).then(|| self.index().forget(key));
-            drop(stripe);
-            discard(forgotten);
+            let forget = || {
+                let key = &left.0;
+                let stripe = self.stripe(self.hasher.hash_one(key));
+                let forgotten = (!self.entries.contains_key(key)).then(|| self.index().forget(key));
+                drop(stripe);
+                discard(forgotten);
+            };
+            // The index may name what is gone; the eviction, or another key's load, must not end here.
+            if catch_unwind(AssertUnwindSafe(forget)).is_err() {
+                tracing::error!("a key that left a cache panicked in its `Hash` or `Eq`");
+            }
         }
         discard(left);
     }
@@ -406,8 +429,8 @@ impl<K: Key, V: Value> Store<K, V> {
 
 /// Drops keys and values of the user's when no lock is held, since their `Drop` may use the cache. Should it panic, that
 /// is the end of that value and not of the eviction, of which others have yet to hear.
-pub(super) fn discard<T>(leftover: T) {
-    if std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(leftover))).is_err() {
+pub(crate) fn discard<T>(leftover: T) {
+    if catch_unwind(AssertUnwindSafe(|| drop(leftover))).is_err() {
         tracing::error!("a key or value that left a cache panicked in its `Drop`");
     }
 }
@@ -415,4 +438,41 @@ pub(super) fn discard<T>(leftover: T) {
 /// A panic under the lock can only come from a key's `Eq` or `Clone`; the tables are consistent between steps.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Barrier, thread};
+
+    use cachesync_core::Name;
+
+    use super::*;
+    use crate::{cache::flight::Outcome, clock::Clock, config::CacheConfig, lease::Lease};
+
+    #[tokio::test]
+    async fn a_load_that_begins_during_an_eviction_by_tag_is_overtaken_or_held() {
+        let runtime = tokio::runtime::Handle::current();
+        for round in 0..20_000 {
+            let (name, lease) = (Name::new("users").unwrap(), Arc::new(Lease::endless()));
+            let info =
+                CacheInfo::new(name, CacheConfig::new("users").capacity(4), Clock::System, lease, runtime.clone());
+            let store = Store::<u64, u64>::new(Arc::new(info));
+            let terms = Terms { ttl: None, tags: vec![Tag::new("a")] };
+            let barrier = Barrier::new(2);
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    barrier.wait();
+                    store.evict_tags(&terms.tags, Duration::from_secs(60));
+                });
+                barrier.wait();
+                for _ in 0..round % 50 {
+                    std::hint::spin_loop();
+                }
+                if let Begun::Lead(lead) = store.begin(&&1, Manner::Shared, true, |_| true) {
+                    lead.keep(Outcome::Value(1), &terms);
+                }
+            });
+            assert_eq!(store.len(), 0, "round {round}");
+        }
+    }
 }

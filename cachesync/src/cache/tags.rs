@@ -84,10 +84,15 @@ impl<K: Key> TagIndex<K> {
         if tags.iter().any(|tag| self.marks[self.place(tag)] > began) {
             return false;
         }
-        for tag in tags {
-            self.keys.entry(tag.clone()).or_default().insert(key.clone());
-        }
+        // First: should the key panic below, what it is forgotten by is there.
         self.tags.insert(key.clone(), tags.into());
+        for tag in tags {
+            let keys = self.keys.entry(tag.clone()).or_default();
+            // A tag may be there twice, and no key is to be dropped here.
+            if !keys.contains(key) {
+                keys.insert(key.clone());
+            }
+        }
         true
     }
 
