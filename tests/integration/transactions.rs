@@ -423,3 +423,13 @@ async fn a_value_whose_drop_uses_the_same_transaction_is_replaced_without_a_dead
     values.evict_all();
     assert!(values.is_empty());
 }
+
+#[tokio::test]
+async fn a_reservation_that_is_filled_inside_of_a_transaction_is_not_kept() {
+    let (_registry, users) = alone().await;
+    let reservation = users.reserve(&1);
+    let transaction = Transaction::begin();
+    assert!(!transaction.scope(async { reservation.fill("not committed".into()) }).await);
+    assert_eq!(users.get(&1), None);
+    transaction.rollback();
+}

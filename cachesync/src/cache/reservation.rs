@@ -3,7 +3,10 @@
 use std::fmt;
 
 use super::{content::Terms, flight::Outcome, lead::Lead};
-use crate::key::{Key, Value};
+use crate::{
+    key::{Key, Value},
+    transaction,
+};
 
 /// The right to keep one value that is about to be loaded by hand, made by [`Cache::reserve`](super::Cache::reserve).
 ///
@@ -26,7 +29,9 @@ impl<K: Key, V: Value> Reservation<K, V> {
     /// It is not kept either inside a transaction, while the key is held, past the lease, or after the registry was
     /// shut down. Other nodes are not told: nothing has changed.
     pub fn fill(self, value: V) -> bool {
-        self.lead.is_some_and(|lead| lead.keep(Outcome::Value(value), &Terms::default()))
+        // What was read inside of a transaction may not be committed.
+        let lead = self.lead.filter(|_| transaction::current().is_none());
+        lead.is_some_and(|lead| lead.keep(Outcome::Value(value), &Terms::default()))
     }
 }
 
