@@ -19,7 +19,7 @@ use cachesync_tests::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::nodes::{DEADLINE, node, only, users_frame};
+use crate::nodes::{DEADLINE, load, node, only, users_frame};
 
 async fn start(hub: &MemoryBackend) -> (Registry, FaultyBackend) {
     let backend = FaultyBackend::new(hub);
@@ -174,4 +174,87 @@ async fn a_value_that_panics_while_it_is_cloned_for_others_wakes_them() {
     tokio::task::yield_now().await;
     within(DEADLINE, users.get_with(1, async || Shy(Arc::default()))).await;
     assert!(leader.await.unwrap_err().is_panic());
+}
+
+#[tokio::test]
+async fn staged_values_that_panic_in_their_drop_cost_no_eviction_of_an_unknown_outcome() {
+    let (registry, users) = crate::nodes::alone().await;
+    let bombs: Cache<u64, Bomb> = only(CacheConfig::new("bombs")).await.cache("bombs").unwrap();
+    load(&users, 1, "old").await;
+    bombs.get_with(1, async || Bomb::new(false)).await;
+    let transaction = Transaction::begin();
+    let inside = async {
+        users.evict(&1);
+        bombs.insert(1, Bomb::new(true));
+        bombs.insert(2, Bomb::new(true));
+    };
+    transaction.scope(inside).await;
+    let failed = transaction.commit_with(async { Err::<(), _>("who knows") });
+    let ended = tokio::spawn(async { failed.await.map(drop) }).await;
+    assert_eq!(ended.expect("it does not panic"), Err("who knows"));
+    assert_eq!((users.get(&1), bombs.get(&1).is_some()), (None, false));
+    drop(registry);
+}
+
+#[tokio::test]
+async fn staged_values_that_panic_in_their_drop_do_not_stop_a_rollback_or_the_end_of_an_inner_transaction() {
+    let bombs: Cache<u64, Bomb> = only(CacheConfig::new("bombs")).await.cache("bombs").unwrap();
+    let outer = Transaction::begin();
+    let inside = async {
+        bombs.insert(1, Bomb::new(true));
+        let inner = Transaction::begin();
+        inner.scope(async { bombs.evict(&1) }).await;
+        let committed = inner.commit();
+        bombs.insert(2, Bomb::new(true));
+        bombs.evict(&2);
+        bombs.insert(3, Bomb::new(true));
+        committed
+    };
+    let committed = outer.scope(inside).await;
+    outer.rollback();
+    assert!(within(DEADLINE, committed.confirmed()).await.is_err(), "rolled back");
+}
+
+/// A key that panics when it is compared, once its cache is armed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Touchy(u8);
+
+static TOUCHY: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+impl PartialEq for Touchy {
+    fn eq(&self, other: &Self) -> bool {
+        assert!(!TOUCHY.load(SeqCst), "on purpose");
+        self.0 == other.0
+    }
+}
+
+impl Eq for Touchy {}
+
+impl std::hash::Hash for Touchy {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+#[tokio::test]
+async fn keys_that_panic_when_an_inner_transaction_hands_them_over_become_all() {
+    let registry = only(CacheConfig::new("touchy")).await;
+    let touchy: Cache<Touchy, u8> = registry.cache("touchy").unwrap();
+    for key in 1..5 {
+        touchy.get_with(&Touchy(key), async || key).await;
+    }
+    let outer = Transaction::begin();
+    let inner = outer
+        .scope(async {
+            touchy.evict(&Touchy(1));
+            Transaction::begin()
+        })
+        .await;
+    inner.scope(async { touchy.evict_many([&Touchy(2), &Touchy(1), &Touchy(3)]) }).await;
+    TOUCHY.store(true, SeqCst);
+    let committed = inner.commit();
+    TOUCHY.store(false, SeqCst);
+    outer.commit();
+    within(DEADLINE, committed.confirmed()).await.unwrap();
+    assert!(touchy.is_empty());
 }

@@ -25,7 +25,7 @@ use pending::{Outcome, Pending, Replaced};
 use tokio::sync::Notify;
 
 use crate::{
-    cache::{info::CacheInfo, tags::Tag},
+    cache::{info::CacheInfo, store::discard, tags::Tag},
     key::{Key, KeyForm},
     registry::{
         node::{Node, Queued},
@@ -327,7 +327,7 @@ impl Inner {
     fn roll_back(&self) {
         let discarded = self.take();
         self.end(State::RolledBack);
-        drop(discarded);
+        discarded.into_values().for_each(discard);
     }
 
     /// Hands what was pending to the outer transaction; gives it back if there is none, or it has ended.

@@ -16,7 +16,7 @@ use hashbrown::HashTable;
 use quick_cache::DefaultHashBuilder;
 
 use crate::{
-    cache::tags::Tag,
+    cache::{store::discard, tags::Tag},
     key::{Key, KeyForm, Probe},
     registry::{
         node::{Node, Queued},
@@ -82,11 +82,18 @@ impl Replaced {
     }
 }
 
+/// Should one of them panic, that is the end of it, and not of the evictions that have yet to be applied.
+impl Drop for Replaced {
+    fn drop(&mut self) {
+        mem::take(&mut self.0).into_iter().for_each(discard);
+    }
+}
+
 trait AnyKeySet: Send {
     fn as_any(&self) -> &dyn Any;
     fn as_any_mut(&mut self) -> &mut dyn Any;
     fn into_any(self: Box<Self>) -> Box<dyn Any + Send>;
-    /// Takes over the entries of a later transaction; gives them back if they are of another type.
+    /// Takes over the entries of a later transaction; gives them back if they are of another type, or one panics.
     fn absorb(&mut self, later: Box<dyn AnyKeySet>) -> Result<Replaced, Replaced>;
     fn apply(self: Box<Self>, node: &Arc<Node>, slot: &Slot, outcome: Outcome) -> Option<Queued>;
     /// Turns puts into evictions.
@@ -150,8 +157,14 @@ impl<K: Key> AnyKeySet for KeySet<K> {
         let mut replaced = Replaced::default();
         match later.into_any().downcast::<Self>() {
             Ok(later) => {
-                later.entries.into_iter().for_each(|entry| replaced.push(self.set(entry)));
-                Ok(replaced)
+                let mut entries = later.entries.into_iter();
+                let set = || entries.by_ref().for_each(|entry| replaced.push(self.set(entry)));
+                if catch_unwind(AssertUnwindSafe(set)).is_ok() {
+                    return Ok(replaced);
+                }
+                // A key has panicked: which one was meant cannot be known.
+                entries.for_each(|entry| replaced.push(Some(entry)));
+                Err(replaced)
             }
             Err(other) => {
                 replaced.push(Some(other));
@@ -289,8 +302,8 @@ impl Pending {
 
     /// Evicts on this node and queues the broadcast.
     ///
-    /// Tags first: a value that was put under one of them, after it had been evicted in the same transaction, takes
-    /// its place then. One that was put before is overtaken, as by any eviction between its put and the commit.
+    /// Tags first, so that they find what was there before. A value that was put under one of them is not kept, be it
+    /// before or after that was evicted in the same transaction: its put began before the commit.
     pub(super) fn apply(self, outcome: Outcome) -> Option<Queued> {
         let Self { node, slot, what } = self;
         match what {
