@@ -179,3 +179,26 @@ async fn a_registry_can_be_any_expression_that_refers_to_one() {
     }
     assert_eq!(calls.get(), 1);
 }
+
+#[cacheable(cache = "negative-second", cache_none)]
+async fn perhaps(id: u64) -> Option<u64> {
+    let _ = id;
+    None
+}
+
+#[cacheable(cache = ["negative-first", "negative-second"])]
+async fn certainly(id: u64) -> u64 {
+    id
+}
+
+#[tokio::test]
+async fn of_several_caches_one_whose_entry_says_nothing_to_the_function_is_filled_too() {
+    let registry = registry(&["negative-first", "negative-second"]).await;
+    let work = async {
+        assert_eq!(perhaps(1).await, None);
+        assert_eq!(certainly(1).await, 1);
+    };
+    registry.scope(work).await;
+    let second = registry.cache::<u64, u64>("negative-second").expect("it has it");
+    assert_eq!((second.get(&1), second.stats().hits), (Some(1), 1));
+}

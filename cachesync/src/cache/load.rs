@@ -237,7 +237,9 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
         };
         // Their tickets, too, are taken before the body begins.
         let others = others.map_or_else(Vec::new, |Others { stores, key }| {
-            let begin = |store: Arc<Store<K, V>>| match store.begin(&&key, Manner::Separate, tagged, |_| true) {
+            // An entry that says nothing to this function is none there, as it is none in the first.
+            let answers = |content: &_| how.is_some_and(|how| how.answers(content));
+            let begin = |store: Arc<Store<K, V>>| match store.begin(&&key, Manner::Separate, tagged, answers) {
                 Begun::Lead(lead) => Some(lead),
                 Begun::Hit(_) | Begun::Wait(_) | Begun::Alone => None,
             };
