@@ -193,9 +193,10 @@ impl<K: Key, V: Value> TypedCache<K, V> {
         L: FnOnce() -> F,
         F: Future<Output = V>,
     {
-        match self.cache() {
-            Some(cache) => cache.get_with(key, loader).await,
-            None => loader().await,
+        match self.look(&key) {
+            Ok(value) => value,
+            Err(Some(cache)) => cache.get_with(key, loader).await,
+            Err(None) => loader().await,
         }
     }
 
@@ -214,9 +215,19 @@ impl<K: Key, V: Value> TypedCache<K, V> {
         L: FnOnce() -> F,
         F: Future<Output = Result<V, E>>,
     {
-        match self.cache() {
-            Some(cache) => cache.try_get_with(key, loader).await,
-            None => loader().await,
+        match self.look(&key) {
+            Ok(value) => Ok(value),
+            Err(Some(cache)) => cache.try_get_with(key, loader).await,
+            Err(None) => loader().await,
+        }
+    }
+
+    /// The value, or the handle to load it with. A hit does not clone the handle, which all threads share.
+    fn look<Q: KeyForm<K>>(&self, key: &Q) -> Result<V, Option<Cache<K, V>>> {
+        let id = current::id();
+        match &*self.handle.load() {
+            Some(handle) if handle.registry == id => handle.cache.look(key).ok_or_else(|| Some(handle.cache.clone())),
+            _ => Err(self.resolve()),
         }
     }
 
