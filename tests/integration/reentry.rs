@@ -32,7 +32,7 @@ fn ends<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
 
 async fn clocked() -> (Registry, ManualClock) {
     let clock = ManualClock::new();
-    let cache = CacheConfig::new("reentry").ttl(Duration::from_secs(60));
+    let cache = CacheConfig::new("reentry").ttl(Duration::from_mins(1));
     let builder = Registry::builder().cache(cache).unknown_caches(UnknownCaches::Bypass).clock(clock.clone());
     (builder.start().await.expect("starts"), clock)
 }

@@ -462,7 +462,7 @@ mod tests {
             thread::scope(|scope| {
                 scope.spawn(|| {
                     barrier.wait();
-                    store.evict_tags(&terms.tags, Duration::from_secs(60));
+                    store.evict_tags(&terms.tags, Duration::from_mins(1));
                 });
                 barrier.wait();
                 for _ in 0..round % 50 {
