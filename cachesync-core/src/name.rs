@@ -54,7 +54,7 @@ impl Name {
             }
             at += 1;
         }
-        1 <= bytes.len() && bytes.len() <= Self::MAX_LEN
+        !bytes.is_empty() && bytes.len() <= Self::MAX_LEN
     }
 
     /// The name as text.

@@ -2,122 +2,47 @@
 //!
 //! Invariant: every argument keeps the span of its name, so that what is wrong with an argument is blamed on it.
 
-use proc_macro2::TokenStream;
+mod foreign;
+mod name;
+
+use proc_macro2::{TokenStream, TokenTree};
 use syn::{
-    Expr, Ident, LitStr, Path, Token,
+    Expr, Ident, LitStr, Path, Token, bracketed,
     ext::IdentExt,
     parenthesized,
     parse::{ParseStream, Parser},
     punctuated::Punctuated,
-    token::Paren,
+    token::{Bracket, Paren},
 };
 
+use self::name::Form;
+pub(crate) use self::name::Name;
 use crate::{
     attribute::Attribute,
+    block::{Block, HIDDEN},
     mistakes::{Mistakes, listed},
 };
 
-/// An argument with a value, or a flag (`T` is `()`).
-pub(crate) struct Argument<T = ()> {
+/// An argument with a value.
+pub(crate) struct Argument<T = Expr> {
     /// The name of the argument, as it stands in the source.
     pub(crate) name: Ident,
     pub(crate) value: T,
+    /// It is a default of the `#[cache_config]` around.
+    pub(crate) inherited: bool,
 }
 
 /// What was written in the parentheses of the attribute.
 #[derive(Default)]
 pub(crate) struct Arguments {
-    pub(crate) cache: Option<Argument<Expr>>,
-    pub(crate) key: Option<Argument<Expr>>,
+    expressions: Vec<(Name, Argument)>,
+    flags: Vec<(Name, Ident)>,
     pub(crate) skip: Option<Argument<Vec<Ident>>>,
-    pub(crate) registry: Option<Argument<Expr>>,
     pub(crate) krate: Option<Argument<Path>>,
-    pub(crate) cache_value: Option<Argument>,
-    pub(crate) all: Option<Argument>,
-    pub(crate) always: Option<Argument>,
-    pub(crate) before: Option<Argument>,
+    /// The block around, if it has a `#[cache_config]`.
+    pub(crate) block: Option<Block>,
     /// Arguments that were written in a way that could not be read: their absence is not a second mistake.
     attempted: Vec<Name>,
-}
-
-/// The arguments that exist.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Name {
-    Cache,
-    Key,
-    Skip,
-    Registry,
-    Crate,
-    CacheValue,
-    All,
-    Always,
-    Before,
-}
-
-impl Name {
-    const ALL: [Self; 9] = [
-        Self::Cache,
-        Self::Key,
-        Self::Skip,
-        Self::Registry,
-        Self::Crate,
-        Self::CacheValue,
-        Self::All,
-        Self::Always,
-        Self::Before,
-    ];
-
-    fn text(self) -> &'static str {
-        match self {
-            Self::Cache => "cache",
-            Self::Key => "key",
-            Self::Skip => "skip",
-            Self::Registry => "registry",
-            Self::Crate => "crate",
-            Self::CacheValue => "cache_value",
-            Self::All => "all",
-            Self::Always => "always",
-            Self::Before => "before",
-        }
-    }
-
-    /// How the argument is written; shown when it was written otherwise.
-    fn example(self) -> &'static str {
-        match self {
-            Self::Cache => "cache = \"users\"",
-            Self::Key => "key = id",
-            Self::Skip => "skip(db)",
-            Self::Registry => "registry = self.registry",
-            Self::Crate => "crate = path::to::cachesync",
-            Self::CacheValue => "cache_value",
-            Self::All => "all",
-            Self::Always => "always",
-            Self::Before => "before",
-        }
-    }
-
-    fn belongs_to(self, attribute: Attribute) -> bool {
-        match self {
-            Self::All | Self::Always | Self::Before => attribute == Attribute::CacheEvict,
-            _ => true,
-        }
-    }
-
-    fn of(ident: &Ident) -> Option<Self> {
-        Self::ALL.into_iter().find(|name| ident == name.text())
-    }
-
-    /// The argument of `attribute` that a misspelt one is most likely meant to be.
-    fn meant_by(ident: &Ident, attribute: Attribute) -> Option<Self> {
-        let written = ident.to_string();
-        Self::ALL
-            .into_iter()
-            .filter(|name| name.belongs_to(attribute))
-            .map(|name| (strsim::damerau_levenshtein(&written, name.text()), name))
-            .filter(|(distance, name)| *distance <= (name.text().len() * 2 / 5).max(1))
-            .min_by_key(|(distance, _)| *distance)
-            .map(|(_, name)| name)
-    }
 }
 
 impl Arguments {
@@ -142,12 +67,56 @@ impl Arguments {
         if let Err(error) = parser.parse2(tokens) {
             mistakes.add(error);
         }
+        arguments.inherit(attribute);
         arguments
+    }
+
+    /// The argument `name`, which has an expression.
+    pub(crate) fn expression(&self, name: Name) -> Option<&Argument> {
+        self.expressions.iter().find(|(known, _)| *known == name).map(|(_, argument)| argument)
+    }
+
+    /// The argument `name`, which is a flag.
+    pub(crate) fn flag(&self, name: Name) -> Option<&Ident> {
+        self.flags.iter().find(|(known, _)| *known == name).map(|(_, ident)| ident)
+    }
+
+    /// The word `name` as it was written here, and not in a `#[cache_config]`.
+    pub(crate) fn written(&self, name: Name) -> Option<&Ident> {
+        match name.form() {
+            Form::Expression => self.expression(name).filter(|argument| !argument.inherited).map(|found| &found.name),
+            Form::Path => self.krate.as_ref().map(|argument| &argument.name),
+            Form::Names => self.skip.as_ref().map(|argument| &argument.name),
+            Form::Flag => self.flag(name),
+        }
     }
 
     /// Whether `name` was written, be it in a way that could not be read.
     pub(crate) fn attempted(&self, name: Name) -> bool {
         self.attempted.contains(&name)
+    }
+
+    /// Takes over the defaults of the block for what was not written here.
+    fn inherit(&mut self, attribute: Attribute) {
+        let Some(block) = &mut self.block else { return };
+        let defaults = std::mem::take(&mut block.defaults);
+        if block.mistaken {
+            self.attempted.extend(Name::all_of(Attribute::CacheConfig));
+            return;
+        }
+        for (name, argument) in defaults.expressions {
+            if name.belongs_to(attribute) && !self.attempted.contains(&name) {
+                self.expressions.push((name, Argument { inherited: true, ..argument }));
+            }
+        }
+        for (name, ident) in defaults.flags {
+            if name.belongs_to(attribute) && !self.attempted.contains(&name) {
+                self.flags.push((name, ident));
+            }
+        }
+        if !self.attempted.contains(&Name::Crate) {
+            self.krate = defaults.krate;
+        }
     }
 
     fn parse_one(&mut self, input: ParseStream<'_>, attribute: Attribute, mistakes: &mut Mistakes) -> syn::Result<()> {
@@ -158,45 +127,60 @@ impl Arguments {
             return Err(input.error(format!("expected the name of an argument: write `{}`", Name::Cache.example())));
         }
         let ident = input.call(Ident::parse_any)?;
+        if ident == HIDDEN && input.peek(Bracket) {
+            let content;
+            bracketed!(content in input);
+            self.block = Some(Block::parse(&content)?);
+            return Ok(());
+        }
         let Some(name) = Name::of(&ident).filter(|name| name.belongs_to(attribute)) else {
-            let meant = Name::meant_by(&ident, attribute);
-            self.attempted.extend(meant);
-            return Err(syn::Error::new(ident.span(), unknown(&ident, meant, attribute)));
+            return Err(syn::Error::new(ident.span(), self.unknown(&ident, attribute)));
         };
         self.attempted.push(name);
         let wrong = |says: &str| syn::Error::new(ident.span(), format!("`{ident}` {says}: write `{}`", name.example()));
-        match name {
-            Name::Cache => set(&mut self.cache, value(input, &wrong)?, ident, mistakes),
-            Name::Key => set(&mut self.key, value(input, &wrong)?, ident, mistakes),
-            Name::Registry => set(&mut self.registry, value(input, &wrong)?, ident, mistakes),
-            Name::Crate => set(&mut self.krate, path(input, &wrong)?, ident, mistakes),
-            Name::Skip => set(&mut self.skip, names(input, &wrong)?, ident, mistakes),
-            Name::CacheValue => set(&mut self.cache_value, flag(input, &wrong)?, ident, mistakes),
-            Name::All => set(&mut self.all, flag(input, &wrong)?, ident, mistakes),
-            Name::Always => set(&mut self.always, flag(input, &wrong)?, ident, mistakes),
-            Name::Before => set(&mut self.before, flag(input, &wrong)?, ident, mistakes),
+        let twice = self.written(name).is_some();
+        match name.form() {
+            Form::Expression => {
+                let value = value(input, &wrong)?;
+                self.expressions.push((name, Argument { name: ident.clone(), value, inherited: false }));
+            }
+            Form::Path => {
+                let value = path(input, &wrong)?;
+                self.krate.get_or_insert(Argument { name: ident.clone(), value, inherited: false });
+            }
+            Form::Names => {
+                let value = names(input, &wrong)?;
+                self.skip.get_or_insert(Argument { name: ident.clone(), value, inherited: false });
+            }
+            Form::Flag => {
+                flag(input, &wrong)?;
+                self.flags.push((name, ident.clone()));
+            }
+        }
+        if twice {
+            mistakes.on(&ident, format_args!("`{ident}` is given twice: remove one of the two"));
         }
         Ok(())
     }
-}
 
-fn set<T>(slot: &mut Option<Argument<T>>, value: T, name: Ident, mistakes: &mut Mistakes) {
-    if slot.is_some() {
-        mistakes.on(&name, format_args!("`{name}` is given twice: remove one of the two"));
-    } else {
-        *slot = Some(Argument { name, value });
+    /// What to say of an argument that `attribute` does not have.
+    fn unknown(&mut self, ident: &Ident, attribute: Attribute) -> String {
+        if let Some(name) = Name::of(ident) {
+            return name.elsewhere(attribute);
+        }
+        if let Some(found) = foreign::known(&ident.to_string())
+            && found.here.is_none_or(|name| name.belongs_to(attribute))
+        {
+            self.attempted.extend(found.here);
+            return format!("`{ident}` is not an argument here: {}", found.advice);
+        }
+        if let Some(name) = Name::meant_by(ident, attribute) {
+            self.attempted.push(name);
+            return format!("unknown argument `{ident}`: did you mean `{}`?", name.text());
+        }
+        let names = Name::all_of(attribute).map(Name::text);
+        format!("unknown argument `{ident}`: the arguments of {attribute} are {}", listed(names))
     }
-}
-
-fn unknown(ident: &Ident, meant: Option<Name>, attribute: Attribute) -> String {
-    if Name::of(ident).is_some() {
-        return format!("`{ident}` is an argument of {}: remove it from {attribute}", Attribute::CacheEvict);
-    }
-    if let Some(name) = meant {
-        return format!("unknown argument `{ident}`: did you mean `{}`?", name.text());
-    }
-    let names = Name::ALL.into_iter().filter(|name| name.belongs_to(attribute)).map(Name::text);
-    format!("unknown argument `{ident}`: the arguments of {attribute} are {}", listed(names))
 }
 
 /// Makes the error that an argument is not written as it should be, from what is wrong with it.
@@ -216,6 +200,12 @@ fn equals(input: ParseStream<'_>, wrong: &Wrong<'_>) -> syn::Result<()> {
 
 fn value(input: ParseStream<'_>, wrong: &Wrong<'_>) -> syn::Result<Expr> {
     equals(input, wrong)?;
+    if input.peek(Token![#]) && !input.peek2(Bracket) {
+        return Err(input.error(
+            "this is a Rust expression, in which names have no `#`: write `id` for a parameter, and `result` for what \
+             was returned",
+        ));
+    }
     input.parse()
 }
 
@@ -258,7 +248,7 @@ fn skip_to_next(input: ParseStream<'_>) {
                 return;
             }
         }
-        if input.parse::<proc_macro2::TokenTree>().is_err() {
+        if input.parse::<TokenTree>().is_err() {
             return;
         }
     }
@@ -280,15 +270,19 @@ mod tests {
     fn every_argument_is_read() {
         let (arguments, messages) = parse(quote! {
             cache = "a", key = f::<A, B>(id, |a, b| a < b), skip(self, db,), registry = self.registry, crate = crate::a,
-            cache_value, all, always, before,
+            cache_value, all, always, before, condition = a < b, requires_transaction, transaction = &tx,
         });
         assert_eq!(messages, [""; 0]);
-        let key = arguments.key.expect("a key").value.to_token_stream().to_string();
+        let key = arguments.expression(Name::Key).expect("a key").value.to_token_stream().to_string();
         assert_eq!(key, quote!(f::<A, B>(id, |a, b| a < b)).to_string());
-        assert_eq!(arguments.skip.expect("skip").value, ["self", "db"]);
-        assert!(arguments.cache.is_some() && arguments.registry.is_some() && arguments.krate.is_some());
-        let flags = [arguments.cache_value, arguments.all, arguments.always, arguments.before];
-        assert!(flags.iter().all(Option::is_some));
+        assert_eq!(arguments.skip.as_ref().expect("skip").value, ["self", "db"]);
+        assert!(arguments.krate.is_some());
+        for name in [Name::Cache, Name::Registry, Name::Transaction, Name::Condition] {
+            assert!(arguments.expression(name).is_some(), "{name:?}");
+        }
+        for name in [Name::CacheValue, Name::All, Name::Always, Name::Before, Name::RequiresTransaction] {
+            assert!(arguments.flag(name).is_some(), "{name:?}");
+        }
     }
 
     #[test]
@@ -300,37 +294,55 @@ mod tests {
             (quote!(ttl = f::<A, B>(x), key = id), 1),
             (quote!(=, key = id), 1),
             (quote!("a", key = id), 1),
+            ("condition = #result.id, key = id".parse().expect("tokens"), 1),
             (quote!(all(x), always = 1, before: y, key = id), 3),
         ] {
             let (arguments, messages) = parse(tokens.clone());
-            assert!(arguments.key.is_some(), "{tokens}: {messages:?}");
+            assert!(arguments.expression(Name::Key).is_some(), "{tokens}: {messages:?}");
             assert_eq!(messages.len(), count, "{tokens}: {messages:?}");
         }
     }
 
     #[test]
     fn the_first_of_two_counts() {
-        let (arguments, messages) = parse(quote!(cache = "a", cache = "b"));
-        assert_eq!(arguments.cache.expect("one").value.to_token_stream().to_string(), "\"a\"");
-        assert_eq!(messages, ["`cache` is given twice: remove one of the two"]);
+        let (arguments, messages) = parse(quote!(cache = "a", cache = "b", all, all));
+        let cache = arguments.expression(Name::Cache).expect("one");
+        assert_eq!(cache.value.to_token_stream().to_string(), "\"a\"");
+        assert_eq!(messages, ["cache", "all"].map(|name| format!("`{name}` is given twice: remove one of the two")));
     }
 
     #[test]
-    fn a_misspelt_name_is_recognised_and_another_is_not() {
-        for (written, meant) in [
-            ("chace", Some(Name::Cache)),
-            ("keys", Some(Name::Key)),
-            ("regsitry", Some(Name::Registry)),
-            ("allways", Some(Name::Always)),
-            ("ALL", None),
-            ("ttl", None),
-            ("name", None),
-            ("condition", None),
-        ] {
-            let ident = quote::format_ident!("{written}");
-            assert_eq!(Name::meant_by(&ident, Attribute::CacheEvict), meant, "{written}");
+    fn what_was_meant_is_not_said_to_be_missing_as_well() {
+        for cache in [quote!(chace = "a"), quote!(cacheNames = "a"), quote!(value = "a")] {
+            let (arguments, messages) = parse(cache);
+            assert!(arguments.attempted(Name::Cache), "{messages:?}");
         }
-        let (arguments, _) = parse(quote!(chace = "a"));
-        assert!(arguments.attempted(Name::Cache), "so that it is not said to be missing as well");
+    }
+
+    #[test]
+    fn names_of_other_libraries_are_answered_with_ours() {
+        for (argument, says) in [
+            (quote!(allEntries = true), "`allEntries` is not an argument here: write `all`"),
+            (quote!(beforeInvocation = true), "write `before`"),
+            (quote!(cacheNames = ["a", "b"]), "write `cache = "),
+            (quote!(size = 100), "CacheConfig::new(..).capacity(..)"),
+            (quote!(result = true), "the return type says so itself"),
+        ] {
+            let (_, messages) = parse(argument);
+            assert!(matches!(&*messages, [message] if message.contains(says)), "{messages:?}");
+        }
+    }
+
+    #[test]
+    fn defaults_fill_in_what_was_not_written() {
+        let hidden = quote::format_ident!("{HIDDEN}");
+        let defaults = quote!(cache = "a", registry = REGISTRY, ttl = TTL, requires_transaction);
+        let (arguments, messages) = parse(quote!(#hidden [[] [] [] [#defaults]], cache = "b"));
+        assert_eq!(messages, [""; 0]);
+        let cache = arguments.expression(Name::Cache).expect("its own");
+        assert_eq!((cache.value.to_token_stream().to_string(), cache.inherited), ("\"b\"".into(), false));
+        assert!(arguments.expression(Name::Registry).expect("the default").inherited);
+        assert!(arguments.flag(Name::RequiresTransaction).is_some());
+        assert!(arguments.expression(Name::Ttl).is_none(), "an eviction has none");
     }
 }

@@ -2,13 +2,19 @@
 //!
 //! Architecture invariants: the expansion names nothing but `#krate::__private`, so that it works in crates without a
 //! prelude and without other dependencies. Its variables and traits cannot be seen by the user's expressions. Code of the
-//! user keeps its own spans, so that errors and lints in it are the user's; all else has spans of the expansion, where
-//! lints are quiet.
+//! user keeps its own spans, so that errors and lints in it are the user's, and stands in the expansion once (the key's
+//! in the static as well, in a closure that is never called); all else has spans of the expansion, where lints are quiet.
 
+mod batch;
+mod body;
 mod cache_evict;
+mod cache_put;
 mod cacheable;
+mod call;
 mod keyed;
 mod place;
+mod policy;
+mod returned;
 mod site;
 
 use proc_macro2::{Ident, Span, TokenStream};
@@ -17,19 +23,28 @@ use syn::Type;
 
 use self::place::Place;
 use crate::{
-    attribute::{Action, Use},
+    form::Form,
     function::Function,
+    model::{Action, Use},
 };
 
 /// The function with its new body.
 pub(crate) fn expand(used: &Use) -> TokenStream {
     let site = site::site(used);
     let work = match &used.action {
-        Action::Load { key } => cacheable::expand(used, key),
-        Action::Evict { entries, when } => cache_evict::expand(used, entries, *when),
+        Action::Load { key, policy } => cacheable::expand(used, key, policy),
+        Action::LoadMany { batch, policy } => batch::expand(used, batch, policy),
+        Action::Put { key, policy } => cache_put::expand(used, key, policy),
+        Action::Evict { entries, when, unless } => cache_evict::expand(used, entries, *when, unless.as_ref()),
     };
-    let Function { attributes, visibility, defaultness, signature, .. } = &used.function;
+    let Function { attributes, visibility, defaultness, signature, form, .. } = &used.function;
     let private = private(Span::mixed_site());
+    // All that a future does, it does when it is first polled.
+    let work = match form {
+        Form::Async | Form::Plain => work,
+        Form::Future => quote_spanned!(Span::mixed_site()=> async move { #work }),
+        Form::Boxed => quote_spanned!(Span::mixed_site()=> #private::Box::pin(async move { #work })),
+    };
     let krate = &used.krate;
     // The one place that names the crate, so that a wrong `crate = path` is reported once.
     quote_spanned! {Span::mixed_site()=>
@@ -47,12 +62,6 @@ fn private(at: Span) -> Ident {
     Ident::new("__cachesync_private", at)
 }
 
-/// The method `name` of a call site; the one that takes a registry first, if there is one among its arguments.
-fn method(name: &str, registry: &TokenStream) -> Ident {
-    let suffix = if registry.is_empty() { "" } else { "_in" };
-    Ident::new(&format!("{name}{suffix}"), Span::mixed_site())
-}
-
 /// A value of type `ty`, for the type checker alone: it panics if it is ever made.
 ///
 /// Unlike `loop {}` this has the type `ty` and not `!`, so what follows is not unreachable code. It is a function of ours,
@@ -63,20 +72,21 @@ fn never(ty: &Type) -> TokenStream {
     quote_spanned!(at=> #private::never::<#ty>())
 }
 
-/// The user's body as an `async` block.
-///
-/// The statement before it tells the compiler what `return` and `?` in it produce, and is where the expected type comes
-/// from when the body has another one.
-///
-/// The block takes the parameters, so that it is `Send` whenever the function without the attribute was. It borrows those
-/// that the body does not take itself if `variables_are_used_after`, or if another attribute, expanded around this one,
-/// uses them after the body.
-fn body(used: &Use, variables_are_used_after: bool) -> TokenStream {
-    let ty = &used.returns.ty;
-    let never = never(ty);
-    let body = &used.function.body;
-    let hint = quote_spanned!(Place::of(ty).start=> if false { return #never; });
-    let borrows = variables_are_used_after || used.function.has_result_key_below();
-    let moving = (!borrows).then(|| quote_spanned!(Span::mixed_site()=> move));
-    quote_spanned!(Span::mixed_site()=> async #moving { #hint #body })
+/// Statements in which `result` is `value`, if they use it.
+fn with_result(result: Option<&Ident>, value: &TokenStream, statements: &TokenStream) -> TokenStream {
+    let Some(result) = result else { return statements.clone() };
+    quote_spanned! {Span::mixed_site()=> {
+        let #result = #value;
+        // Macros may only look as if they used it.
+        _ = &#result;
+        #statements
+    }}
 }
+
+/// A variable of the expansion.
+fn variable(name: &str) -> Ident {
+    Ident::new(&format!("__cachesync_{name}"), Span::mixed_site())
+}
+
+#[cfg(test)]
+mod tests;

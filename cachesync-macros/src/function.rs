@@ -6,15 +6,14 @@
 use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::ToTokens;
 use syn::{
-    Attribute as OtherAttribute, FnArg, GenericParam, Ident, Pat, PatIdent, ReturnType, Signature, Token, Type,
-    Visibility, braced,
+    Attribute as OtherAttribute, FnArg, GenericParam, Ident, Pat, PatIdent, Signature, Token, Type, Visibility, braced,
     ext::IdentExt,
     parse::{Parse, ParseStream, Parser},
     token::Brace,
     visit::{self, Visit},
 };
 
-use crate::{attribute::Attribute, mistakes::Mistakes, names::Mentions};
+use crate::{attribute::Attribute, block::Block, form::Form, mistakes::Mistakes, names::Mentions};
 
 /// An annotated function, method or associated function.
 pub(crate) struct Function {
@@ -29,6 +28,11 @@ pub(crate) struct Function {
     pub(crate) receiver: Option<Token![self]>,
     /// The parameters but for the receiver.
     pub(crate) parameters: Vec<Parameter>,
+    pub(crate) form: Form,
+    /// What the caller has in the end: of a future, its `Output`.
+    pub(crate) output: Type,
+    /// The `impl` or trait around, if it has a `#[cache_config]` that tells of it.
+    pub(crate) block: Option<Block>,
 }
 
 /// A parameter that is not the receiver.
@@ -49,8 +53,10 @@ pub(crate) struct Binding {
 
 impl Function {
     /// Reads the item that `attribute` is on.
-    pub(crate) fn parse(item: TokenStream, attribute: Attribute) -> syn::Result<Self> {
-        (|input: ParseStream<'_>| Self::parse_item(input, attribute)).parse2(item)
+    pub(crate) fn parse(item: TokenStream, attribute: Attribute, block: Option<Block>) -> syn::Result<Self> {
+        let mut function = (|input: ParseStream<'_>| Self::parse_item(input, attribute)).parse2(item)?;
+        function.block = block;
+        Ok(function)
     }
 
     fn parse_item(input: ParseStream<'_>, attribute: Attribute) -> syn::Result<Self> {
@@ -64,7 +70,7 @@ impl Function {
             || next.peek(Token![unsafe]) && !input.peek2(Token![impl])
             || next.peek(Token![extern]) && !input.peek2(Token![crate]);
         if !is_function {
-            return Err(input.error(format!("{attribute} goes on an `async fn`")));
+            return Err(input.error(format!("{attribute} goes on a function")));
         }
         let signature = Signature::parse(input)?;
         if !input.peek(Brace) {
@@ -86,28 +92,24 @@ impl Function {
         body.set_span(Span::mixed_site().located_at(braces.span.join()));
         let receiver = signature.receiver().map(|receiver| receiver.self_token);
         let parameters = signature.inputs.iter().filter_map(Parameter::of).collect();
-        Ok(Self { attributes, visibility, defaultness, signature, body, receiver, parameters })
+        let (form, output) = Form::of(&signature);
+        Ok(Self {
+            attributes,
+            visibility,
+            defaultness,
+            signature,
+            body,
+            receiver,
+            parameters,
+            form,
+            output,
+            block: None,
+        })
     }
 
     /// What is wrong with the function itself, whatever the arguments.
     pub(crate) fn check(&self, attribute: Attribute, mistakes: &mut Mistakes) {
-        if self.signature.asyncness.is_none() {
-            let output = Mentions::of(&self.signature.output);
-            let message = if output.has_text("Pin") && output.has_text("Future") {
-                format!(
-                    "{attribute} needs an async function: write `async fn` (what returns a boxed future, as \
-                     `#[async_trait]` makes it do, can call an annotated `async fn`)"
-                )
-            } else {
-                format!("{attribute} needs an async function: write `async fn`")
-            };
-            mistakes.at(self.signature.fn_token.span, message);
-        }
-        if let ReturnType::Type(_, ty) = &self.signature.output
-            && matches!(**ty, Type::Never(_))
-        {
-            mistakes.on(ty, format_args!("a function that never returns has nothing for {attribute} to act on"));
-        }
+        self.form.check(&self.signature, attribute, mistakes);
     }
 
     pub(crate) fn name(&self) -> &Ident {
@@ -126,13 +128,25 @@ impl Function {
         bindings.map(|binding| binding.ident.to_string()).collect()
     }
 
-    /// Its type and const parameters.
+    /// Whether code with these `mentions` may use a variable of the function.
+    pub(crate) fn may_be_used_by(&self, mentions: &Mentions) -> bool {
+        mentions.has_text("self") || self.used_by(mentions).next().is_some()
+    }
+
+    /// The parameters that code with these `mentions` may use.
+    pub(crate) fn used_by<'f>(&'f self, mentions: &Mentions) -> impl Iterator<Item = &'f Parameter> {
+        let is_used = |binding: &Binding| mentions.has(&binding.ident);
+        self.parameters.iter().filter(move |parameter| parameter.bindings.iter().any(is_used))
+    }
+
+    /// Its type and const parameters, and those of the block around as far as they are known.
     pub(crate) fn generics(&self) -> impl Iterator<Item = &Ident> {
-        self.signature.generics.params.iter().filter_map(|parameter| match parameter {
+        let own = self.signature.generics.params.iter().filter_map(|parameter| match parameter {
             GenericParam::Type(parameter) => Some(&parameter.ident),
             GenericParam::Const(parameter) => Some(&parameter.ident),
             GenericParam::Lifetime(_) => None,
-        })
+        });
+        own.chain(self.block.iter().flat_map(|block| &block.generics))
     }
 
     /// Whether it is seen to be in an `impl` or a trait, which may have generic parameters that cannot be seen from here.
@@ -141,14 +155,21 @@ impl Function {
         self.receiver.is_some() || says_self_type(&self.signature) || says_self_type(&self.body)
     }
 
-    /// Whether the function may have another of our attributes, below this one, whose key uses the result.
+    /// Whether the function may have another of our attributes, below this one, that uses variables after the body.
     ///
-    /// That attribute is expanded after this one and around it, so its key is evaluated after this one's block. It may
-    /// have been imported under any name, so what counts is the word: in code, or as a variable in a format string.
-    pub(crate) fn has_result_key_below(&self) -> bool {
-        self.attributes.iter().any(|attribute| Mentions::of(&attribute.meta).has_variable("result"))
+    /// That attribute is expanded after this one and around it, so what it evaluates last is evaluated after this one's
+    /// block. It may have been imported under any name, so what counts are the words: in code, or as a variable in a
+    /// format string.
+    pub(crate) fn has_use_after_body_below(&self) -> bool {
+        self.attributes.iter().any(|attribute| {
+            let mentions = Mentions::of(&attribute.meta);
+            mentions.has_variable("result") || mentions.identifiers().any(|word| AFTER_THE_BODY.contains(&word))
+        })
     }
 }
+
+/// The arguments that are evaluated after the body, whether or not they use `result`.
+const AFTER_THE_BODY: [&str; 6] = ["unless", "ttl", "none_ttl", "cache_err", "err_ttl", "tags"];
 
 fn says_self_type(tokens: &impl ToTokens) -> bool {
     Mentions::of(tokens).identifiers().any(|identifier| identifier == "Self")
@@ -193,19 +214,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_with_result_below_is_recognised_by_any_name_of_its_attribute() {
+    fn what_is_used_after_the_body_below_is_recognised_by_any_name_of_its_attribute() {
         for (attributes, expected) in [
             (quote!(#[cache_evict(cache = "a", key = result.id)]), true),
             (quote!(#[evict(cache = "a", key = (id, *result))]), true),
             (quote!(#[cfg_attr(feature = "a", cachesync::cache_evict(cache = "a", key = result))]), true),
             (quote!(#[inline] #[evict(cache = "a", key = format!("{result:?}"))]), true),
+            (quote!(#[load(cache = "a", key = id, ttl = ttl(name))]), true),
+            (quote!(#[load(cache = "a", key = id, tags = [name])]), true),
             (quote!(#[evict(cache = "a", key = id)]), false),
             (quote!(#[doc = "Keeps the result."] #[must_use = "a result"] #[expect(clippy::result_large_err)]), false),
             (quote!(), false),
         ] {
             let item = quote!(#attributes async fn save(id: u64) -> Result<User, Error> {});
-            let function = Function::parse(item, Attribute::CacheEvict).expect("a function");
-            assert_eq!(function.has_result_key_below(), expected, "{attributes}");
+            let function = Function::parse(item, Attribute::CacheEvict, None).expect("a function");
+            assert_eq!(function.has_use_after_body_below(), expected, "{attributes}");
         }
     }
 }

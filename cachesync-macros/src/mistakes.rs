@@ -31,6 +31,11 @@ impl Mistakes {
         }
     }
 
+    /// How many there are so far.
+    pub(crate) fn count(&self) -> usize {
+        self.errors.iter().flatten().count()
+    }
+
     /// One `compile_error!` for each mistake; `None` when there was no mistake.
     pub(crate) fn into_compile_errors(self) -> Option<TokenStream> {
         self.errors.map(|errors| errors.to_compile_error())

@@ -13,7 +13,11 @@ use syn::{
     visit_mut::{self, VisitMut},
 };
 
-use crate::{function::Function, key::Key, returns::looks_generic};
+use crate::{
+    function::Function,
+    model::{key::Key, looks_generic},
+    names::Mentions,
+};
 
 /// Types and traits of the standard library that are not mistaken for type parameters.
 const WELL_KNOWN: &[&str] = &[
@@ -63,33 +67,69 @@ const WELL_KNOWN: &[&str] = &[
 pub(crate) struct Outside<'f> {
     generics: Vec<&'f Ident>,
     /// There may be generic parameters that cannot be seen.
-    associated: bool,
+    hidden: bool,
+    /// The block around is known, and with it every generic parameter.
+    known: bool,
+    self_type: Option<&'f Type>,
 }
 
 impl<'f> Outside<'f> {
     pub(crate) fn of(function: &'f Function) -> Self {
-        Self { generics: function.generics().collect(), associated: function.is_associated() }
+        Self {
+            generics: function.generics().collect(),
+            hidden: function.is_associated(),
+            known: function.block.is_some(),
+            self_type: function.block.as_ref().and_then(|block| block.self_type.as_ref()),
+        }
     }
 
-    /// Whether `ty` can be written there, its lifetimes apart.
-    pub(crate) fn has_type(&self, ty: &Type) -> bool {
+    /// How `ty` is written there, its lifetimes apart; `None` if it cannot be.
+    pub(crate) fn written(&self, ty: &Type) -> Option<Type> {
+        let mut ty = ty.clone();
+        if let Some(self_type) = self.self_type {
+            SelfType(self_type).visit_type_mut(&mut ty);
+        }
         let mut names = Names { outside: self, all_known: true };
-        names.visit_type(ty);
-        names.all_known
+        names.visit_type(&ty);
+        names.all_known.then_some(ty)
     }
 
     /// Whether `key` can be evaluated there, if its parameters are declared.
     pub(crate) fn has_key(&self, key: &Key) -> bool {
-        !key.tied
-            && !key.mentions.identifiers().any(|name| name == "self" || name == "Self")
-            && !self.generics.iter().any(|generic| key.mentions.has(generic))
-            && key.mentions.identifiers().all(|name| self.knows(name))
+        self.has_expression(&key.mentions, key.tied)
+    }
+
+    /// Whether an expression with these `mentions` can be evaluated there; not one that is `tied` to the function.
+    pub(crate) fn has_expression(&self, mentions: &Mentions, tied: bool) -> bool {
+        !tied
+            && !mentions.identifiers().any(|name| name == "self" || name == "Self")
+            && !self.generics.iter().any(|generic| mentions.has(generic))
+            && mentions.identifiers().all(|name| self.knows(name))
     }
 
     /// Whether `name`, alone or at the start of a path, cannot be a generic parameter of an `impl`.
     fn knows(&self, name: &str) -> bool {
         let is_type = name.starts_with(|first: char| first.is_uppercase());
-        if self.associated { !is_type || WELL_KNOWN.contains(&name) } else { !(is_type && name.len() == 1) }
+        if self.known {
+            true
+        } else if self.hidden {
+            !is_type || WELL_KNOWN.contains(&name)
+        } else {
+            !(is_type && name.len() == 1)
+        }
+    }
+}
+
+/// Puts a type in place of `Self`, where that is a whole type.
+struct SelfType<'t>(&'t Type);
+
+impl VisitMut for SelfType<'_> {
+    fn visit_type_mut(&mut self, ty: &mut Type) {
+        if matches!(ty, Type::Path(path) if path.qself.is_none() && path.path.is_ident("Self")) {
+            *ty = self.0.clone();
+        } else {
+            visit_mut::visit_type_mut(self, ty);
+        }
     }
 }
 
@@ -102,7 +142,9 @@ impl<'ast> Visit<'ast> for Names<'_> {
     fn visit_path(&mut self, path: &'ast Path) {
         if let Some(first) = path.segments.first().filter(|_| path.leading_colon.is_none()) {
             let name = first.ident.unraw().to_string();
-            let is_generic = self.outside.generics.contains(&&first.ident) || looks_generic(path) || name == "Self";
+            let is_generic = self.outside.generics.contains(&&first.ident)
+                || !self.outside.known && looks_generic(path)
+                || name == "Self";
             self.all_known &= !is_generic && self.outside.knows(&name);
         }
         visit::visit_path(self, path);
@@ -159,11 +201,11 @@ mod tests {
     use syn::parse_quote;
 
     use super::*;
-    use crate::attribute::Attribute;
+    use crate::{attribute::Attribute, block::Block};
 
     fn writable(function: proc_macro2::TokenStream, ty: &Type) -> bool {
-        let function = Function::parse(function, Attribute::Cacheable).expect("a function");
-        Outside::of(&function).has_type(ty)
+        let function = Function::parse(function, Attribute::Cacheable, None).expect("a function");
+        Outside::of(&function).written(ty).is_some()
     }
 
     #[test]
@@ -209,6 +251,30 @@ mod tests {
                 assert!(!writable(function.clone(), &ty), "{}", ty.to_token_stream());
             }
         }
+    }
+
+    #[test]
+    fn in_a_block_that_is_known_only_its_parameters_and_self_cannot_be_named() {
+        let block = |self_type: &str| Block {
+            generics: vec![quote::format_ident!("Db")],
+            self_type: syn::parse_str(self_type).ok(),
+            ..Block::default()
+        };
+        let written = |self_type: &str, ty: Type| {
+            let function = quote!(
+                async fn f<'a, T>(&self) {}
+            );
+            let function = Function::parse(function, Attribute::Cacheable, Some(block(self_type))).expect("a function");
+            Outside::of(&function).written(&ty).map(|ty| ty.to_token_stream().to_string())
+        };
+        assert_eq!(written("Users", parse_quote!(Option<Self>)).as_deref(), Some("Option < Users >"));
+        assert_eq!(written("Users<'a>", parse_quote!(&'a User)).as_deref(), Some("& 'a User"));
+        assert_eq!(written("Users", parse_quote!(X)).as_deref(), Some("X"));
+        for ty in [parse_quote!(Db), parse_quote!(T), parse_quote!(Self::Row), parse_quote!(Vec<Db::Row>)] {
+            assert_eq!(written("Users", ty), None);
+        }
+        assert_eq!(written("Users<Db>", parse_quote!(Option<Self>)), None);
+        assert_eq!(written("", parse_quote!(Option<Self>)), None, "in a trait");
     }
 
     #[test]

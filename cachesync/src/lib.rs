@@ -59,6 +59,8 @@
 //!   find theirs by `registry = expr`, else by the innermost [`Registry::scope`], else as the one that was
 //!   [installed](Registry::install). With none they run their bodies, so libraries can annotate functions and leave the
 //!   choice to the application.
+//! - [`cache!`] declares a cache together with its types, as a static that is used wherever a registry is in scope or
+//!   installed: a [`TypedCache`].
 //! - [`CacheConfig`] says how large a cache is and how long its entries are served; [`Cache`] is a handle to do by hand
 //!   what the attributes do.
 //! - [`Transaction`] holds evictions back until the database has committed. Reads inside it see its own writes, and nothing
@@ -126,7 +128,7 @@ use __private as private;
 pub use cachesync_amqp as amqp;
 pub use cachesync_core::backend;
 #[cfg(feature = "macros")]
-pub use cachesync_macros::{cache_evict, cacheable};
+pub use cachesync_macros::{cache_config, cache_evict, cache_put, cacheable};
 
 pub use crate::{
     cache::{Cache, Reservation},

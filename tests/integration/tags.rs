@@ -59,6 +59,32 @@ async fn an_eviction_by_tag_travels_as_such_whether_there_are_entries_or_not() {
     assert_eq!(here.users.stats().evicted_by_others, 0);
 }
 
+/// Entries made by hand carry no tag; until some do, an eviction by tag takes all of them.
+#[tokio::test]
+async fn an_eviction_by_tag_reaches_the_entries_of_every_node() {
+    let (here, there) = pair().await;
+    for evict in [
+        |node: &Node| node.users.evict_tag("a"),
+        |node: &Node| {
+            node.backend.inject(Format::Json, None, r#"{"cache": "users", "tags": ["a"]}"#);
+        },
+    ] {
+        load(&here.users, 1, "old").await;
+        load(&there.users, 1, "old").await;
+        evict(&there);
+        eventually(DEADLINE, || there.users.is_empty()).await;
+    }
+    eventually(DEADLINE, || here.users.stats().evicted_by_others == 1).await;
+    load(&there.users, 1, "old").await;
+    load(&here.users, 1, "old").await;
+    let transaction = Transaction::begin();
+    transaction.scope(async { here.users.evict_tag("a") }).await;
+    assert_eq!(here.users.get(&1).as_deref(), Some("old"), "not yet");
+    transaction.commit();
+    assert!(here.users.is_empty());
+    eventually(DEADLINE, || there.users.is_empty()).await;
+}
+
 #[tokio::test]
 async fn a_tag_that_is_too_long_evicts_all_everywhere() {
     let (here, there) = pair().await;

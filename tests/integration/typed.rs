@@ -190,12 +190,15 @@ async fn evictions_of_a_cache_that_is_not_here_are_broadcast() {
 
 #[tokio::test]
 async fn a_static_does_not_keep_a_registry_running() {
+    // Nobody else makes it remember another registry.
+    static LONELY: TypedCache<u64, String> = TypedCache::new("typed-lonely");
+
     let hub = MemoryBackend::new();
     let backend = FaultyBackend::new(&hub);
-    let registry = another(PAGES.config(), backend.clone()).await;
+    let registry = another(LONELY.config(), backend.clone()).await;
     let gate = Gate::new();
     backend.stop_goodbyes_at(&gate);
-    registry.scope(async { PAGES.insert(1, "remembered".into()) }).await;
+    registry.scope(async { LONELY.insert(1, "remembered".into()) }).await;
     drop(registry);
     // The engine says goodbye to the backend.
     within(DEADLINE, gate.reached_by(1)).await;

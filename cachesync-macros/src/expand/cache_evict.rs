@@ -3,115 +3,166 @@
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 
-use super::{body, keyed::Evaluation, method, place::Place, private};
-use crate::{
-    attribute::{Entries, Use, When},
-    key::Key,
+use super::{
+    body::{body, last, mentions},
+    call::{announce, decide, settle},
+    keyed::{keyed, of_reference, traits},
+    place::Place,
+    policy::{iterated, tag},
+    private,
+    returned::success,
+    variable, with_result,
 };
+use crate::model::{Entries, Use, When, expression::Expression};
 
 /// The eviction is announced before the body runs, so that one is pending should the function be cancelled or panic, and
 /// applied or discarded by what the body returns.
-pub(super) fn expand(used: &Use, entries: &Entries, when: When) -> TokenStream {
-    let eviction = match entries {
-        Entries::Of(key) if key.result.is_none() => of_key(used, key),
-        // Which key it is will be known when there is a result. Until then it may be any.
-        Entries::Of(_) | Entries::All => of_all(used),
-    };
+pub(super) fn expand(used: &Use, entries: &Entries, when: When, unless: Option<&Expression>) -> TokenStream {
+    let eviction = announce(used, |call| eviction(used, entries, call));
+    let name = variable("eviction");
     if when == When::Before {
-        let body = &used.function.body;
+        let body = last(used);
+        let apply = settle(used, &name, &quote_spanned!(Span::mixed_site()=> #name.apply();));
         return quote_spanned! {Span::mixed_site()=>
-            let __cachesync_eviction = #eviction;
-            __cachesync_eviction.apply();
+            let #name = #eviction;
+            #apply
             #body
         };
     }
-    let body = match entries {
-        Entries::Of(key) => body(used, key.result.is_some() && uses_variables(used, key)),
-        Entries::All => body(used, false),
-    };
-    let settle = match entries {
-        Entries::Of(key) if key.result.is_some() => by_result(used, key, when),
-        _ => by_success(used, when),
-    };
+    let late = entries.use_result().then_some(entries);
+    let late = late.into_iter().flat_map(|entries| match entries {
+        Entries::All => Vec::new(),
+        Entries::Of(key) => vec![&key.mentions],
+        Entries::OfMany(keys) => vec![&keys.expression.mentions],
+        Entries::Tagged(tags) => mentions(tags).collect(),
+    });
+    let body = body(used, late.chain(mentions(unless)));
+    let after = after(used, entries, when, unless);
+    let after = settle(used, &name, &after);
     quote_spanned! {Span::mixed_site()=>
-        let __cachesync_eviction = #eviction;
-        let __cachesync_output = #body.await;
-        #settle
+        let #name = #eviction;
+        let __cachesync_output = #body;
+        #after
         __cachesync_output
     }
 }
 
-/// Whether a key uses variables. If it is evaluated after the body, the body must not have taken them.
-fn uses_variables(used: &Use, key: &Key) -> bool {
-    key.mentions.has_text("self") || key.parameters(&used.function).next().is_some()
-}
-
-fn of_key(used: &Use, key: &Key) -> TokenStream {
-    let mut evaluation = Evaluation::default();
-    let registry = evaluation.registry(used.registry.as_ref());
-    let evict = method("evict_key", &registry);
-    let keyed = evaluation.key(&key.part);
-    evaluation.then(&quote_spanned!(Span::mixed_site()=> __CACHESYNC_SITE.#evict(#registry #keyed)))
-}
-
-fn of_all(used: &Use) -> TokenStream {
-    let mut evaluation = Evaluation::default();
-    let registry = evaluation.registry(used.registry.as_ref());
-    let evict = method("evict_all", &registry);
-    evaluation.then(&quote_spanned!(Span::mixed_site()=> __CACHESYNC_SITE.#evict(#registry)))
-}
-
-fn by_success(used: &Use, when: When) -> TokenStream {
-    if when == When::Always {
-        return quote_spanned!(Span::mixed_site()=> __cachesync_eviction.apply(););
-    }
+/// What is announced.
+fn eviction(used: &Use, entries: &Entries, call: &TokenStream) -> TokenStream {
     let private = private(Span::mixed_site());
-    let value = value(used);
-    quote_spanned! {Span::mixed_site()=>
-        match #value {
-            #private::core::option::Option::Some(_) => __cachesync_eviction.apply(),
-            #private::core::option::Option::None => __cachesync_eviction.discard(),
+    match entries {
+        // What it is will be known when there is a result. Until then it may be any key.
+        entries if entries.use_result() => {
+            quote_spanned!(Span::mixed_site()=> #private::evict_all(&__CACHESYNC_SITES, #call))
+        }
+        Entries::All => quote_spanned!(Span::mixed_site()=> #private::evict_all(&__CACHESYNC_SITES, #call)),
+        Entries::Of(key) => keyed(
+            used,
+            key,
+            |keyed| quote_spanned!(Span::mixed_site()=> #private::evict_key(&__CACHESYNC_SITES, #call, #keyed)),
+        ),
+        Entries::OfMany(keys) => {
+            let keys = keys_of(used, &keys.expression, keys.borrowed);
+            quote_spanned!(Span::mixed_site()=> #private::evict_keys(&__CACHESYNC_SITES, #call, #keys))
+        }
+        Entries::Tagged(tags) => {
+            let tags = tags_of(tags, None);
+            quote_spanned!(Span::mixed_site()=> #private::evict_tags(&__CACHESYNC_SITES, #call, #tags))
         }
     }
 }
 
-fn by_result(used: &Use, key: &Key, when: When) -> TokenStream {
+/// Statements that apply or discard it.
+fn after(used: &Use, entries: &Entries, when: When, unless: Option<&Expression>) -> TokenStream {
     let private = private(Span::mixed_site());
-    let value = value(used);
-    let result = key.result.as_ref();
-    let mut evaluation = Evaluation::default();
-    let keyed = evaluation.key(&key.part);
-    let apply = evaluation.then(&quote_spanned!(Span::mixed_site()=> __cachesync_eviction.apply_key(#keyed)));
-    let failed = match when {
-        When::Always => quote_spanned!(Span::mixed_site()=> __cachesync_eviction.apply()),
-        When::Succeeded | When::Before => quote_spanned!(Span::mixed_site()=> __cachesync_eviction.discard()),
-    };
-    quote_spanned! {Span::mixed_site()=>
-        match #value {
-            #private::core::option::Option::Some(#result) => {
-                // Macros in the key may only look as if they used it.
-                _ = &#result;
-                #apply;
+    let whole = quote_spanned!(Span::mixed_site()=> __cachesync_eviction.apply(););
+    let discard = quote_spanned!(Span::mixed_site()=> __cachesync_eviction.discard(););
+    let failed = if when == When::Always { &whole } else { &discard };
+    if when == When::Always && unless.is_none() && !entries.use_result() {
+        return whole;
+    }
+    let apply = if entries.use_result() { apply(used, entries) } else { whole.clone() };
+    let succeeded = match unless {
+        Some(unless) => {
+            let name = variable("unless");
+            let decide = decide(&name, unless);
+            let value = quote_spanned!(Span::mixed_site()=> __cachesync_value);
+            let assign = quote_spanned!(Span::mixed_site()=> #decide __cachesync_kept = #name;);
+            let assign = with_result(unless.result.as_ref(), &value, &assign);
+            quote_spanned! {Span::mixed_site()=>
+                let __cachesync_kept;
+                #assign
+                if __cachesync_kept { #discard } else { #apply }
             }
-            #private::core::option::Option::None => #failed,
+        }
+        None => apply,
+    };
+    let value = success(used, &quote_spanned!(Span::mixed_site()=> __cachesync_output));
+    quote_spanned! {Span::mixed_site()=>
+        match #value {
+            #private::core::option::Option::Some(__cachesync_value) => { #succeeded }
+            #private::core::option::Option::None => { #failed }
         }
     }
 }
 
-/// What the function returned, if that is a success.
-fn value(used: &Use) -> TokenStream {
-    success(used, &quote_spanned!(Span::mixed_site()=> __cachesync_output))
+/// Applies what was announced as an eviction of all keys to what the result says.
+fn apply(used: &Use, entries: &Entries) -> TokenStream {
+    let value = quote_spanned!(Span::mixed_site()=> __cachesync_value);
+    match entries {
+        Entries::All => quote_spanned!(Span::mixed_site()=> __cachesync_eviction.apply();),
+        Entries::Of(key) => {
+            let apply =
+                keyed(used, key, |keyed| quote_spanned!(Span::mixed_site()=> __cachesync_eviction.apply_key(#keyed)));
+            with_result(key.result.as_ref(), &value, &quote_spanned!(Span::mixed_site()=> #apply;))
+        }
+        Entries::OfMany(keys) => {
+            let vec = keys_of(used, &keys.expression, keys.borrowed);
+            let apply = quote_spanned!(Span::mixed_site()=> __cachesync_eviction.apply_keys(#vec););
+            with_result(keys.expression.result.as_ref(), &value, &apply)
+        }
+        Entries::Tagged(tags) => {
+            let tags = tags_of(tags, Some(&value));
+            quote_spanned!(Span::mixed_site()=> __cachesync_eviction.apply_tags(#tags);)
+        }
+    }
 }
 
-/// The value in `output`, a variable, if it is one of success: an `Option` of a reference.
-pub(super) fn success(used: &Use, output: &TokenStream) -> TokenStream {
-    let at = Place::of(&used.returns.ty).start;
-    let private = private(at);
-    if used.cache_value {
-        return quote_spanned!(at=> #private::core::option::Option::Some(&#output));
-    }
-    quote_spanned! {at=> {
-        use #private::{OutcomeOfResult as _, OutcomePlain as _};
-        (&&#private::Outcome(&#output)).value()
+/// The keys that an iterator makes, in a `Vec`.
+pub(super) fn keys_of(used: &Use, expression: &Expression, borrowed: bool) -> TokenStream {
+    let private = private(Span::mixed_site());
+    let iterated = iterated(expression, borrowed);
+    let at = Place::of(&expression.tokens).start;
+    let iterated = {
+        let private = super::private(at);
+        quote_spanned!(at=> #private::core::iter::IntoIterator::into_iter(#iterated))
+    };
+    let traits = traits();
+    let item = quote_spanned!(at=> &__cachesync_item);
+    let keyed = of_reference(used, &item, at);
+    quote_spanned! {Span::mixed_site()=> {
+        let mut __cachesync_keys = #private::Keys::new();
+        for __cachesync_item in #iterated {
+            #traits
+            __cachesync_keys.push(#keyed);
+        }
+        __cachesync_keys.into_vec()
+    }}
+}
+
+/// The tags, in which `result` is `value`.
+fn tags_of(tags: &[Expression], value: Option<&TokenStream>) -> TokenStream {
+    let private = private(Span::mixed_site());
+    let add = tags.iter().map(|each| {
+        let add = tag(&variable("tags"), each);
+        match value {
+            Some(value) => with_result(each.result.as_ref(), value, &add),
+            None => add,
+        }
+    });
+    quote_spanned! {Span::mixed_site()=> {
+        let mut __cachesync_tags = #private::Tags::new();
+        #(#add)*
+        __cachesync_tags
     }}
 }

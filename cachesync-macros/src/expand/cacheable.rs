@@ -1,26 +1,41 @@
-//! `#[cacheable]`.
+//! `#[cacheable]` of one key.
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 
-use super::{body, keyed::Evaluation, method, place::Place, private};
-use crate::{attribute::Use, key::Key};
+use super::{
+    body::{body, mentions},
+    call::call,
+    keyed::keyed,
+    policy::{Statements, declare, negative},
+    private,
+    returned::{look, returned, shared_error},
+};
+use crate::{
+    form::Form,
+    model::{Policy, Use, key::Key},
+};
 
-/// The cache is asked before anything is moved; a hit returns at once. On a miss, the body becomes a future that the
-/// runtime may run, or leave alone while another task loads the same key.
+/// The cache is asked before anything is moved; a hit returns at once. On a miss another caller may be loading: then this
+/// one waits for the answer. Or else it loads, and what holds the place for its value is settled after the body.
 ///
 /// The steps are separate statements so that neither the borrowed key nor the `Step` lives across the `.await`.
-pub(super) fn expand(used: &Use, key: &Key) -> TokenStream {
+pub(super) fn expand(used: &Use, key: &Key, policy: &Policy) -> TokenStream {
     let private = private(Span::mixed_site());
-    let mut evaluation = Evaluation::default();
-    let registry = evaluation.registry(used.registry.as_ref());
-    let begin = method("begin", &registry);
-    let keyed = evaluation.key(&key.part);
-    let returned = returned(used, &used.returns.ty);
-    let step =
-        evaluation.then(&quote_spanned!(Span::mixed_site()=> __CACHESYNC_SITE.#begin(#registry #keyed, #returned)));
-    let shared_error = shared_error(used);
-    let body = body(used, false);
+    let begin = |call: &TokenStream| {
+        keyed(used, key, |keyed| {
+            let returned = returned(used, used.output());
+            let shared_error = shared_error(used);
+            quote_spanned! {Span::mixed_site()=>
+                #private::begin(&__CACHESYNC_SITES, #call, #keyed, #returned, #shared_error)
+            }
+        })
+    };
+    let bypassed = quote_spanned!(Span::mixed_site()=> #private::Step::Miss(#private::Loading::bypassed()));
+    let step = call(used, begin, &bypassed);
+    let lead = lead(used.function.form);
+    let body = body(used, mentions(policy.expressions()));
+    let (declare, decide) = policy_of(used, policy);
     quote_spanned! {Span::mixed_site()=>
         let __cachesync_miss = {
             let __cachesync_step = #step;
@@ -29,34 +44,46 @@ pub(super) fn expand(used: &Use, key: &Key) -> TokenStream {
                 #private::Step::Miss(__cachesync_miss) => __cachesync_miss,
             }
         };
-        let __cachesync_loading = __cachesync_miss.sharing(#shared_error);
-        #private::load(__cachesync_loading, #private::core::pin::pin!(#body)).await
-    }
-}
-
-/// How the value is taken out of what the function returns, and put back.
-pub(super) fn returned(used: &Use, ty: &syn::Type) -> TokenStream {
-    let at = Place::of(ty).start;
-    let private = private(at);
-    if used.cache_value {
-        return quote_spanned!(at=> #private::PlainValue::<#ty>::new());
-    }
-    quote_spanned! {at=> {
-        use #private::{
-            ReturnsOption as _, ReturnsPlain as _, ReturnsRefused as _, ReturnsResult as _,
-            ReturnsResultOfOption as _,
+        let __cachesync_load = match __cachesync_miss.#lead {
+            #private::Led::Answer(__cachesync_output) => return __cachesync_output,
+            #private::Led::Load(__cachesync_load) => __cachesync_load,
         };
-        (&&&&&&&&#private::Returns::<#ty>::new()).returned()
-    }}
+        let __cachesync_output = #body;
+        #declare
+        #decide
+        __cachesync_load.settle(&__cachesync_output, __cachesync_policy);
+        __cachesync_output
+    }
 }
 
-/// How an error reaches those who waited for the same load.
-fn shared_error(used: &Use) -> TokenStream {
-    let ty = &used.returns.ty;
-    let at = Place::of(ty).start;
-    let private = private(at);
-    quote_spanned! {at=> {
-        use #private::{ErrorCloned as _, ErrorNotCloned as _};
-        (&&#private::Returns::<#ty>::new()).shared_error()
-    }}
+/// The call that waits for another caller's load, or leads.
+pub(super) fn lead(form: Form) -> TokenStream {
+    match form {
+        Form::Plain => quote_spanned!(Span::mixed_site()=> lead_now()),
+        Form::Async | Form::Future | Form::Boxed => quote_spanned!(Span::mixed_site()=> lead().await),
+    }
+}
+
+/// The declaration of the policy, and what decides about it if something is to be decided.
+fn policy_of(used: &Use, policy: &Policy) -> (TokenStream, TokenStream) {
+    let private = private(Span::mixed_site());
+    if policy.is_plain() {
+        let declare = quote_spanned!(Span::mixed_site()=> let __cachesync_policy = #private::Policy::new(););
+        return (declare, TokenStream::new());
+    }
+    let Statements { shared, of_value } = Statements::of(policy);
+    // What does not look at the value goes for a `None` and an error too.
+    let (first, within) = if policy.is_negative() { (Some(shared), None) } else { (None, Some(shared)) };
+    let negative = negative(used, policy);
+    let look = look(used);
+    let decide = quote_spanned! {Span::mixed_site()=>
+        if __cachesync_load.may_keep() {
+            #first
+            match #look {
+                #private::core::option::Option::Some(__cachesync_value) => { #within #of_value }
+                #private::core::option::Option::None => { #negative }
+            }
+        }
+    };
+    (declare(), decide)
 }

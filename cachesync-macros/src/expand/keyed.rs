@@ -2,38 +2,74 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote_spanned};
-use syn::Expr;
 
 use super::{place::Place, private};
-use crate::key::Part;
+use crate::model::{
+    Cache, Use,
+    key::{Key, Part},
+};
 
-/// An evaluation of the user's expressions: those of a key, and that of the registry.
+/// An expression that evaluates a key and makes what `work` makes of its form.
 ///
-/// They are evaluated outside of the block that has our traits in scope, borrowed and never moved, and their temporaries
-/// live until the statement ends:
+/// The parts of a key are evaluated outside of the block that has our traits in scope, borrowed and never moved, and their
+/// temporaries live until the statement ends:
 ///
 /// ```text
-/// match (&(registry), &(key),) { (__cachesync_registry, __cachesync_0,) => { use ..; /* work */ } }
+/// match (&(part), &(part),) { (__cachesync_0, __cachesync_1,) => { use ..; /* work */ } }
 /// ```
+pub(super) fn keyed(used: &Use, key: &Key, work: impl FnOnce(&TokenStream) -> TokenStream) -> TokenStream {
+    let mut evaluation = Evaluation::default();
+    let keyed = evaluation.form(&key.part);
+    let at = match &key.part {
+        Part::One(expression) => Place::of(expression).start,
+        Part::Tuple(_, span) => Place::at(*span).start,
+    };
+    let work = work(&typed(used, &keyed, at));
+    let Evaluation { expressions, names } = evaluation;
+    if names.is_empty() {
+        return work;
+    }
+    let traits = traits();
+    quote_spanned! {Span::mixed_site()=>
+        match (#(#expressions,)*) { (#(#names,)*) => { #traits #work } }
+    }
+}
+
+/// The form of a key that is in a variable, as a reference; our traits must be in scope.
+pub(super) fn of_reference(used: &Use, reference: &TokenStream, at: Span) -> TokenStream {
+    let private = private(at);
+    typed(used, &quote_spanned!(at=> (&&&&&#private::KeyProbe(#reference)).keyed()), at)
+}
+
+/// The traits that find the form of a key.
+pub(super) fn traits() -> TokenStream {
+    let private = private(Span::mixed_site());
+    quote_spanned! {Span::mixed_site()=>
+        use #private::{KeyByReference as _, KeyByStructure as _, KeyByValue as _, KeyRefused as _};
+    }
+}
+
+/// `keyed`, which has to be of the key type of the typed caches.
+fn typed(used: &Use, keyed: &TokenStream, at: Span) -> TokenStream {
+    let private = private(at);
+    used.caches.iter().fold(keyed.clone(), |keyed, cache| match cache {
+        Cache::Named(_) => keyed,
+        Cache::Typed(path) => quote_spanned!(at=> #private::typed_key(&#path, #keyed)),
+    })
+}
+
 #[derive(Default)]
-pub(super) struct Evaluation {
+struct Evaluation {
     expressions: Vec<TokenStream>,
     names: Vec<Ident>,
 }
 
 impl Evaluation {
-    /// The registry that was asked for, as an argument with the comma after it; empty for the default one.
-    pub(super) fn registry(&mut self, registry: Option<&Expr>) -> TokenStream {
-        let Some(registry) = registry else { return TokenStream::new() };
-        let name = self.evaluate(registry, "registry");
-        quote_spanned!(Place::of(registry).start=> #name,)
-    }
-
     /// The key in the form in which it is looked up.
-    pub(super) fn key(&mut self, part: &Part) -> TokenStream {
+    fn form(&mut self, part: &Part) -> TokenStream {
         match part {
             Part::One(expression) => {
-                let name = self.evaluate(expression, &self.names.len().to_string());
+                let name = self.evaluate(expression);
                 let Place { start, end } = Place::of(expression);
                 let private = private(start);
                 let probe = quote_spanned!(start=> (&&&&&#private::KeyProbe(#name)));
@@ -41,32 +77,15 @@ impl Evaluation {
                 quote_spanned!(start=> #probe #call)
             }
             Part::Tuple(parts, span) => {
-                let parts = parts.iter().map(|part| self.key(part)).collect::<Vec<_>>();
+                let parts = parts.iter().map(|part| self.form(part)).collect::<Vec<_>>();
                 quote_spanned!(Place::at(*span).start=> (#(#parts,)*))
             }
         }
     }
 
-    /// Runs `work`, which uses what the methods above returned.
-    pub(super) fn then(self, work: &TokenStream) -> TokenStream {
-        let Self { expressions, names } = self;
-        if names.is_empty() {
-            return work.clone();
-        }
-        let private = private(Span::mixed_site());
-        quote_spanned! {Span::mixed_site()=>
-            match (#(#expressions,)*) {
-                (#(#names,)*) => {
-                    use #private::{KeyByReference as _, KeyByStructure as _, KeyByValue as _, KeyRefused as _};
-                    #work
-                }
-            }
-        }
-    }
-
-    fn evaluate(&mut self, expression: &impl ToTokens, name: &str) -> Ident {
+    fn evaluate(&mut self, expression: &impl ToTokens) -> Ident {
         let at = Place::of(expression).start;
-        let name = format_ident!("__cachesync_{name}", span = at);
+        let name = format_ident!("__cachesync_{}", self.names.len(), span = at);
         self.expressions.push(quote_spanned!(at=> &(#expression)));
         self.names.push(name.clone());
         name

@@ -1,102 +1,214 @@
-//! The static behind an annotated function, and its entry in the list of all of them.
+//! The statics behind an annotated function, and their entry in the list of all of them.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 use syn::{LitBool, LitStr, ext::IdentExt};
 
-use super::{cache_evict::success, cacheable::returned, keyed::Evaluation, never, place::Place, private};
+use super::{
+    cache_evict::keys_of,
+    keyed::{keyed, of_reference, traits},
+    never,
+    place::Place,
+    private,
+    returned::{returned, returned_batch, success},
+    with_result,
+};
 use crate::{
-    attribute::{Action, Entries, Use},
     function::Parameter,
-    key::Key,
+    model::{Action, Batch, Cache, Element, Entries, Use, key::Key},
+    names::Mentions,
     outside::{Outside, with_lifetime},
 };
 
-/// Two items. Several attributes on one function each put theirs in a block of its own.
+/// Three items. Several attributes on one function each put theirs in a block of its own.
 pub(super) fn site(used: &Use) -> TokenStream {
     let private = private(Span::mixed_site());
-    let cache = &used.cache;
     let function = LitStr::new(&format!("::{}", used.function.name().unraw()), Span::mixed_site());
-    let explicit_registry = LitBool::new(used.registry.is_some(), Span::mixed_site());
-    let (role, key, value) = match &used.action {
-        Action::Load { key } => ("Load", key_type(used, key), value_type(used)),
-        Action::Evict { entries: Entries::Of(key), .. } => ("Evict", key_type(used, key), None),
-        Action::Evict { entries: Entries::All, .. } => ("Evict", None, None),
+    let flag = |value| LitBool::new(value, Span::mixed_site());
+    let explicit_registry = flag(used.registry.is_some());
+    let (role, key, value, tagged) = match &used.action {
+        Action::Load { key, policy } => ("Load", key_type(used, key), value_type(used), policy.tags.is_some()),
+        Action::LoadMany { batch, policy } => {
+            ("Load", key_type_of_batch(used, batch), value_type(used), policy.tags.is_some())
+        }
+        Action::Put { key, policy } => ("Put", key_type(used, key), value_type(used), policy.tags.is_some()),
+        Action::Evict { entries, .. } => match entries {
+            Entries::Of(key) => ("EvictKey", key_type(used, key), None, false),
+            Entries::OfMany(keys) => ("EvictKeys", key_type_of_many(used, keys), None, false),
+            Entries::Tagged(_) => ("EvictTags", None, None, false),
+            Entries::All => ("EvictAll", None, None, false),
+        },
     };
-    let role = proc_macro2::Ident::new(role, Span::mixed_site());
+    let role = Ident::new(role, Span::mixed_site());
+    let tagged = flag(tagged);
     let none = || quote_spanned!(Span::mixed_site()=> #private::core::option::Option::None);
     let (key, value) = (key.unwrap_or_else(none), value.unwrap_or_else(none));
+    let count = proc_macro2::Literal::usize_unsuffixed(used.caches.len());
+    let sites = used.caches.iter().map(|cache| {
+        let name = name(cache);
+        quote_spanned!(Span::mixed_site()=> #private::CallSite::new(&__CACHESYNC_FUNCTION, #name))
+    });
     quote_spanned! {Span::mixed_site()=>
-        static __CACHESYNC_SITE: #private::CallSite = #private::CallSite::new(#private::SiteInfo {
-            cache: #cache,
+        static __CACHESYNC_FUNCTION: #private::FunctionInfo = #private::FunctionInfo {
             function: #private::core::concat!(#private::core::module_path!(), #function),
             file: #private::core::file!(),
             line: #private::core::line!(),
             role: #private::Role::#role,
             explicit_registry: #explicit_registry,
+            tagged: #tagged,
             types: || #private::SiteTypes { key: #key, value: #value },
-        });
+        };
+        static __CACHESYNC_SITES: [#private::CallSite; #count] = [#(#sites),*];
         #[cfg(not(target_family = "wasm"))]
         #[#private::linkme::distributed_slice(#private::SITES)]
         #[linkme(crate = #private::linkme)]
-        static __CACHESYNC_REGISTRATION: &#private::CallSite = &__CACHESYNC_SITE;
+        static __CACHESYNC_REGISTRATION: &[#private::CallSite] = &__CACHESYNC_SITES;
+    }
+}
+
+/// The name of a cache, as a constant expression.
+fn name(cache: &Cache) -> TokenStream {
+    match cache {
+        Cache::Named(name) => name.to_token_stream(),
+        Cache::Typed(path) => {
+            let at = Place::of(path).start;
+            let private = private(at);
+            quote_spanned!(at=> #private::name_of(&#path))
+        }
     }
 }
 
 /// The type of the key, from a closure that is never called; `None` where a static cannot tell it.
 fn key_type(used: &Use, key: &Key) -> Option<TokenStream> {
     let private = private(Span::mixed_site());
-    let function = &used.function;
-    let outside = Outside::of(function);
-    let parameters = key.parameters(function).collect::<Vec<_>>();
-    let writable = outside.has_key(key)
-        && parameters.iter().all(|parameter| !parameter.conditional && outside.has_type(&parameter.ty))
-        && (key.result.is_none() || outside.has_type(&used.returns.ty));
-    if !writable {
+    let outside = Outside::of(&used.function);
+    if !outside.has_key(key) {
         return None;
     }
-    let parameters = parameters.into_iter().map(declare);
-    let result = key.result.as_ref().map(|result| {
-        let never = never(&with_lifetime(&used.returns.ty, "'_"));
-        let output = quote_spanned!(Span::mixed_site()=> __cachesync_output);
-        let value = success(used, &output);
-        quote_spanned! {Span::mixed_site()=>
-            let #output = #never;
-            let #result = match #value {
-                #private::core::option::Option::Some(__cachesync_value) => __cachesync_value,
-                #private::core::option::Option::None => #private::never(),
-            };
-            _ = &#result;
+    let variables = variables(used, &outside, &key.mentions)?;
+    let result = output(used, &outside, key.result.is_some())?;
+    let own = keyed(used, key, |keyed| quote_spanned!(Span::mixed_site()=> #private::own(#keyed)));
+    Some(key_type_of(&variables, &result, key.result.as_ref(), &own))
+}
+
+/// That of the keys of an iterator.
+fn key_type_of_many(used: &Use, keys: &crate::model::Iteration) -> Option<TokenStream> {
+    let private = private(Span::mixed_site());
+    let outside = Outside::of(&used.function);
+    let expression = &keys.expression;
+    if !outside.has_expression(&expression.mentions, expression.tied) {
+        return None;
+    }
+    let variables = variables(used, &outside, &expression.mentions)?;
+    let result = output(used, &outside, expression.result.is_some())?;
+    let keys = keys_of(used, expression, keys.borrowed);
+    let one = quote_spanned! {Span::mixed_site()=>
+        match #keys.pop() {
+            #private::core::option::Option::Some(__cachesync_key) => __cachesync_key,
+            #private::core::option::Option::None => #private::never(),
         }
-    });
-    let mut evaluation = Evaluation::default();
-    let keyed = evaluation.key(&key.part);
-    let own = evaluation.then(&quote_spanned!(Span::mixed_site()=> #private::own(#keyed)));
-    Some(quote_spanned!(Span::mixed_site()=> #private::key_type(&|| { #(#parameters)* #result #own })))
+    };
+    Some(key_type_of(&variables, &result, expression.result.as_ref(), &one))
+}
+
+/// That of the elements of a list.
+fn key_type_of_batch(used: &Use, batch: &Batch) -> Option<TokenStream> {
+    let private = private(Span::mixed_site());
+    let outside = Outside::of(&used.function);
+    let item = outside.written(batch.item.as_ref()?)?;
+    let item = with_lifetime(&syn::parse_quote!(&'_ #item), "'_");
+    let never = never(&item);
+    let own = |keyed: &TokenStream| quote_spanned!(Span::mixed_site()=> #private::own(#keyed));
+    let (pattern, variables, own) = match &batch.element {
+        Element::Same => {
+            let name = Batch::item_name().to_token_stream();
+            let traits = traits();
+            let own = own(&of_reference(used, &name, Place::of(&batch.list).start));
+            (name, TokenStream::new(), quote_spanned!(Span::mixed_site()=> { #traits #own }))
+        }
+        Element::Mapped(mapped) => {
+            let (pattern, key) = &**mapped;
+            if !outside.has_key(key) {
+                return None;
+            }
+            let variables = variables(used, &outside, &key.mentions)?;
+            (pattern.to_token_stream(), variables, keyed(used, key, own))
+        }
+    };
+    let item = quote_spanned!(Span::mixed_site()=> let #pattern = #never;);
+    Some(key_type_of(&variables, &item, None, &own))
+}
+
+/// What makes a key type of `own`, with the variables that `declarations` and `output` declare.
+fn key_type_of(
+    declarations: &TokenStream,
+    output: &TokenStream,
+    result: Option<&Ident>,
+    own: &TokenStream,
+) -> TokenStream {
+    let private = private(Span::mixed_site());
+    let value = quote_spanned!(Span::mixed_site()=> __cachesync_value);
+    let own = quote_spanned!(Span::mixed_site()=> let __cachesync_own = #own; return __cachesync_own;);
+    let own = with_result(result, &value, &own);
+    quote_spanned!(Span::mixed_site()=> #private::key_type(&|| { #declarations #output #own }))
+}
+
+/// Declares the parameters that code with these `mentions` may use; `None` where one cannot be declared.
+fn variables(used: &Use, outside: &Outside<'_>, mentions: &Mentions) -> Option<TokenStream> {
+    used.function.used_by(mentions).map(|parameter| declare(outside, parameter)).collect()
+}
+
+/// Declares the value that `result` refers to, if it is used.
+fn output(used: &Use, outside: &Outside<'_>, is_used: bool) -> Option<TokenStream> {
+    if !is_used {
+        return Some(TokenStream::new());
+    }
+    let private = private(Span::mixed_site());
+    let ty = outside.written(used.output())?;
+    let output = quote_spanned!(Span::mixed_site()=> __cachesync_output);
+    let (never, value) = if matches!(used.action, Action::Put { .. }) {
+        let ty = with_lifetime(&ty, "'static");
+        let returned = returned(used, &ty);
+        (never(&ty), quote_spanned!(Span::mixed_site()=> #private::look(#returned, &#output)))
+    } else {
+        (never(&with_lifetime(&ty, "'_")), success(used, &output))
+    };
+    Some(quote_spanned! {Span::mixed_site()=>
+        let #output = #never;
+        let __cachesync_value = match #value {
+            #private::core::option::Option::Some(__cachesync_value) => __cachesync_value,
+            #private::core::option::Option::None => #private::never(),
+        };
+    })
 }
 
 /// Declares the variables of `parameter`, and uses them: the key may only look as if it did.
-fn declare(parameter: &Parameter) -> TokenStream {
+fn declare(outside: &Outside<'_>, parameter: &Parameter) -> Option<TokenStream> {
+    if parameter.conditional {
+        return None;
+    }
     let pattern = &parameter.pattern;
-    let never = never(&with_lifetime(&parameter.ty, "'_"));
+    let never = never(&with_lifetime(&outside.written(&parameter.ty)?, "'_"));
     let uses = parameter.bindings.iter().map(|binding| {
         let ident = &binding.ident;
         let mutable = binding.mutable.then(|| quote_spanned!(Span::mixed_site()=> mut));
         quote_spanned!(Span::mixed_site()=> _ = &#mutable #ident;)
     });
-    quote_spanned! {Place::of(&pattern.to_token_stream()).start=>
+    Some(quote_spanned! {Place::of(&pattern.to_token_stream()).start=>
         let #pattern = #never;
         #(#uses)*
-    }
+    })
 }
 
 /// The type of the value; `None` where a static cannot tell it.
 fn value_type(used: &Use) -> Option<TokenStream> {
     let private = private(Span::mixed_site());
-    let ty = &used.returns.ty;
-    if !Outside::of(&used.function).has_type(ty) {
-        return None;
-    }
-    let returned = returned(used, &with_lifetime(ty, "'static"));
-    Some(quote_spanned!(Span::mixed_site()=> #private::value_type(&#returned)))
+    let ty = with_lifetime(&Outside::of(&used.function).written(used.output())?, "'static");
+    Some(if matches!(used.action, Action::LoadMany { .. }) {
+        let returned = returned_batch(used, &ty);
+        quote_spanned!(Span::mixed_site()=> #private::batch_value_type(&#returned))
+    } else {
+        let returned = returned(used, &ty);
+        quote_spanned!(Span::mixed_site()=> #private::value_type(&#returned))
+    })
 }

@@ -239,7 +239,7 @@ pub(crate) fn run<K: Key, V: Value, O, F: Future>(
 }
 
 /// What is to become of an outcome.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Verdict {
     /// A value is not to be kept.
     pub(crate) refused: bool,

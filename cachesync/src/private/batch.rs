@@ -12,6 +12,7 @@ use crate::{
     cache::batch,
     call_site::{Call, CallSite},
     key::{Key, Value},
+    registry::slot::ValueType,
 };
 
 /// A parameter that lists keys.
@@ -90,6 +91,12 @@ where
 {
     _ = given;
     list.borrow()
+}
+
+/// A closure that makes a key of each element; it learns the type of its parameter from the list.
+pub fn key_of_each<L: KeyList + ?Sized, K, F: Fn(&L::Item) -> K>(list: &L, key: F) -> F {
+    _ = list;
+    key
 }
 
 /// How the elements of a list become keys, and what the body's answer calls them.
@@ -206,6 +213,12 @@ pub trait BatchReturned: Copy {
     fn pairs(output: Self::Output) -> Result<Self::Pairs, Self::Output>;
     /// The output that is these pairs.
     fn output(pairs: Self::Pairs) -> Self::Output;
+}
+
+/// The type of the values that a function caches.
+pub fn batch_value_type<R: BatchReturned<Pairs: Pairs<Value: Value>>>(returned: &R) -> Option<ValueType> {
+    _ = returned;
+    Some(ValueType::of::<<R::Pairs as Pairs>::Value>())
 }
 
 /// The pairs are in the `Ok`.

@@ -16,7 +16,7 @@ pub use std::boxed::Box;
 
 pub use batch::{
     Batch, BatchLed, BatchLoad, BatchLoading, BatchOfResult, BatchOk, BatchPlain, BatchReturned, BatchStep, KeyList, Keyring,
-    MappedKeys, Pairs, SameKeys, batch, borrow_list,
+    MappedKeys, Pairs, SameKeys, batch, batch_value_type, borrow_list, key_of_each,
 };
 pub use core;
 
@@ -28,7 +28,7 @@ pub use keyed::{
 pub use linkme;
 pub use outcome::{Outcome, OutcomeOfResult, OutcomePlain};
 pub use policy::{
-    CachedError, HasError, HasNone, IntoTtl, Policy, Tags, error_of, is_none, judge, look, shared_failure, ttl_of,
+    CachedError, HasError, HasNone, IntoTtl, Policy, Tags, error_of, is_none, is_nothing, judge, look, shared_failure, ttl_of,
 };
 pub use returned::{
     ErrorCloned, ErrorNotCloned, NoValue, PlainValue, Returned, Returns, ReturnsOption, ReturnsPlain, ReturnsRefused,
@@ -59,6 +59,11 @@ pub fn key_type<K: Key>(expression: &impl FnOnce() -> K) -> Option<KeyType> {
 pub fn value_type<R: Returned>(returned: &R) -> Option<ValueType> {
     _ = returned;
     Some(ValueType::of::<R::Value>())
+}
+
+/// Calls `body`: a call in place would have linters ask why it is a closure.
+pub fn run<T>(body: impl FnOnce() -> T) -> T {
+    body()
 }
 
 /// A value of any type, for the type checker alone: it is never made.

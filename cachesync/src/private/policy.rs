@@ -6,7 +6,7 @@ use super::Returned;
 use crate::cache::{content::SharedFailure, load::Verdict, tags::Tag};
 
 /// What is to become of what a body returned.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Policy(pub(crate) Verdict);
 
 impl Policy {
@@ -106,6 +106,12 @@ pub fn ttl_of<V, T: IntoTtl>(value: &V, ttl: impl FnOnce(&V) -> T) -> Option<Dur
 pub fn look<R: Returned>(returned: R, output: &R::Output) -> Option<&R::Value> {
     _ = returned;
     R::value(output)
+}
+
+/// Whether an output says, without an error, that there is nothing.
+pub fn is_nothing<R: Returned>(returned: R, output: &R::Output) -> bool {
+    _ = returned;
+    R::is_nothing(output)
 }
 
 /// What can say that there is nothing.

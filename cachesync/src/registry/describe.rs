@@ -200,11 +200,8 @@ fn write_row<const N: usize>(
     cells: &[String; N],
     widths: [usize; N],
 ) -> fmt::Result {
-    let mut row = indent.to_owned();
-    for (cell, width) in cells.iter().zip(widths) {
-        row += &format!("{cell:width$}  ");
-    }
-    writeln!(f, "{}", row.trim_end())
+    let padded: Vec<_> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+    writeln!(f, "{}", (indent.to_owned() + &padded.join("  ")).trim_end())
 }
 
 /// A type's name as people write it: `alloc::sync::Arc<shop::User>` is `Arc<User>`.

@@ -1,19 +1,16 @@
 //! The key of an annotated function: the expression that was written, or its parameters.
-//!
-//! Invariant: a name in a key that is no parameter is a mistake that is found here. Otherwise a misspelt parameter may
-//! silently be some constant of that name.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
-use syn::{Expr, ExprLit, ExprTuple, Lit, ext::IdentExt, spanned::Spanned};
+use syn::{Expr, ExprTuple, ext::IdentExt, spanned::Spanned};
 
+use super::expression::{Expression, Scope, instead, refuse_text};
 use crate::{
     arguments::{Argument, Arguments, Name},
     attribute::Attribute,
     function::{Function, Parameter},
-    leaving,
     mistakes::{Mistakes, listed},
-    names::{Mentions, Use, Values, peeled},
+    names::{Mentions, peeled},
 };
 
 /// The longest tuple that is a key.
@@ -46,14 +43,15 @@ impl Key {
         function: &Function,
         mistakes: &mut Mistakes,
     ) -> Option<Self> {
-        if let Some(Argument { value, .. }) = &arguments.key {
+        if let Some(Argument { value, name, .. }) = arguments.expression(Name::Key) {
+            let key = name;
             if let Some(Argument { name, .. }) = &arguments.skip {
                 mistakes.on(
                     name,
                     "`skip` leaves parameters out of the default key, and `key` replaces that: remove one of the two",
                 );
             }
-            return explicit(value, attribute, function, mistakes);
+            return explicit(value, key, attribute, function, mistakes);
         }
         let unread = arguments.skip.is_none() && arguments.attempted(Name::Skip);
         if unread || arguments.attempted(Name::Key) {
@@ -62,85 +60,47 @@ impl Key {
         default(arguments, attribute, function, mistakes)
     }
 
-    /// The parameters that it may use.
-    pub(crate) fn parameters<'f>(&self, function: &'f Function) -> impl Iterator<Item = &'f Parameter> {
-        function
-            .parameters
-            .iter()
-            .filter(|parameter| parameter.bindings.iter().any(|binding| self.mentions.has(&binding.ident)))
-    }
-
     fn new(part: Part, tokens: &impl ToTokens) -> Self {
         Self { part, result: None, mentions: Mentions::of(tokens), tied: false }
     }
 }
 
-fn explicit(expression: &Expr, attribute: Attribute, function: &Function, mistakes: &mut Mistakes) -> Option<Key> {
-    if let Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) = peeled(expression) {
-        let text_is_code = syn::parse_str::<Expr>(&text.value()).is_ok();
-        let instead = if text_is_code { text.value() } else { "id".into() };
-        mistakes.on(text, format_args!("the key is a Rust expression, not a string: write `key = {instead}`"));
+fn explicit(
+    expression: &Expr,
+    name: &Ident,
+    attribute: Attribute,
+    function: &Function,
+    mistakes: &mut Mistakes,
+) -> Option<Key> {
+    if !refuse_text(expression, name, "the key", mistakes) {
         return None;
     }
-    let values = Values::of(expression);
-    let mut key = Key::new(part(expression, mistakes)?, expression);
-    key.tied = values.tied;
-    let instead_of_leaving = match attribute {
-        Attribute::Cacheable => "make a key in that case too (`unwrap_or`, `match`), or take the key as a parameter",
-        Attribute::CacheEvict => {
-            "make a key in that case too (`unwrap_or`, `match`), take the key as a parameter, or evict by hand with \
-             `Cache::evict`"
-        }
-    };
-    let mut known = leaving::refuse(expression, "a key", instead_of_leaving, mistakes);
-    for ident in values.free() {
-        if ident == "self" {
-            if function.receiver.is_none() {
-                mistakes.on(ident, format_args!("`{}` has no `self`: {}", function.name(), instead(function)));
-                known = false;
-            }
-        } else if function.binding(ident).is_none() && ident != "result" {
-            mistakes.on(
-                ident,
-                format_args!(
-                    "`{ident}` is not a parameter of `{}`: {} (an item of this name can be written `self::{ident}`)",
-                    function.name(),
-                    instead(function)
-                ),
-            );
-            known = false;
-        }
+    if let Expr::Closure(closure) = peeled(expression) {
+        let advice = if attribute == Attribute::Cacheable {
+            " (only with `keys`, it is a closure over one of them)"
+        } else {
+            ""
+        };
+        mistakes.on(
+            expression,
+            format_args!(
+                "the key is an expression over the parameters, not a closure: write `key = {}`{advice}",
+                closure.body.to_token_stream()
+            ),
+        );
+        return None;
     }
-    let result_is_parameter = function.binding(&Ident::new("result", Span::call_site())).is_some();
-    let result = values.uses("result").filter(|_| !result_is_parameter);
-    match (attribute, result) {
-        (_, None) => {}
-        (Attribute::CacheEvict, Some(Use::Here(ident))) => key.result = Some(ident),
-        (Attribute::CacheEvict, Some(Use::InMacro)) => key.result = Some(Ident::new("result", Span::call_site())),
-        (Attribute::Cacheable, Some(place)) => {
-            let message =
-                format!("there is no `result` yet when the key of {attribute} is evaluated: {}", instead(function));
-            match place {
-                Use::Here(ident) => mistakes.on(&ident, message),
-                Use::InMacro => mistakes.on(expression, message),
-            }
-            known = false;
-        }
-    }
-    known.then_some(key)
-}
-
-/// "use one of ..", for a name that is none of the parameters.
-fn instead(function: &Function) -> String {
-    match &*function.binding_names() {
-        [] => "it has no parameters".into(),
-        [one] => format!("use `{one}`"),
-        names => format!("use one of {}", listed(names)),
-    }
+    let without_result = (attribute == Attribute::Cacheable)
+        .then(|| format!("there is no `result` yet when the key of {attribute} is evaluated: {}", instead(function)));
+    let scope = Scope { attribute, function, what: "a key", without_result };
+    let checked = scope.expression(expression, mistakes);
+    let part = part(expression, mistakes)?;
+    let Expression { result, mentions, tied, .. } = checked?;
+    Some(Key { part, result, mentions, tied })
 }
 
 /// Tuples that are written out are taken apart, also within each other; `None` after a mistake.
-fn part(expression: &Expr, mistakes: &mut Mistakes) -> Option<Part> {
+pub(super) fn part(expression: &Expr, mistakes: &mut Mistakes) -> Option<Part> {
     match peeled(expression) {
         Expr::Tuple(ExprTuple { elems, .. }) => {
             if elems.len() > MAX_PARTS {
@@ -294,7 +254,7 @@ mod tests {
             (quote!(id.max(_idd)), "_idd"),
             (quote!(User { idd }), "idd"),
             (quote!(&idd[0]), "idd"),
-            (quote!(|x| x + y), "y"),
+            (quote!(f(|x| x + y)), "y"),
             (quote!(db.map(limit)), "limit"),
         ] {
             let messages = mistakes(&key);
@@ -318,10 +278,24 @@ mod tests {
         assert_eq!(mistakes(&quote!(id.and_then(|id| id.checked_sub(1)?.checked_sub(1)))), [""; 0]);
     }
 
+    #[test]
+    fn text_and_closures_are_no_keys() {
+        for (key, says) in [
+            (quote!("id"), "write `key = id`"),
+            (quote!("#user.id"), "write `key = user.id`"),
+            (quote!("a b"), "write `key = ...`"),
+            (quote!(|x| (id, x)), "not a closure: write `key = (id , x)` (only with `keys`"),
+        ] {
+            let messages = mistakes(&key);
+            assert!(matches!(&*messages, [message] if message.contains(says)), "{key}: {messages:?}");
+        }
+    }
+
     fn key_of(key: &TokenStream, item: TokenStream) -> Key {
         let key = syn::parse2(key.clone()).expect("an expression");
-        let function = Function::parse(item, Attribute::CacheEvict).expect("a function");
-        explicit(&key, Attribute::CacheEvict, &function, &mut Mistakes::default()).expect("a key")
+        let function = Function::parse(item, Attribute::CacheEvict, None).expect("a function");
+        let name = Ident::new("key", Span::call_site());
+        explicit(&key, &name, Attribute::CacheEvict, &function, &mut Mistakes::default()).expect("a key")
     }
 
     #[test]
@@ -346,7 +320,7 @@ mod tests {
         let item = quote!(
             async fn save(id: u64, (name, tag): (A, B), r#type: u8, other: u8) {}
         );
-        let function = Function::parse(item.clone(), Attribute::CacheEvict).expect("a function");
+        let function = Function::parse(item.clone(), Attribute::CacheEvict, None).expect("a function");
         for (key, expected) in [
             (quote!(id), "id"),
             (quote!((tag, id)), "id (name , tag)"),
@@ -355,7 +329,8 @@ mod tests {
             (quote!(1), ""),
         ] {
             let key = key_of(&key, item.clone());
-            let patterns = key.parameters(&function).map(|parameter| parameter.pattern.to_token_stream().to_string());
+            let patterns =
+                function.used_by(&key.mentions).map(|parameter| parameter.pattern.to_token_stream().to_string());
             assert_eq!(patterns.collect::<Vec<_>>().join(" "), expected);
         }
     }

@@ -7,8 +7,8 @@
 use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{
-    BoundLifetimes, Ident, Lifetime, ParenthesizedGenericArguments, Path, ReturnType, TraitBound, Type, TypeFnPtr,
-    TypeImplTrait, TypePath, TypeReference, parse_quote_spanned,
+    BoundLifetimes, Ident, Lifetime, ParenthesizedGenericArguments, Path, TraitBound, Type, TypeFnPtr, TypeImplTrait,
+    TypePath, TypeReference,
     visit::{self, Visit},
 };
 
@@ -27,10 +27,7 @@ impl Returns {
         cache_value: bool,
         mistakes: &mut Mistakes,
     ) -> Option<Self> {
-        let ty = match &function.signature.output {
-            ReturnType::Type(_, ty) => (**ty).clone(),
-            ReturnType::Default => parse_quote_spanned!(function.name().span()=> ()),
-        };
+        let ty = function.output.clone();
         let mut found = Found::default();
         found.visit_type(&ty);
         let mut good = true;
@@ -41,7 +38,7 @@ impl Returns {
             );
             good = false;
         }
-        if attribute == Attribute::Cacheable {
+        if attribute.keeps_a_value() {
             for (tokens, what) in &found.borrowed {
                 mistakes
                     .on(tokens, format_args!("a cached value must be owned, and {what}: return `Arc<T>`, or a clone"));
@@ -50,8 +47,8 @@ impl Returns {
         }
         if !cache_value && is_parameter(&ty, function) {
             let (risk, otherwise) = match attribute {
-                Attribute::Cacheable => ("an error would be cached", "cache"),
-                Attribute::CacheEvict => ("an error would count as success", "act on"),
+                Attribute::Cacheable | Attribute::CachePut => ("an error would be cached", "cache"),
+                Attribute::CacheEvict | Attribute::CacheConfig => ("an error would count as success", "act on"),
             };
             let add = format!("add `cache_value` to {otherwise} whatever is returned");
             let message = match taken_for_parameter(&ty, function) {
@@ -83,7 +80,8 @@ fn is_parameter(ty: &Type, function: &Function) -> bool {
             if !first.arguments.is_none() {
                 return false;
             }
-            let is_generic = function.generics().any(|generic| *generic == first.ident) || looks_generic(path);
+            let is_generic = function.generics().any(|generic| *generic == first.ident)
+                || function.block.is_none() && looks_generic(path);
             // `Self` alone is a type that the author knows; `Self::Output` is not.
             is_generic || path.segments.len() > 1 && first.ident == "Self"
         }
@@ -169,7 +167,7 @@ mod tests {
         for ty in
             [quote!(T), quote!(Row), quote!((T)), quote!(T::Out), quote!(Self::Out), quote!(<Row as A>::B), quote!(U)]
         {
-            for attribute in [Attribute::Cacheable, Attribute::CacheEvict] {
+            for attribute in [Attribute::Cacheable, Attribute::CachePut, Attribute::CacheEvict] {
                 assert_eq!(mistakes(attribute, &ty, &quote!()), 1, "{ty}");
                 assert_eq!(mistakes(attribute, &ty, &quote!(, cache_value)), 0, "{ty}");
             }
@@ -191,6 +189,29 @@ mod tests {
     }
 
     #[test]
+    fn in_a_block_with_its_config_a_parameter_is_known_to_be_one() {
+        let block = quote::format_ident!("{}", crate::block::HIDDEN);
+        for (ty, expected) in [(quote!(X), 0), (quote!(Db), 1), (quote!(Db::Row), 1), (quote!(Option<Db>), 0)] {
+            let item = quote!(async fn f(id: u64) -> #ty {});
+            let arguments = quote!(#block [[Db] [] [] []], cache = "a");
+            assert_eq!(mistakes_in(Attribute::Cacheable, arguments, item).len(), expected, "{ty}");
+        }
+    }
+
+    #[test]
+    fn of_a_future_its_output_counts() {
+        for (ty, expected) in [
+            (quote!(impl Future<Output = Result<u64, String>>), 0),
+            (quote!(impl Future<Output = T>), 1),
+            (quote!(BoxFuture<'a, Option<&'a u64>>), 1),
+            (quote!(Pin<Box<dyn Future<Output = u64> + Send + 'a>>), 0),
+        ] {
+            let item = quote!(fn f<'a, T>(id: &'a u64) -> #ty {});
+            assert_eq!(mistakes_in(Attribute::Cacheable, quote!(cache = "a"), item).len(), expected, "{ty}");
+        }
+    }
+
+    #[test]
     fn a_borrow_cannot_be_cached_but_returned_by_what_evicts() {
         for ty in [
             quote!(&u64),
@@ -201,6 +222,7 @@ mod tests {
             quote!(Result<u8, &str>),
         ] {
             assert_eq!(mistakes(Attribute::Cacheable, &ty, &quote!()), 1, "{ty}");
+            assert_eq!(mistakes(Attribute::CachePut, &ty, &quote!()), 1, "{ty}");
             assert_eq!(mistakes(Attribute::CacheEvict, &ty, &quote!()), 0, "{ty}");
         }
         for ty in [

@@ -1,0 +1,124 @@
+//! `#[cacheable]` of many keys.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote_spanned};
+
+use super::{
+    body::{body, mentions},
+    cacheable::lead,
+    call::call,
+    keyed::{keyed, of_reference, traits},
+    place::Place,
+    policy::{Statements, declare, keep_none},
+    private,
+    returned::returned_batch,
+};
+use crate::model::{Batch, Element, Policy, Use};
+
+/// As for one key; the body sees a list of the missing keys in place of its parameter, by the same name.
+pub(super) fn expand(used: &Use, batch: &Batch, policy: &Policy) -> TokenStream {
+    let private = private(Span::mixed_site());
+    let list = list(batch);
+    let begin = |call: &TokenStream| {
+        let keys = keys(used, batch);
+        let returned = returned_batch(used, used.output());
+        quote_spanned! {Span::mixed_site()=>
+            #private::batch(&__CACHESYNC_SITES, #call, #list, #keys, #returned)
+        }
+    };
+    let bypassed = quote_spanned! {Span::mixed_site()=>
+        #private::BatchStep::Miss(#private::BatchLoading::bypassed(#list))
+    };
+    let step = call(used, begin, &bypassed);
+    let lead = lead(used.function.form);
+    let body = body(used, mentions(policy.expressions()));
+    let missing = missing(batch);
+    let settle = settle(policy);
+    quote_spanned! {Span::mixed_site()=>
+        let __cachesync_loading = {
+            let __cachesync_step = #step;
+            match __cachesync_step {
+                #private::BatchStep::Hit(__cachesync_output) => return __cachesync_output,
+                #private::BatchStep::Miss(__cachesync_loading) => __cachesync_loading,
+            }
+        };
+        let mut __cachesync_load = match __cachesync_loading.#lead {
+            #private::BatchLed::Answer(__cachesync_output) => return __cachesync_output,
+            #private::BatchLed::Load(__cachesync_load) => __cachesync_load,
+        };
+        let __cachesync_output = { #missing #body };
+        #settle
+    }
+}
+
+/// The parameter, as a reference to a list.
+fn list(batch: &Batch) -> TokenStream {
+    let list = &batch.list;
+    let at = Place::of(list).start;
+    if batch.is_reference { list.to_token_stream() } else { quote_spanned!(at=> &#list) }
+}
+
+/// The variable that the body sees.
+fn missing(batch: &Batch) -> TokenStream {
+    let private = private(Span::mixed_site());
+    let list = &batch.list;
+    let mutable = batch.mutable.then(|| quote_spanned!(Span::mixed_site()=> mut));
+    if batch.is_reference {
+        quote_spanned! {Span::mixed_site()=>
+            let __cachesync_missing = __cachesync_load.missing(#list);
+            let #mutable #list = #private::borrow_list(#list, &__cachesync_missing);
+        }
+    } else {
+        quote_spanned!(Span::mixed_site()=> let #mutable #list = __cachesync_load.missing(&#list);)
+    }
+}
+
+/// What makes a key of each element: a closure, which learns the type of its parameter from the list.
+fn keys(used: &Use, batch: &Batch) -> TokenStream {
+    let private = private(Span::mixed_site());
+    let list = list(batch);
+    let (kind, pattern, own) = match &batch.element {
+        Element::Same => {
+            let item = Batch::item_name().to_token_stream();
+            let traits = traits();
+            let keyed = of_reference(used, &item, Place::of(&batch.list).start);
+            let own = quote_spanned!(Span::mixed_site()=> { #traits #private::own(#keyed) });
+            ("SameKeys", item, own)
+        }
+        Element::Mapped(mapped) => {
+            let (pattern, key) = &**mapped;
+            let own = keyed(used, key, |keyed| quote_spanned!(Span::mixed_site()=> #private::own(#keyed)));
+            ("MappedKeys", pattern.to_token_stream(), own)
+        }
+    };
+    let kind = proc_macro2::Ident::new(kind, Span::mixed_site());
+    quote_spanned!(Span::mixed_site()=> #private::#kind(#private::key_of_each(#list, |#pattern| #own)))
+}
+
+/// The answer, after what was loaded has been kept.
+fn settle(policy: &Policy) -> TokenStream {
+    let private = private(Span::mixed_site());
+    let declare = declare();
+    let Statements { shared, of_value } = Statements::of(policy);
+    if !policy.none {
+        return quote_spanned! {Span::mixed_site()=>
+            __cachesync_load.settle(
+                __cachesync_output,
+                |__cachesync_value| { #declare #shared #of_value __cachesync_policy },
+                #private::core::option::Option::None,
+            )
+        };
+    }
+    let keep = keep_none(policy);
+    let copy = quote_spanned! {Span::mixed_site()=>
+        let mut __cachesync_policy = #private::core::clone::Clone::clone(&__cachesync_shared);
+    };
+    quote_spanned! {Span::mixed_site()=>
+        let __cachesync_shared = { #declare #shared __cachesync_policy };
+        __cachesync_load.settle(
+            __cachesync_output,
+            |__cachesync_value| { #copy #of_value __cachesync_policy },
+            #private::core::option::Option::Some({ #copy #keep __cachesync_policy }),
+        )
+    }
+}

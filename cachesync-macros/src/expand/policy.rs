@@ -1,0 +1,135 @@
+//! The policy: what the arguments say, after the body, about what is kept and for how long.
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote_spanned;
+
+use super::{call::decide, place::Place, private, returned::ask, variable, with_result};
+use crate::model::{Life, Policy, Tags, Use, expression::Expression};
+
+/// Statements about `__cachesync_policy`.
+pub(super) struct Statements {
+    /// Those that do not look at the value.
+    pub(super) shared: TokenStream,
+    /// Those that do; it is `__cachesync_value`.
+    pub(super) of_value: TokenStream,
+}
+
+impl Statements {
+    /// Each expression is in one of the two, so that it stands in the expansion once.
+    pub(super) fn of(policy: &Policy) -> Self {
+        let mut statements = Self { shared: TokenStream::new(), of_value: TokenStream::new() };
+        if let Some(unless) = &policy.unless {
+            statements.add(unless, unless.result.is_some(), &refuse(unless));
+        }
+        match &policy.ttl {
+            Some(Life::Expression(ttl)) => statements.add(ttl, ttl.result.is_some(), &live(ttl)),
+            Some(Life::Closure(closure)) => statements.add(closure, true, &live_by_value(closure)),
+            None => {}
+        }
+        match &policy.tags {
+            Some(Tags::Listed(tags)) => {
+                for each in tags {
+                    statements.add(each, each.result.is_some(), &tag(&variable("policy"), each));
+                }
+            }
+            Some(Tags::All(tags)) => {
+                let all = iterated(&tags.expression, tags.borrowed);
+                let add = quote_spanned!(Span::mixed_site()=> __cachesync_policy.tags(#all););
+                statements.add(&tags.expression, tags.expression.result.is_some(), &add);
+            }
+            None => {}
+        }
+        statements
+    }
+
+    fn add(&mut self, expression: &Expression, looks_at_value: bool, statement: &TokenStream) {
+        let value = variable("value");
+        let value = quote_spanned!(Span::mixed_site()=> #value);
+        let statement = with_result(expression.result.as_ref(), &value, statement);
+        if looks_at_value { &mut self.of_value } else { &mut self.shared }.extend(statement);
+    }
+}
+
+/// Declares `__cachesync_policy`.
+pub(super) fn declare() -> TokenStream {
+    let private = private(Span::mixed_site());
+    quote_spanned!(Span::mixed_site()=> let mut __cachesync_policy = #private::Policy::new();)
+}
+
+/// Statements for an output that has no value, if something of it is to be kept.
+pub(super) fn negative(used: &Use, policy: &Policy) -> TokenStream {
+    let error = policy.error.as_ref().map(|predicate| keep_error(used, predicate, policy.error_ttl.as_ref()));
+    if !policy.none {
+        return error.unwrap_or_default();
+    }
+    let is_none = ask(used, "is_none");
+    let keep = keep_none(policy);
+    let otherwise = error.map(|error| quote_spanned!(Span::mixed_site()=> else { #error }));
+    quote_spanned!(Span::mixed_site()=> if #is_none { #keep } #otherwise)
+}
+
+/// Statements for a `None` that is to be kept.
+pub(super) fn keep_none(policy: &Policy) -> TokenStream {
+    let ttl = policy.none_ttl.as_ref().map(live);
+    quote_spanned!(Span::mixed_site()=> __cachesync_policy.keep_none(); #ttl)
+}
+
+fn keep_error(used: &Use, predicate: &Expression, ttl: Option<&Expression>) -> TokenStream {
+    let private = private(Span::mixed_site());
+    let error_of = ask(used, "error_of");
+    let at = Place::of(used.output()).start;
+    let shared = {
+        let private = super::private(at);
+        quote_spanned!(at=> #private::shared_failure(__cachesync_error))
+    };
+    let tokens = &predicate.tokens;
+    let judge = {
+        let at = Place::of(tokens).start;
+        let private = super::private(at);
+        quote_spanned!(at=> #private::judge(__cachesync_error, #tokens))
+    };
+    let ttl = ttl.map(live);
+    quote_spanned! {Span::mixed_site()=>
+        match #error_of {
+            #private::core::option::Option::Some(__cachesync_error) => {
+                if #judge {
+                    __cachesync_policy.keep_error(#shared);
+                    #ttl
+                }
+            }
+            #private::core::option::Option::None => {}
+        }
+    }
+}
+
+fn refuse(unless: &Expression) -> TokenStream {
+    let name = variable("unless");
+    let decide = decide(&name, unless);
+    quote_spanned!(Span::mixed_site()=> #decide if #name { __cachesync_policy.refuse(); })
+}
+
+fn live(ttl: &Expression) -> TokenStream {
+    let tokens = &ttl.tokens;
+    quote_spanned!(Span::mixed_site()=> __cachesync_policy.ttl(#tokens);)
+}
+
+fn live_by_value(closure: &Expression) -> TokenStream {
+    let tokens = &closure.tokens;
+    let at = Place::of(tokens).start;
+    let private = private(at);
+    let ttl = quote_spanned!(at=> #private::ttl_of(__cachesync_value, #tokens));
+    quote_spanned!(Span::mixed_site()=> __cachesync_policy.ttl(#ttl);)
+}
+
+/// Adds a tag to the variable `to`.
+pub(super) fn tag(to: &proc_macro2::Ident, tag: &Expression) -> TokenStream {
+    let tokens = &tag.tokens;
+    let tag = quote_spanned!(Place::of(tokens).start=> &(#tokens));
+    quote_spanned!(Span::mixed_site()=> #to.tag(#tag);)
+}
+
+/// Something to iterate over; a place is not moved.
+pub(super) fn iterated(expression: &Expression, borrowed: bool) -> TokenStream {
+    let tokens = &expression.tokens;
+    if borrowed { quote_spanned!(Place::of(tokens).start=> &(#tokens)) } else { tokens.clone() }
+}
