@@ -288,21 +288,6 @@ async fn an_eviction_of_all_during_a_batch_overtakes_every_key() {
     assert!(numbers(&registry).is_empty());
 }
 
-/// The keys that the batch leads keep their tickets while it waits, so what is evicted meanwhile counts.
-#[tokio::test]
-async fn an_eviction_while_a_batch_waits_overtakes_nothing_that_it_loads_later() {
-    let registry = registry(&["batch-race"]).await;
-    let gate = Gate::new();
-    let third = begun(one(&registry, 9, behind(&gate, Ok(90)))).await;
-    let batch = begun(many(&registry, &[1, 2, 9], only(&[1, 2], 10))).await;
-    numbers(&registry).evict(&1);
-    end(&gate, third).await.expect("Ok");
-    batch.await.expect("Ok");
-    assert_eq!(numbers(&registry).get(&2), Some(10));
-    // Its body began after the eviction; that it is not kept costs a load and no more.
-    assert_ne!(numbers(&registry).get(&1), Some(20));
-}
-
 #[tokio::test]
 async fn a_body_that_panics_leaves_nothing_behind_and_wakes_those_who_wait() {
     let registry = registry(&["batch-race"]).await;

@@ -145,7 +145,7 @@ type OtherHasher = BuildHasherDefault<DefaultHasher>;
 macro_rules! batches {
     ($($name:ident $cache:literal ($list:ty) -> $output:ty $(= $wrap:ident)?;)*) => {
         $(
-            #[cacheable(cache = $cache, keys = ids, skip(seen))]
+            #[cacheable(cache = $cache, keys = ids)]
             #[allow(clippy::ptr_arg, reason = "it is one of the types that a list can have")]
             async fn $name(seen: &Seen, ids: $list) -> $output {
                 seen.note(ids.iter());
@@ -195,13 +195,13 @@ async fn every_kind_of_list_and_of_answer_works() {
     registry.scope(work).await;
 }
 
-#[cacheable(cache = "batch-text", keys = names, skip(seen))]
+#[cacheable(cache = "batch-text", keys = names)]
 async fn lengths(seen: &Seen, names: &[&str]) -> HashMap<String, usize> {
     seen.note(&[names.len() as u64]);
     names.iter().map(|name| ((*name).to_owned(), name.len())).collect()
 }
 
-#[cacheable(cache = "batch-tenants", keys = ids, key = |id| (tenant, id), skip(seen))]
+#[cacheable(cache = "batch-tenants", keys = ids, key = |id| (tenant, id))]
 async fn of_tenant(seen: &Seen, tenant: &str, mut ids: Vec<u64>) -> BTreeMap<u64, String> {
     seen.note(&ids);
     ids.sort_unstable();
@@ -236,7 +236,7 @@ async fn a_closure_makes_the_keys_of_the_cache_and_the_answer_is_by_the_elements
 }
 
 #[cacheable(
-    cache = "batch-policy", keys = ids, skip(seen), unless = *result > 900, ttl = Duration::from_secs(*result),
+    cache = "batch-policy", keys = ids, unless = *result > 900, ttl = Duration::from_secs(*result),
     tags = [format_args!("digit:{}", result / 10 % 10)], cache_none, none_ttl = Duration::from_secs(5)
 )]
 async fn with_policy(seen: &Seen, ids: &[u64]) -> Vec<(u64, u64)> {
@@ -269,7 +269,7 @@ async fn the_policy_is_that_of_each_value() {
     registry.scope(work).await;
 }
 
-#[cacheable(cache = "batch-surplus", keys = ids, skip(more))]
+#[cacheable(cache = "batch-surplus", keys = ids)]
 async fn with_more(more: u64, ids: &[u64]) -> Vec<(u64, u64)> {
     [ids, &[more]].concat().iter().map(|id| (*id, 10 * id)).collect()
 }
@@ -282,7 +282,7 @@ async fn what_nobody_asked_for_is_returned_and_not_kept() {
     assert_eq!([1, 2, 7].map(|key| numbers.get(&key)), [Some(10), Some(20), None]);
 }
 
-#[cacheable(cache = "batch-plain", keys = ids, skip(seen))]
+#[cacheable(cache = "batch-plain", keys = ids)]
 fn plain(seen: &Seen, ids: &[u64]) -> HashMap<u64, u64> {
     seen.note(ids);
     tenfold(ids)
@@ -299,7 +299,7 @@ async fn a_plain_function_can_take_a_batch() {
     assert_eq!(seen.take(), [vec![1, 2], vec![3]]);
 }
 
-#[cacheable(cache = "batch-condition", keys = ids, condition = ids.len() < 3, skip(seen))]
+#[cacheable(cache = "batch-condition", keys = ids, condition = ids.len() < 3)]
 async fn few(seen: &Seen, ids: Vec<u64>) -> HashMap<u64, u64> {
     seen.note(&ids);
     tenfold(&ids)
