@@ -53,8 +53,10 @@
 //!
 //! # Overview
 //!
-//! - [`#[cacheable]`](macro@cacheable) and [`#[cache_evict]`](macro@cache_evict) annotate functions. A key is any
-//!   expression over the parameters; callers who miss the same key at the same time share one load.
+//! - [`#[cacheable]`](macro@cacheable), [`#[cache_put]`](macro@cache_put) and [`#[cache_evict]`](macro@cache_evict)
+//!   annotate functions, and [`#[cache_config]`](macro@cache_config) says for a whole `impl` what they have in common. A
+//!   key is any expression over the parameters; callers who miss the same key at the same time share one load. Entries
+//!   can carry tags, functions can load many keys at once, and each page says what else there is.
 //! - [`Registry`] holds a node's named caches and keeps them coherent with those of the other nodes. Annotated functions
 //!   find theirs by `registry = expr`, else by the innermost [`Registry::scope`], else as the one that was
 //!   [installed](Registry::install). With none they run their bodies, so libraries can annotate functions and leave the
@@ -72,6 +74,10 @@
 //! - For tests, [`ManualClock`] moves when told to, and [`UnknownCaches::Bypass`] allows for annotated functions whose
 //!   caches a test does not configure.
 //!
+//! The [guide](crate::guide) has [recipes](crate::guide::recipes), and says what differs for who comes
+//! [from Spring](crate::guide::coming_from_spring) or
+//! [from `cached` or moka](crate::guide::coming_from_cached_and_moka).
+//!
 //! What is guaranteed, and what is not, is listed in the
 //! [README](https://github.com/cachesync/cachesync#what-is-guaranteed). The most important bound: each node sends itself a
 //! heartbeat through the broker, and answers from its caches only while one younger than the
@@ -82,7 +88,7 @@
 //!
 //! | feature | default | what it adds |
 //! |---|---|---|
-//! | `macros` | yes | the attributes `#[cacheable]` and `#[cache_evict]` |
+//! | `macros` | yes | the four attributes |
 //! | `amqp` | | `amqp::AmqpBackend`, for RabbitMQ over plain TCP |
 //! | `amqp-rustls` | | the same over TLS, for `amqps://` URLs; compiles C code |
 //!
@@ -94,13 +100,13 @@
 //!   a commit other nodes still answer with the old value.
 //! - It does not watch the database. What writes past the annotated functions has to evict by itself, from any language,
 //!   as the README shows.
-//! - There are no synchronous annotated functions; a cache can be used from synchronous code by [`Cache::get`],
-//!   [`insert`](Cache::insert) and [`evict`](Cache::evict).
 
 // A forgotten statement about a hidden item is no loss.
 #![warn(clippy::doc_markdown)]
 #![expect(clippy::needless_pass_by_value, reason = "lookups take the form of a key by value, see `key.rs`")]
 
+#[cfg(any(doc, doctest))]
+pub mod guide;
 pub mod memory;
 
 #[doc(hidden)]

@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
 
 use super::{
-    body::{body, mentions},
+    body::{load, mentions},
     cacheable::lead,
     call::call,
     keyed::{keyed, of_reference, traits},
@@ -31,7 +31,7 @@ pub(super) fn expand(used: &Use, batch: &Batch, policy: &Policy) -> TokenStream 
     };
     let step = call(used, begin, &bypassed);
     let lead = lead(used.function.form);
-    let body = body(used, mentions(policy.expressions()));
+    let body = load(used, mentions(policy.expressions()));
     let missing = missing(batch);
     let settle = settle(policy);
     quote_spanned! {Span::mixed_site()=>

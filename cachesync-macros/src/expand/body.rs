@@ -5,10 +5,39 @@ use quote::{ToTokens, quote_spanned};
 use syn::ReturnType;
 
 use super::{never, place::Place, private};
-use crate::{form::Form, model::Use, model::expression::Expression};
+use crate::{
+    form::Form,
+    model::{Use, expression::Expression},
+    names::Mentions,
+};
 
-/// The body as an expression: what it makes in the end. In an `async` function it is an `async` block, in others a closure,
-/// so that `return` and `?` in it are its own.
+/// The body as an expression that makes what the caller has in the end.
+pub(super) fn body<'a>(used: &Use, after: impl IntoIterator<Item = &'a Mentions>) -> TokenStream {
+    let made = made(used, after);
+    match used.function.form {
+        Form::Plain => made,
+        Form::Async | Form::Boxed => quote_spanned!(Span::mixed_site()=> #made.await),
+        Form::Future => {
+            // The type of the future has no name, so that of what it makes has to do.
+            let ty = used.output();
+            quote_spanned!(Place::of(ty).start=> { let __cachesync_made: #ty = #made.await; __cachesync_made })
+        }
+    }
+}
+
+/// The same for a body that loads, as that of `__cachesync_load`.
+pub(super) fn load<'a>(used: &Use, after: impl IntoIterator<Item = &'a Mentions>) -> TokenStream {
+    let made = made(used, after);
+    match used.function.form {
+        Form::Plain => made,
+        Form::Async | Form::Boxed | Form::Future => {
+            quote_spanned!(Span::mixed_site()=> __cachesync_load.run(#made).await)
+        }
+    }
+}
+
+/// The body as it is made: what the caller has in the end, or a future of that. In an `async` function it is an `async`
+/// block, in others a closure, so that `return` and `?` in it are its own.
 ///
 /// The statement before it tells the compiler what these produce, and is where the expected type comes from when the body
 /// has another one.
@@ -16,38 +45,23 @@ use crate::{form::Form, model::Use, model::expression::Expression};
 /// The body takes the parameters, so that a future is `Send` whenever the function without the attribute made such a
 /// one. It borrows those that it does not take itself if one of them is mentioned in `after`, the expressions that are
 /// evaluated after it, or if another attribute, expanded around this one, uses them after it.
-pub(super) fn body<'a>(used: &Use, after: impl IntoIterator<Item = &'a crate::names::Mentions>) -> TokenStream {
+fn made<'a>(used: &Use, after: impl IntoIterator<Item = &'a Mentions>) -> TokenStream {
     let function = &used.function;
     let is_used_after = after.into_iter().any(|mentions| function.may_be_used_by(mentions));
     let borrows = is_used_after || function.has_use_after_body_below();
     let moving = (!borrows).then(|| quote_spanned!(Span::mixed_site()=> move));
     let body = &function.body;
-    let private = private(Span::mixed_site());
-    match function.form {
-        Form::Async => {
-            let hint = hint(used.output());
-            quote_spanned!(Span::mixed_site()=> async #moving { #hint #body }.await)
-        }
-        Form::Plain => {
-            let hint = hint(used.output());
-            quote_spanned!(Span::mixed_site()=> #private::run(#moving || { #hint #body }))
-        }
-        Form::Boxed => {
-            let hint = match &function.signature.output {
-                ReturnType::Type(_, future) => hint(future),
-                ReturnType::Default => TokenStream::new(),
-            };
-            quote_spanned!(Span::mixed_site()=> #private::run(#moving || { #hint #body }).await)
-        }
-        Form::Future => {
-            // The type of the future has no name, so that of what it makes has to do.
-            let ty = used.output();
-            let at = Place::of(ty).start;
-            let private = super::private(at);
-            let future = quote_spanned!(at=> #private::run(#moving || #body).await);
-            quote_spanned!(at=> { let __cachesync_made: #ty = #future; __cachesync_made })
-        }
+    let hint = match (function.form, &function.signature.output) {
+        (Form::Async | Form::Plain, _) => hint(used.output()),
+        (Form::Boxed, ReturnType::Type(_, future)) => hint(future),
+        (Form::Boxed, ReturnType::Default) | (Form::Future, _) => TokenStream::new(),
+    };
+    if function.form == Form::Async {
+        return quote_spanned!(Span::mixed_site()=> async #moving { #hint #body });
     }
+    let at = Place::of(used.output()).start;
+    let private = private(at);
+    quote_spanned!(at=> #private::run(#moving || { #hint #body }))
 }
 
 /// The body where nothing follows it: `return` in it may as well be that of the function.
@@ -66,6 +80,6 @@ fn hint(ty: &syn::Type) -> TokenStream {
 /// What `expressions` mention.
 pub(super) fn mentions<'a>(
     expressions: impl IntoIterator<Item = &'a Expression>,
-) -> impl Iterator<Item = &'a crate::names::Mentions> {
+) -> impl Iterator<Item = &'a Mentions> {
     expressions.into_iter().map(|expression| &expression.mentions)
 }

@@ -8,7 +8,7 @@ use super::{
     call::{announce, decide, settle},
     keyed::{keyed, of_reference, traits},
     place::Place,
-    policy::{iterated, tag},
+    policy::iterated,
     private,
     returned::success,
     variable, with_result,
@@ -153,16 +153,25 @@ pub(super) fn keys_of(used: &Use, expression: &Expression, borrowed: bool) -> To
 /// The tags, in which `result` is `value`.
 fn tags_of(tags: &[Expression], value: Option<&TokenStream>) -> TokenStream {
     let private = private(Span::mixed_site());
+    let name = variable("tags");
     let add = tags.iter().map(|each| {
-        let add = tag(&variable("tags"), each);
-        match value {
-            Some(value) => with_result(each.result.as_ref(), value, &add),
-            None => add,
+        let tokens = &each.tokens;
+        let tag = quote_spanned!(Place::of(tokens).start=> &(#tokens));
+        let result = each.result.as_ref().zip(value).map(|(result, value)| {
+            // Macros may only look as if they used it.
+            quote_spanned!(Span::mixed_site()=> let #result = #value; _ = &#result;)
+        });
+        quote_spanned! {Span::mixed_site()=>
+            let #name = {
+                #result
+                let #name = #name.tag(#tag);
+                #name
+            };
         }
     });
     quote_spanned! {Span::mixed_site()=> {
-        let mut __cachesync_tags = #private::Tags::new();
+        let #name = #private::Tags::new();
         #(#add)*
-        __cachesync_tags
+        #name
     }}
 }

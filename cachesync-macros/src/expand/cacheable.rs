@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 
 use super::{
-    body::{body, mentions},
+    body::{load, mentions},
     call::call,
     keyed::keyed,
     policy::{Statements, declare, negative},
@@ -34,7 +34,7 @@ pub(super) fn expand(used: &Use, key: &Key, policy: &Policy) -> TokenStream {
     let bypassed = quote_spanned!(Span::mixed_site()=> #private::Step::Miss(#private::Loading::bypassed()));
     let step = call(used, begin, &bypassed);
     let lead = lead(used.function.form);
-    let body = body(used, mentions(policy.expressions()));
+    let body = load(used, mentions(policy.expressions()));
     let (declare, decide) = policy_of(used, policy);
     quote_spanned! {Span::mixed_site()=>
         let __cachesync_miss = {

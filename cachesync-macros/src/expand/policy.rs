@@ -29,7 +29,7 @@ impl Statements {
         match &policy.tags {
             Some(Tags::Listed(tags)) => {
                 for each in tags {
-                    statements.add(each, each.result.is_some(), &tag(&variable("policy"), each));
+                    statements.add(each, each.result.is_some(), &tag(each));
                 }
             }
             Some(Tags::All(tags)) => {
@@ -121,11 +121,10 @@ fn live_by_value(closure: &Expression) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> __cachesync_policy.ttl(#ttl);)
 }
 
-/// Adds a tag to the variable `to`.
-pub(super) fn tag(to: &proc_macro2::Ident, tag: &Expression) -> TokenStream {
+fn tag(tag: &Expression) -> TokenStream {
     let tokens = &tag.tokens;
     let tag = quote_spanned!(Place::of(tokens).start=> &(#tokens));
-    quote_spanned!(Span::mixed_site()=> #to.tag(#tag);)
+    quote_spanned!(Span::mixed_site()=> __cachesync_policy.tag(#tag);)
 }
 
 /// Something to iterate over; a place is not moved.

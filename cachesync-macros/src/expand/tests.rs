@@ -199,7 +199,10 @@ fn each_form_of_a_function_waits_as_it_can() {
     assert!(asynchronous.contains(". lead () . await") && asynchronous.contains("async move { if false"));
     assert!(plain.contains(". lead_now ()") && !plain.contains("await") && plain.contains("run (move || { if false"));
     assert!(future.contains("} async move {") || future.contains("; async move {"), "{future}");
-    assert!(future.contains("run (move || { marker }) . await"), "{future}");
+    assert!(
+        future.contains("__cachesync_load . run (__cachesync_private :: run (move || { { marker } })) . await"),
+        "{future}"
+    );
     assert!(boxed.contains("__cachesync_private :: Box :: pin (async move {"), "{boxed}");
     assert!(boxed.contains("never :: < BoxFuture < 'a ,"), "{boxed}");
 }

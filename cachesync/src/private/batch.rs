@@ -93,12 +93,6 @@ where
     list.borrow()
 }
 
-/// A closure that makes a key of each element; it learns the type of its parameter from the list.
-pub fn key_of_each<L: KeyList + ?Sized, K, F: Fn(&L::Item) -> K>(list: &L, key: F) -> F {
-    _ = list;
-    key
-}
-
 /// How the elements of a list become keys, and what the body's answer calls them.
 pub trait Keyring<I> {
     /// The key of the cache.
@@ -141,6 +135,12 @@ impl<I: Clone + Eq + Hash, K: Key, F: Fn(&I) -> K> Keyring<I> for MappedKeys<F> 
     fn name(&self, item: &I, _: &K) -> I {
         item.clone()
     }
+}
+
+/// `key`, which learns from the list what it is a closure over.
+pub fn key_of_each<L: KeyList + ?Sized, K, F: Fn(&L::Item) -> K>(list: &L, key: F) -> F {
+    _ = list;
+    key
 }
 
 /// A value for each key.
@@ -213,12 +213,6 @@ pub trait BatchReturned: Copy {
     fn pairs(output: Self::Output) -> Result<Self::Pairs, Self::Output>;
     /// The output that is these pairs.
     fn output(pairs: Self::Pairs) -> Self::Output;
-}
-
-/// The type of the values that a function caches.
-pub fn batch_value_type<R: BatchReturned<Pairs: Pairs<Value: Value>>>(returned: &R) -> Option<ValueType> {
-    _ = returned;
-    Some(ValueType::of::<<R::Pairs as Pairs>::Value>())
 }
 
 /// The pairs are in the `Ok`.
@@ -309,6 +303,12 @@ impl<C: Pairs> BatchReturned for Batch<C> {
     fn output(pairs: C) -> C {
         pairs
     }
+}
+
+/// The type of the values that a batch caches.
+pub fn batch_value_type<R: BatchReturned<Pairs: Pairs<Value: Value>>>(returned: &R) -> Option<ValueType> {
+    _ = returned;
+    Some(ValueType::of::<<R::Pairs as Pairs>::Value>())
 }
 
 /// What a batch found.

@@ -36,7 +36,7 @@ pub use returned::{
 };
 pub use step::{Led, Load, Loading, Step, begin};
 
-pub use typed::{KeyOf, ValueOf, name_of, typed_key, typed_value, types_of};
+pub use typed::{KeyOf, ValueOf, name_of, typed_batch, typed_key, typed_value, types_of};
 
 use crate::key::Key;
 #[cfg(not(target_family = "wasm"))]
@@ -61,7 +61,8 @@ pub fn value_type<R: Returned>(returned: &R) -> Option<ValueType> {
     Some(ValueType::of::<R::Value>())
 }
 
-/// Calls `body`: a call in place would have linters ask why it is a closure.
+/// Runs a body that is a closure. What it is passed to makes it a closure that is run once, and may so return what it took.
+#[inline]
 pub fn run<T>(body: impl FnOnce() -> T) -> T {
     body()
 }

@@ -16,7 +16,7 @@ impl Policy {
         Self::default()
     }
 
-    /// The value is not kept.
+    /// Nothing is kept, whatever is said after this.
     pub fn refuse(&mut self) {
         self.0.refused = true;
     }
@@ -38,12 +38,12 @@ impl Policy {
 
     /// It is kept that there is nothing.
     pub fn keep_none(&mut self) {
-        self.0.keep_nothing = true;
+        self.0.keep_nothing = !self.0.refused;
     }
 
     /// It is kept that this error is returned.
     pub fn keep_error(&mut self, failure: SharedFailure) {
-        self.0.failure = Some(failure);
+        self.0.failure = Some(failure).filter(|_| !self.0.refused);
     }
 }
 
@@ -108,7 +108,7 @@ pub fn look<R: Returned>(returned: R, output: &R::Output) -> Option<&R::Value> {
     R::value(output)
 }
 
-/// Whether an output says, without an error, that there is nothing.
+/// Whether an output says, without an error, that there is nothing; never of a type that cannot.
 pub fn is_nothing<R: Returned>(returned: R, output: &R::Output) -> bool {
     _ = returned;
     R::is_nothing(output)

@@ -1,6 +1,6 @@
 //! What the attributes and `cache!` need of typed caches: the name at compile time, and types that agree.
 
-use super::{Keyed, Returned, SiteTypes};
+use super::{BatchReturned, Keyed, Pairs, Returned, SiteTypes};
 use crate::{
     key::{Key, Value},
     registry::slot::{KeyType, ValueType},
@@ -55,6 +55,16 @@ pub fn typed_value<K: Key, V: Value, R>(cache: &TypedCache<K, V>, returned: R) -
 where
     R: Returned,
     R::Value: ValueOf<V>,
+{
+    _ = cache;
+    returned
+}
+
+/// `returned`, of a batch, as it is, if the cache has such values.
+pub fn typed_batch<K: Key, V: Value, R>(cache: &TypedCache<K, V>, returned: R) -> R
+where
+    R: BatchReturned,
+    <R::Pairs as Pairs>::Value: ValueOf<V>,
 {
     _ = cache;
     returned
