@@ -63,13 +63,16 @@ fn missing(batch: &Batch) -> TokenStream {
     let private = private(Span::mixed_site());
     let list = &batch.list;
     let mutable = batch.mutable.then(|| quote_spanned!(Span::mixed_site()=> mut));
+    // The body changes the variable that takes the parameter's place; the parameter's own `mut` is no mistake.
+    let used = batch.mutable.then(|| quote_spanned!(Span::mixed_site()=> _ = &mut #list;));
     if batch.is_reference {
         quote_spanned! {Span::mixed_site()=>
+            #used
             let __cachesync_missing = __cachesync_load.missing(#list);
             let #mutable #list = #private::borrow_list(#list, &__cachesync_missing);
         }
     } else {
-        quote_spanned!(Span::mixed_site()=> let #mutable #list = __cachesync_load.missing(&#list);)
+        quote_spanned!(Span::mixed_site()=> #used let #mutable #list = __cachesync_load.missing(&#list);)
     }
 }
 
