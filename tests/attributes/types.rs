@@ -114,7 +114,7 @@ async fn a_function_is_described_by_its_path_its_place_and_its_role() {
     let described = function("types-evict");
     assert!(described.name.ends_with("::types::evict"), "{}", described.name);
     assert!(described.file.ends_with("types.rs"), "{}", described.file);
-    assert_eq!(described.role, "evicts");
+    assert_eq!(described.role, "evicts key");
     assert_eq!(function("types-method").role, "loads");
     let line = u32::try_from(
         include_str!("types.rs").lines().position(|line| line.contains("key = result.id")).expect("above"),
