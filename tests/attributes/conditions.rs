@@ -115,6 +115,10 @@ async fn save_always(value: Result<u64, String>) -> Result<u64, String> {
     value
 }
 
+fn fill(registry: &Registry) {
+    (1..=3).for_each(|key| cache::<u64, u64>(registry, "evict-if").insert(key, key));
+}
+
 fn held(registry: &Registry) -> Vec<u64> {
     (1..=3).filter(|key| cache::<u64, u64>(registry, "evict-if").get(key).is_some()).collect()
 }
@@ -123,7 +127,7 @@ fn held(registry: &Registry) -> Vec<u64> {
 async fn an_eviction_takes_place_if_its_condition_is_true_unless_the_result_says_no() {
     let (here, there) = pair(&["evict-if"]).await;
     let registry = &here.registry;
-    (1..=3).for_each(|key| cache(registry, "evict-if").insert(key, key));
+    fill(registry);
     there.hears("evict-if", 3).await;
     let work = async {
         save(1, 5).await.expect("Ok");
@@ -142,7 +146,7 @@ async fn an_eviction_takes_place_if_its_condition_is_true_unless_the_result_says
     registry.scope(work).await;
     there.hears("evict-if", 5).await;
     assert_eq!(stats(registry, "evict-if").evicted, 5, "three puts and two evictions");
-    cache(registry, "evict-if").insert(1u64, 1u64);
+    fill(registry);
     registry.scope(save_all(true)).await;
     assert_eq!(held(registry), [0; 0]);
 }
@@ -150,7 +154,7 @@ async fn an_eviction_takes_place_if_its_condition_is_true_unless_the_result_says
 #[tokio::test]
 async fn a_cancelled_eviction_whose_condition_was_false_evicts_nothing_and_one_with_unless_evicts() {
     let registry = registry(&["evict-if"]).await;
-    (1..=3).for_each(|key| cache(&registry, "evict-if").insert(key, key));
+    fill(&registry);
     drop(begun(registry.scope(save(1, 5))).await);
     assert_eq!(held(&registry), [1, 2, 3]);
     drop(begun(registry.scope(save(2, 0))).await);
@@ -160,7 +164,7 @@ async fn a_cancelled_eviction_whose_condition_was_false_evicts_nothing_and_one_w
 #[tokio::test]
 async fn in_a_transaction_what_is_refused_is_not_pending() {
     let registry = registry(&["evict-if"]).await;
-    (1..=3).for_each(|key| cache(&registry, "evict-if").insert(key, key));
+    fill(&registry);
     let transaction = Transaction::begin();
     let work = registry.scope(async {
         save(2, 0).await.expect("Ok");

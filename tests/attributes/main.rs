@@ -5,16 +5,22 @@
 
 mod batch_races;
 mod batches;
+mod conditions;
 mod evicting;
+mod explicit_transaction;
 mod futures;
 mod keys;
 mod loading;
+mod negative;
+mod nesting;
 mod nodes;
 mod put_races;
 mod puts;
+mod several;
 mod signatures;
 mod tag_races;
 mod tags;
+mod ttl;
 mod types;
 
 use std::sync::atomic::{AtomicU32, Ordering};
