@@ -67,12 +67,11 @@ pub fn put<Q: Keyed, R: Returned>(
     let begin = |site: &'static CallSite| {
         let target = site.target(&call)?;
         let store = target.slot.declared.then(|| site.store_of::<Q::Key, R::Value>(&target.slot)).flatten();
-        let ticketed = store.and_then(|store| {
-            match store.begin(&&key, Manner::ByHand, site.function.tagged, |_| false) {
+        let ticketed =
+            store.and_then(|store| match store.begin(&&key, Manner::ByHand, site.function.tagged, |_| false) {
                 Begun::Lead(lead) => Some(Ticketed { store, ticket: Ticket::Key(lead) }),
                 _ => None,
-            }
-        });
+            });
         Some((target, ticketed))
     };
     Put { targets: sites.iter().filter_map(begin).collect(), key: Some(key) }

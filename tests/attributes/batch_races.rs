@@ -253,7 +253,11 @@ async fn a_batch_waits_no_longer_than_load_wait() {
     let stuck = begun(one(&registry, 1, std::future::pending())).await;
     assert_eq!(many(&registry, &[1, 2], only(&[1, 2], 10)).await, all(&[1, 2], 10));
     assert_eq!(start.elapsed(), Duration::from_secs(3));
-    assert_eq!([1, 2].map(|key| numbers(&registry).get(&key)), [None, Some(10)], "what it did not wait for is not kept");
+    assert_eq!(
+        [1, 2].map(|key| numbers(&registry).get(&key)),
+        [None, Some(10)],
+        "what it did not wait for is not kept"
+    );
     drop(stuck);
 }
 

@@ -6,6 +6,7 @@
 mod batch_races;
 mod batches;
 mod conditions;
+mod config_block;
 mod evicting;
 mod explicit_transaction;
 mod futures;
@@ -14,6 +15,7 @@ mod loading;
 mod negative;
 mod nesting;
 mod nodes;
+mod places;
 mod put_races;
 mod puts;
 mod several;
@@ -21,6 +23,7 @@ mod signatures;
 mod tag_races;
 mod tags;
 mod ttl;
+mod typed;
 mod types;
 
 use std::sync::atomic::{AtomicU32, Ordering};

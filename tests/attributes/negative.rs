@@ -59,10 +59,14 @@ async fn negative_entries_are_evicted_as_others_are() {
     let (here, there) = pair(&["negative"]).await;
     let calls = Calls::default();
     let numbers = || cache::<u64, u64>(&there.registry, "negative");
-    let evictions: [fn(&Cache<u64, u64>); 4] =
-        [|numbers| numbers.evict(&2), |numbers| numbers.evict_all(), |numbers| numbers.evict_tag("all"), |numbers| {
+    let evictions: [fn(&Cache<u64, u64>); 4] = [
+        |numbers| numbers.evict(&2),
+        |numbers| numbers.evict_all(),
+        |numbers| numbers.evict_tag("all"),
+        |numbers| {
             numbers.evict_tag("digit:2");
-        }];
+        },
+    ];
     for (count, evict) in (1..).zip(evictions) {
         for id in [2, 102] {
             here.registry.scope(find(&calls, id)).await.ok();

@@ -115,7 +115,11 @@ async fn a_plain_function_can_call_itself() {
 async fn a_circle_through_another_task_ends_after_load_wait() {
     #[cacheable(cache = "nesting-task", key = id, registry = registry)]
     async fn by_task(registry: &Registry, depth: u64, id: u64) -> u64 {
-        if depth == 0 { 10 } else { 1 + tokio::spawn(sendable(registry.clone(), depth - 1, id)).await.expect("no panic") }
+        if depth == 0 {
+            10
+        } else {
+            1 + tokio::spawn(sendable(registry.clone(), depth - 1, id)).await.expect("no panic")
+        }
     }
     fn sendable(registry: Registry, depth: u64, id: u64) -> Pin<Box<dyn Future<Output = u64> + Send>> {
         Box::pin(async move { by_task(&registry, depth, id).await })

@@ -194,7 +194,8 @@ async fn a_load_in_flight_during_a_put_does_not_replace_its_value() {
         for load_first in [true, false] {
             let registry = registry(&["put-race"]).await;
             let (gate, load_gate) = (Gate::new(), Gate::new());
-            let early = if load_first { Some(begun(load(&registry, 1, behind(&load_gate, Ok(1)))).await) } else { None };
+            let early =
+                if load_first { Some(begun(load(&registry, 1, behind(&load_gate, Ok(1)))).await) } else { None };
             let putting = putting(&registry, by_result, &gate, 11).await;
             let loading = match early {
                 Some(loading) => loading,
@@ -267,7 +268,11 @@ async fn an_eviction_before_the_cache_is_in_use_overtakes_a_put_whose_key_is_in_
         let registry = registry(&["put-race-first"]).await;
         let gate = Gate::new();
         let putting = begun(first_put(&registry, behind(&gate, Ok(1)))).await;
-        if all { first_eviction_of_all(&registry).await } else { first_eviction(&registry, 1).await }
+        if all {
+            first_eviction_of_all(&registry).await
+        } else {
+            first_eviction(&registry, 1).await
+        }
         end(&gate, putting).await.expect("Ok");
         assert_eq!(stats(&registry, "put-race-first").entries, 0, "all: {all}");
         first_put(&registry, ready(Ok(1))).await.expect("Ok");

@@ -6,7 +6,7 @@ use cachesync::{Cache, Registry, cache_evict, cacheable};
 use cachesync_tests::gate::Gate;
 use futures_util::poll;
 
-use crate::nodes::{Node, begun, behind, cache, clocked, end, pair, registry, SETTLE};
+use crate::nodes::{Node, SETTLE, begun, behind, cache, clocked, end, pair, registry};
 
 type Answer = Result<u64, String>;
 

@@ -85,8 +85,7 @@ impl Repository {
 
 #[tokio::test]
 async fn a_hit_allocates_nothing() {
-    let caches =
-        ["number", "text", "pair", "maybe", "nested", "eight", "own", "plain", "conditional", "method"];
+    let caches = ["number", "text", "pair", "maybe", "nested", "eight", "own", "plain", "conditional", "method"];
     let caches = registry(&caches).await;
     let name = Name { first: "Ada".into(), last: "Lovelace".into() };
     let text_of_own = String::from("own");

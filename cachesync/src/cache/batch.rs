@@ -212,7 +212,8 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
     ) -> Vec<(N, V)> {
         let mut surplus = Vec::new();
         let places: HashMap<_, _> = self.asked.iter().enumerate().map(|(index, asked)| (&asked.name, index)).collect();
-        let placed: Vec<_> = loaded.into_iter().map(|(name, value)| (places.get(&name).copied(), name, value)).collect();
+        let placed: Vec<_> =
+            loaded.into_iter().map(|(name, value)| (places.get(&name).copied(), name, value)).collect();
         for (place, name, value) in placed {
             // Nobody asked for it: there is no ticket, so it cannot be kept.
             let Some(index) = place else {

@@ -82,7 +82,6 @@ impl<K: Key, V: Value> Lead<K, V> {
     pub(crate) fn store(&self) -> &Arc<Store<K, V>> {
         &self.store
     }
-
 }
 
 impl<K: Key, V: Value> Drop for Lead<K, V> {

@@ -15,20 +15,21 @@ mod typed;
 pub use std::boxed::Box;
 
 pub use batch::{
-    Batch, BatchLed, BatchLoad, BatchLoading, BatchOfResult, BatchOk, BatchPlain, BatchReturned, BatchStep, KeyList, Keyring,
-    MappedKeys, Pairs, SameKeys, batch, batch_value_type, borrow_list, key_of_each,
+    Batch, BatchLed, BatchLoad, BatchLoading, BatchOfResult, BatchOk, BatchPlain, BatchReturned, BatchStep, KeyList,
+    Keyring, MappedKeys, Pairs, SameKeys, batch, batch_value_type, borrow_list, key_of_each,
 };
 pub use core;
 
 pub use keyed::{
-    ByStructure, ByValue, KeyByReference, KeyByStructure, KeyByValue, KeyExpr, KeyProbe, KeyRefused, Keyed, Keys, NoKey,
-    own,
+    ByStructure, ByValue, KeyByReference, KeyByStructure, KeyByValue, KeyExpr, KeyProbe, KeyRefused, Keyed, Keys,
+    NoKey, own,
 };
 #[cfg(not(target_family = "wasm"))]
 pub use linkme;
 pub use outcome::{Outcome, OutcomeOfResult, OutcomePlain};
 pub use policy::{
-    CachedError, HasError, HasNone, IntoTtl, Policy, Tags, error_of, is_none, is_nothing, judge, look, shared_failure, ttl_of,
+    CachedError, HasError, HasNone, IntoTtl, Policy, Tags, error_of, is_none, is_nothing, judge, look, shared_failure,
+    ttl_of,
 };
 pub use returned::{
     ErrorCloned, ErrorNotCloned, NoValue, PlainValue, Returned, Returns, ReturnsOption, ReturnsPlain, ReturnsRefused,
