@@ -48,7 +48,7 @@ pub(crate) fn expand(attribute: Attribute, arguments: TokenStream, item: &TokenS
     let mut mistakes = Mistakes::default();
     let mut arguments = Arguments::parse(arguments, attribute, &mut mistakes);
     let block = arguments.block.take();
-    let mistaken = block.as_ref().is_some_and(|block| block.mistaken);
+    let is_left_alone = block.as_ref().is_some_and(|block| block.mistaken);
     let checked = match Function::parse(item.clone(), attribute, block) {
         Ok(function) => Use::check(attribute, arguments, function, &mut mistakes),
         Err(error) => {
@@ -57,7 +57,7 @@ pub(crate) fn expand(attribute: Attribute, arguments: TokenStream, item: &TokenS
         }
     };
     match (mistakes.into_compile_errors(), checked) {
-        (None, Some(checked)) if !mistaken => expand::expand(&checked),
+        (None, Some(checked)) if !is_left_alone => expand::expand(&checked),
         (errors, _) => quote!(#item #errors),
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 const ATTRIBUTE: Attribute = Attribute::CacheConfig;
 
 /// Expands `#[cache_config(arguments)] item`.
-pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream {
+pub(crate) fn expand(arguments: &TokenStream, item: &TokenStream) -> TokenStream {
     let mut mistakes = Mistakes::default();
     check(&Arguments::parse(arguments.clone(), ATTRIBUTE, &mut mistakes), &mut mistakes);
     let are_mistaken = mistakes.count() > 0;
@@ -28,7 +28,7 @@ pub(crate) fn expand(arguments: TokenStream, item: &TokenStream) -> TokenStream 
     let expanded = match head(&tokens) {
         Ok(head) => {
             head.check(&mut mistakes);
-            let argument = hidden(&head.generics, head.self_type.as_ref(), are_mistaken, &arguments);
+            let argument = hidden(&head.generics, head.self_type.as_ref(), are_mistaken, arguments);
             let mut found = false;
             if let Some(TokenTree::Group(body)) = tokens.last_mut() {
                 *body = with_stream(body, in_block(body.stream(), &argument, &mut found));
@@ -245,7 +245,7 @@ mod tests {
     }
 
     fn expanded(arguments: TokenStream, item: TokenStream) -> String {
-        text(expand(arguments, &item))
+        text(expand(&arguments, &item))
     }
 
     #[test]

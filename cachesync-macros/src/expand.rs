@@ -45,6 +45,10 @@ pub(crate) fn expand(used: &Use) -> TokenStream {
         Form::Future => quote_spanned!(Span::mixed_site()=> async move { #work }),
         Form::Boxed => quote_spanned!(Span::mixed_site()=> #private::Box::pin(async move { #work })),
     };
+    let signature = match &used.action {
+        Action::LoadMany { batch, .. } => &batch::signature(used, batch),
+        _ => signature,
+    };
     let krate = &used.krate;
     // The one place that names the crate, so that a wrong `crate = path` is reported once.
     quote_spanned! {Span::mixed_site()=>

@@ -48,5 +48,5 @@ pub fn cache_evict(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[doc = include_str!("../docs/cache_config.md")]
 #[proc_macro_attribute]
 pub fn cache_config(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    cache_config::expand(arguments.into(), &item.into()).into()
+    cache_config::expand(&arguments.into(), &item.into()).into()
 }

@@ -47,6 +47,9 @@ impl Mistakes {
     }
 }
 
+/// In place of what has a mistake, which was added.
+pub(crate) struct Refused;
+
 /// `` `a`, `b` `` for messages.
 pub(crate) fn listed<T: std::fmt::Display>(names: impl IntoIterator<Item = T>) -> String {
     names.into_iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")

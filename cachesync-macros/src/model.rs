@@ -28,7 +28,7 @@ use crate::{
     attribute::Attribute,
     function::Function,
     leaving,
-    mistakes::Mistakes,
+    mistakes::{Mistakes, Refused},
     names::Values,
 };
 
@@ -51,9 +51,9 @@ pub(crate) struct Use {
 
 /// What the annotated function does to the cache.
 pub(crate) enum Action {
-    Load { key: Key, policy: Policy },
-    LoadMany { batch: Batch, policy: Policy },
-    Put { key: Key, policy: Policy },
+    Load { key: Key, policy: Box<Policy> },
+    LoadMany { batch: Box<Batch>, policy: Box<Policy> },
+    Put { key: Key, policy: Box<Policy> },
     Evict { entries: Entries, when: When, unless: Option<Expression> },
 }
 
@@ -82,9 +82,9 @@ impl Use {
             requires_transaction: arguments.flag(Name::RequiresTransaction).is_some(),
             krate: arguments.krate.map_or_else(|| parse_quote!(::cachesync), |krate| krate.value),
             caches: caches?,
-            registry: registry?,
-            transaction: transaction?,
-            condition: condition?,
+            registry: registry.ok()?,
+            transaction: transaction.ok()?,
+            condition: condition.ok()?,
             cache_value,
             function,
             returns: returns?,
@@ -103,35 +103,35 @@ fn action(attribute: Attribute, arguments: &Arguments, function: &Function, mist
         Attribute::Cacheable if arguments.attempted(Name::Keys) => {
             let policy = Policy::check(attribute, arguments, function, None, mistakes);
             let batch = Batch::check(arguments, function, mistakes);
-            Some(Action::LoadMany { batch: batch?, policy: policy? })
+            Some(Action::LoadMany { batch: Box::new(batch?), policy: Box::new(policy?) })
         }
         Attribute::Cacheable => {
             let policy = Policy::check(attribute, arguments, function, None, mistakes);
             let key = Key::check(attribute, arguments, function, mistakes);
-            Some(Action::Load { key: key?, policy: policy? })
+            Some(Action::Load { key: key?, policy: Box::new(policy?) })
         }
         Attribute::CachePut => {
             let key = Key::check(attribute, arguments, function, mistakes);
             let policy = Policy::check(attribute, arguments, function, key.as_ref(), mistakes);
-            Some(Action::Put { key: key?, policy: policy? })
+            Some(Action::Put { key: key?, policy: Box::new(policy?) })
         }
         Attribute::CacheEvict | Attribute::CacheConfig => entries::check(arguments, function, mistakes),
     }
 }
 
-/// `condition`, if there is one. `None` only after a mistake.
+/// `condition`, if there is one.
 fn condition(
     attribute: Attribute,
     arguments: &Arguments,
     function: &Function,
     mistakes: &mut Mistakes,
-) -> Option<Option<Expression>> {
+) -> Result<Option<Expression>, Refused> {
     let without_result = "there is no `result` yet when `condition` is evaluated: use `unless`, which is evaluated after \
                           the body (and says the opposite)";
     bool_of(Name::Condition, Some(without_result.into()), attribute, arguments, function, mistakes)
 }
 
-/// An argument that is a `bool`, if there is one. `None` only after a mistake.
+/// An argument that is a `bool`, if there is one.
 fn bool_of(
     name: Name,
     without_result: Option<String>,
@@ -139,27 +139,38 @@ fn bool_of(
     arguments: &Arguments,
     function: &Function,
     mistakes: &mut Mistakes,
-) -> Option<Option<Expression>> {
-    let Some(argument) = arguments.expression(name) else { return Some(None) };
-    let what = format!("`{}`", name.text());
-    let is_code = refuse_text(&argument.value, &argument.name, &what, mistakes)
-        && refuse_closure(&argument.value, &argument.name, mistakes);
-    let scope = Scope { attribute, function, what: &what, without_result };
-    if is_code { scope.check(argument, mistakes).map(Some) } else { None }
+) -> Result<Option<Expression>, Refused> {
+    optional(arguments, name, |argument| {
+        let what = format!("`{}`", name.text());
+        let is_code = refuse_text(&argument.value, &argument.name, &what, mistakes)
+            && refuse_closure(&argument.value, &argument.name, mistakes);
+        let scope = Scope { attribute, function, what: &what, without_result };
+        if is_code { scope.check(argument, mistakes) } else { None }
+    })
 }
 
-/// The expression of a registry or a transaction, in which names may be of items too. `None` only after a mistake.
+/// The expression of a registry or a transaction, if there is one; names in it may be of items too.
 fn place(
     arguments: &Arguments,
     name: Name,
     instead: &str,
     function: &Function,
     mistakes: &mut Mistakes,
-) -> Option<Option<Expr>> {
-    let Some(argument @ Argument { value, .. }) = arguments.expression(name) else { return Some(None) };
-    let stays = leaving::refuse(value, &format!("`{}`", name.text()), instead, mistakes);
-    let has_self = refuse_self(argument, &Values::of(value), function, mistakes);
-    (stays && has_self).then(|| Some(value.clone()))
+) -> Result<Option<Expr>, Refused> {
+    optional(arguments, name, |argument| {
+        let stays = leaving::refuse(&argument.value, &format!("`{}`", name.text()), instead, mistakes);
+        let has_self = refuse_self(argument, &Values::of(&argument.value), function, mistakes);
+        (stays && has_self).then(|| argument.value.clone())
+    })
+}
+
+/// What `check` makes of an argument that may be left out; it returns `None` only after a mistake.
+fn optional<T>(
+    arguments: &Arguments,
+    name: Name,
+    check: impl FnOnce(&Argument) -> Option<T>,
+) -> Result<Option<T>, Refused> {
+    arguments.expression(name).map(|argument| check(argument).ok_or(Refused)).transpose()
 }
 
 #[cfg(test)]

@@ -17,11 +17,13 @@ use std::{
 use arc_swap::ArcSwapOption;
 
 use crate::{
-    cache::store::Store,
+    cache::{
+        place::{Place, Target},
+        store::Store,
+    },
     key::{Key, Value},
     registry::{
         Registry, current,
-        node::Node,
         slot::{KeyType, Mismatch, Slot, ValueType},
     },
     transaction::{self, Inner, Transaction},
@@ -158,14 +160,6 @@ impl<'a> Call<'a> {
     }
 }
 
-/// Where a write of an annotated function takes effect: one of its caches.
-pub(crate) struct Target {
-    pub(crate) node: Arc<Node>,
-    pub(crate) slot: Arc<Slot>,
-    /// Noted before the body: a future may be dropped outside of its scope.
-    pub(crate) transaction: Option<Arc<Inner>>,
-}
-
 impl CallSite {
     /// The static of a function for one of its caches.
     pub const fn new(function: &'static FunctionInfo, cache: &'static str) -> Self {
@@ -247,7 +241,7 @@ impl CallSite {
                  before the database commits; call it within `Transaction::scope`"
             ));
         }
-        Some(Target { node, slot, transaction })
+        Some(Target { place: Place { node, slot }, transaction })
     }
 }
 

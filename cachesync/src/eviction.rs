@@ -4,29 +4,17 @@
 //! the function is dropped, or the body panics, nobody knows what was written: the eviction joins the transaction's,
 //! or outside of one is applied with a hold (rule R2).
 
-use std::{
-    mem,
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::Duration,
-};
+use std::{mem, time::Duration};
 
 use crate::{
-    cache::tags::Tag,
-    call_site::{Call, CallSite, Target},
+    cache::place::{Entries, Target},
+    call_site::{Call, CallSite},
     key::Key,
     private::{Keyed, Tags},
 };
 
 /// In place of a key type where all keys are meant.
 pub type AllKeys = ();
-
-/// What is evicted.
-enum Entries<K> {
-    All,
-    Key(K),
-    Keys(Vec<K>),
-    Tags(Vec<Tag>),
-}
 
 /// An eviction that is ready.
 #[must_use = "apply or discard it; dropping means that the outcome is not known"]
@@ -69,7 +57,7 @@ impl<K: Key> Eviction<K> {
     pub fn apply(mut self) {
         let targets = mem::take(&mut self.targets);
         let entries = mem::replace(&mut self.entries, Entries::All);
-        apply(targets, entries, Duration::ZERO);
+        apply(targets, &entries, Duration::ZERO);
     }
 
     /// Does not evict: nothing was written.
@@ -83,12 +71,12 @@ impl Eviction<AllKeys> {
     /// Evicts one key.
     pub fn apply_key<Q: Keyed>(mut self, keyed: Q) {
         let targets = mem::take(&mut self.targets);
-        apply(targets, Entries::Key(keyed.to_key()), Duration::ZERO);
+        apply(targets, &Entries::Key(keyed.to_key()), Duration::ZERO);
     }
 
     /// Evicts keys.
     pub fn apply_keys<K: Key>(mut self, keys: Vec<K>) {
-        apply(mem::take(&mut self.targets), Entries::Keys(keys), Duration::ZERO);
+        apply(mem::take(&mut self.targets), &Entries::Keys(keys), Duration::ZERO);
     }
 
     /// Evicts what carries one of these tags.
@@ -101,38 +89,16 @@ impl Eviction<AllKeys> {
 impl<K: Key> Drop for Eviction<K> {
     fn drop(&mut self) {
         if let Some(target) = self.targets.first() {
-            let settle = target.node.settle;
+            let settle = target.place.node.settle;
             let entries = mem::replace(&mut self.entries, Entries::All);
-            apply(mem::take(&mut self.targets), entries, settle);
+            apply(mem::take(&mut self.targets), &entries, settle);
         }
     }
 }
 
 /// Evicts in every target.
-fn apply<K: Key>(targets: Vec<Target>, entries: Entries<K>, hold: Duration) {
+fn apply<K: Key>(targets: Vec<Target>, entries: &Entries<K>, hold: Duration) {
     for target in targets {
-        // A key that panics here must cost neither this eviction nor those of the other caches.
-        if catch_unwind(AssertUnwindSafe(|| target.evict(&entries, hold))).is_err() {
-            target.slot.problem("a key panicked during its eviction: evicting all in its place".into());
-            target.evict::<AllKeys>(&Entries::All, hold);
-        }
-    }
-}
-
-impl Target {
-    fn evict<K: Key>(&self, entries: &Entries<K>, hold: Duration) {
-        let Self { node, slot, transaction } = self;
-        match (transaction, entries) {
-            (Some(transaction), Entries::All) => transaction.evict_all(node, slot),
-            (Some(transaction), Entries::Key(key)) => transaction.evict(node, slot, key.clone()),
-            (Some(transaction), Entries::Keys(keys)) => {
-                keys.iter().for_each(|key| transaction.evict(node, slot, key.clone()));
-            }
-            (Some(transaction), Entries::Tags(tags)) => transaction.evict_tags(node, slot, tags.clone()),
-            (None, Entries::All) => _ = node.evict_all(slot, hold),
-            (None, Entries::Key(key)) => _ = node.evict(slot, key, hold),
-            (None, Entries::Keys(keys)) => keys.iter().for_each(|key| _ = node.evict(slot, key, hold)),
-            (None, Entries::Tags(tags)) => _ = node.evict_tags(slot, tags, hold),
-        }
+        target.guarded(hold, || target.evict(entries.clone(), hold));
     }
 }

@@ -9,20 +9,16 @@
 //! eviction. The order of steps is ticket, body, announcement, store: should another node put the same key meanwhile, its
 //! announcement takes this ticket away, or this announcement reaches it; two nodes can never both keep theirs.
 
-use std::{
-    mem,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    time::Duration,
-};
+use std::{mem, sync::Arc, time::Duration};
 
 use crate::{
     cache::{
         content::{Content, Terms},
         lead::Lead,
+        place::{Entries, Target},
         store::{Begun, Manner, Store},
     },
-    call_site::{Call, CallSite, Target},
+    call_site::{Call, CallSite},
     key::{Key, Value},
     private::{Keyed, Policy, Returned},
     transaction::StagedPut,
@@ -66,7 +62,7 @@ pub fn put<Q: Keyed, R: Returned>(
     let key = keyed.to_key();
     let begin = |site: &'static CallSite| {
         let target = site.target(&call)?;
-        let store = target.slot.declared.then(|| site.store_of::<Q::Key, R::Value>(&target.slot)).flatten();
+        let store = target.place.slot.declared.then(|| site.store_of::<Q::Key, R::Value>(&target.place.slot)).flatten();
         let ticketed =
             store.and_then(|store| match store.begin(&&key, Manner::ByHand, site.function.tagged, |_| false) {
                 Begun::Lead(lead) => Some(Ticketed { store, ticket: Ticket::Key(lead) }),
@@ -82,7 +78,7 @@ pub fn put_later<R: Returned>(sites: &'static [CallSite], call: Call<'_>, return
     _ = returned;
     let begin = |site: &'static CallSite| {
         let target = site.target(&call)?;
-        let began = target.slot.info.evictions();
+        let began = target.place.slot.info.evictions();
         Some((target, site, began))
     };
     PutLater { targets: sites.iter().filter_map(begin).collect() }
@@ -116,7 +112,7 @@ impl<K: Key, V: Value> Put<K, V> {
         let targets = mem::take(&mut self.targets);
         if let Some(key) = &self.key {
             for (target, ticketed) in targets {
-                settle(target, key, ticketed.zip(content.clone()), &terms);
+                settle(&target, key, ticketed.zip(content.clone()), &terms);
             }
         }
     }
@@ -134,9 +130,9 @@ impl PutLater {
         let Policy(verdict) = policy;
         for (target, site, began) in mem::take(&mut self.targets) {
             let content = (!verdict.refused).then(|| Content::Value(value.clone()));
-            let store = target.slot.declared.then(|| site.store_of::<Q::Key, V>(&target.slot)).flatten();
+            let store = target.place.slot.declared.then(|| site.store_of::<Q::Key, V>(&target.place.slot)).flatten();
             let ticketed = store.map(|store| Ticketed { store, ticket: Ticket::Any(began) });
-            settle(target, &key, ticketed.zip(content), &verdict.terms);
+            settle(&target, &key, ticketed.zip(content), &verdict.terms);
         }
     }
 
@@ -151,7 +147,7 @@ impl<K: Key, V: Value> Drop for Put<K, V> {
         for (target, ticketed) in mem::take(&mut self.targets) {
             drop(ticketed);
             if let Some(key) = &self.key {
-                target.in_doubt(Some(key));
+                evict_in_doubt(&target, Entries::Key(key.clone()));
             }
         }
     }
@@ -160,54 +156,30 @@ impl<K: Key, V: Value> Drop for Put<K, V> {
 impl Drop for PutLater {
     fn drop(&mut self) {
         for (target, ..) in mem::take(&mut self.targets) {
-            target.in_doubt::<()>(None);
+            evict_in_doubt::<()>(&target, Entries::All);
         }
     }
 }
 
-impl Target {
-    /// Nobody knows what was written: evicts.
-    fn in_doubt<K: Key>(&self, key: Option<&K>) {
-        let Self { node, slot, transaction } = self;
-        let evict = || match (transaction, key) {
-            (Some(transaction), Some(key)) => transaction.evict(node, slot, key.clone()),
-            (Some(transaction), None) => transaction.evict_all(node, slot),
-            (None, Some(key)) => _ = node.evict(slot, key, node.settle),
-            (None, None) => _ = node.evict_all(slot, node.settle),
-        };
-        self.guarded(evict, node.settle);
-    }
-
-    /// Runs code of the user's; should it panic, everything is evicted, so that this costs no other cache its turn.
-    fn guarded(&self, work: impl FnOnce(), hold: Duration) {
-        if catch_unwind(AssertUnwindSafe(work)).is_err() {
-            let Self { node, slot, transaction } = self;
-            slot.problem("a key or value panicked during a put: evicting all in its place".into());
-            match transaction {
-                Some(transaction) => transaction.evict_all(node, slot),
-                None => _ = node.evict_all(slot, hold),
-            }
-        }
-    }
+/// Nobody knows what was written: evicts.
+fn evict_in_doubt<K: Key>(target: &Target, entries: Entries<K>) {
+    let settle = target.place.node.settle;
+    target.guarded(settle, || target.evict(entries, settle));
 }
 
 /// Puts in one cache, or where that cannot be, evicts.
-fn settle<K: Key, V: Value>(target: Target, key: &K, put: Option<(Ticketed<K, V>, Content<V>)>, terms: &Terms) {
-    let Target { node, slot, transaction } = &target;
-    let work = || match (transaction, put) {
-        (Some(transaction), put) => {
-            let staged = put.map(|(ticketed, content)| {
-                Box::new(Staged { ticketed, content, terms: terms.clone() }) as Box<dyn StagedPut<K>>
-            });
-            transaction.put(node, slot, key.clone(), staged);
+fn settle<K: Key, V: Value>(target: &Target, key: &K, put: Option<(Ticketed<K, V>, Content<V>)>, terms: &Terms) {
+    target.guarded(Duration::ZERO, || match (&target.transaction, put) {
+        (Some(transaction), Some((ticketed, content))) => {
+            let staged = Box::new(Staged { ticketed, content, terms: terms.clone() });
+            transaction.put(&target.place.node, &target.place.slot, key.clone(), Some(staged));
         }
         (None, Some((ticketed, content))) => {
-            node.announce(slot, key, Duration::ZERO);
+            target.announce(key);
             ticketed.store(key.clone(), content, terms);
         }
-        (None, None) => _ = node.evict(slot, key, Duration::ZERO),
-    };
-    target.guarded(work, Duration::ZERO);
+        (_, None) => target.evict(Entries::Key(key.clone()), Duration::ZERO),
+    });
 }
 
 impl<K: Key, V: Value> Ticketed<K, V> {

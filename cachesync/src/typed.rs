@@ -15,7 +15,11 @@ use arc_swap::ArcSwapOption;
 use cachesync_core::Name;
 
 use crate::{
-    cache::{Cache, place::Place, tags::Tag},
+    cache::{
+        Cache,
+        place::{Entries, Place},
+        tags::Tag,
+    },
     config::CacheConfig,
     error::Error,
     key::{Key, KeyForm, KeyRef, Value},
@@ -223,35 +227,35 @@ impl<K: Key, V: Value> TypedCache<K, V> {
         let Some(place) = self.place() else { return };
         match self.cache() {
             Some(cache) => cache.insert(key, value),
-            None => place.evict(key),
+            None => place.evict(Entries::Key(key)),
         }
     }
 
     /// Evicts a key, here and on every node; see [`Cache::evict`].
     pub fn evict<Q: KeyRef<K>>(&self, key: Q) {
         if let Some(place) = self.place() {
-            place.evict(key.to_key());
+            place.evict(Entries::Key(key.to_key()));
         }
     }
 
     /// Evicts many keys; see [`Cache::evict_many`].
     pub fn evict_many<Q: KeyForm<K>>(&self, keys: impl IntoIterator<Item = Q>) {
         if let Some(place) = self.place() {
-            keys.into_iter().for_each(|key| place.evict(key.to_key()));
+            place.evict(Entries::Keys(keys.into_iter().map(|key| key.to_key()).collect()));
         }
     }
 
     /// Evicts every key, here and on every node; see [`Cache::evict_all`].
     pub fn evict_all(&self) {
         if let Some(place) = self.place() {
-            place.evict_all();
+            place.evict::<K>(Entries::All);
         }
     }
 
     /// Evicts every entry that carries a tag, here and on every node; see [`Cache::evict_tag`].
     pub fn evict_tag(&self, tag: impl Display) {
         if let Some(place) = self.place() {
-            place.evict_tags(vec![Tag::new(&tag)]);
+            place.evict::<K>(Entries::Tags(vec![Tag::new(&tag)]));
         }
     }
 

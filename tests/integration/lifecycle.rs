@@ -156,10 +156,13 @@ async fn a_description_lists_who_loads_and_who_evicts() {
     let functions: Vec<_> = prices.functions.iter().map(|function| (function.role.as_str(), &*function.name)).collect();
     assert_eq!(
         functions,
-        [("loads", "integration::lifecycle::service::price"), ("evicts", "integration::lifecycle::service::set_price")]
+        [
+            ("loads", "integration::lifecycle::service::price"),
+            ("evicts key", "integration::lifecycle::service::set_price")
+        ]
     );
     let json = serde_json::to_value(&description).unwrap();
-    assert_eq!(json["caches"][0]["functions"][1]["role"], "evicts");
+    assert_eq!(json["caches"][0]["functions"][1]["role"], "evicts key");
     assert!(description.to_string().contains("lifecycle.rs:"), "{description}");
 }
 

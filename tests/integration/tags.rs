@@ -2,7 +2,7 @@
 
 use std::{future::ready, io, time::Duration};
 
-use cachesync::{CacheConfig, Transaction, memory::MemoryBackend};
+use cachesync::{CacheConfig, Registry, Transaction, cacheable, memory::MemoryBackend};
 use cachesync_core::{
     backend::Format,
     codec::{self, MAX_TAG_BYTES},
@@ -59,9 +59,27 @@ async fn an_eviction_by_tag_travels_as_such_whether_there_are_entries_or_not() {
     assert_eq!(here.users.stats().evicted_by_others, 0);
 }
 
-/// Entries made by hand carry no tag; until some do, an eviction by tag takes all of them.
+/// Fills a key, with this tag.
+#[cacheable(cache = "users", key = id, registry = registry, tags = [tag])]
+async fn tagged(registry: &Registry, id: u64, tag: &str) -> Option<String> {
+    Some(format!("{id} {tag}"))
+}
+
+/// User 1 carries `a`, user 2 carries `b`, user 3 nothing.
+async fn fill(nodes: [&Node; 2]) {
+    for node in nodes {
+        tagged(&node.registry, 1, "a").await;
+        tagged(&node.registry, 2, "b").await;
+        load(&node.users, 3, "untagged").await;
+    }
+}
+
+fn cached(node: &Node) -> [bool; 3] {
+    [1, 2, 3].map(|key| node.users.get(&key).is_some())
+}
+
 #[tokio::test]
-async fn an_eviction_by_tag_reaches_the_entries_of_every_node() {
+async fn an_eviction_by_tag_reaches_the_entries_of_every_node_that_carry_it() {
     let (here, there) = pair().await;
     for evict in [
         |node: &Node| node.users.evict_tag("a"),
@@ -69,20 +87,18 @@ async fn an_eviction_by_tag_reaches_the_entries_of_every_node() {
             node.backend.inject(Format::Json, None, r#"{"cache": "users", "tags": ["a"]}"#);
         },
     ] {
-        load(&here.users, 1, "old").await;
-        load(&there.users, 1, "old").await;
+        fill([&here, &there]).await;
         evict(&there);
-        eventually(DEADLINE, || there.users.is_empty()).await;
+        eventually(DEADLINE, || cached(&there) == [false, true, true]).await;
     }
     eventually(DEADLINE, || here.users.stats().evicted_by_others == 1).await;
-    load(&there.users, 1, "old").await;
-    load(&here.users, 1, "old").await;
+    fill([&here, &there]).await;
     let transaction = Transaction::begin();
     transaction.scope(async { here.users.evict_tag("a") }).await;
-    assert_eq!(here.users.get(&1).as_deref(), Some("old"), "not yet");
+    assert_eq!(cached(&here), [true; 3], "not yet");
     transaction.commit();
-    assert!(here.users.is_empty());
-    eventually(DEADLINE, || there.users.is_empty()).await;
+    assert_eq!(cached(&here), [false, true, true]);
+    eventually(DEADLINE, || cached(&there) == [false, true, true]).await;
 }
 
 #[tokio::test]

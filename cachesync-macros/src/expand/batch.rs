@@ -2,6 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
+use syn::{FnArg, Pat, Signature};
 
 use super::{
     body::{load, mentions},
@@ -58,21 +59,32 @@ fn list(batch: &Batch) -> TokenStream {
     if batch.is_reference { list.to_token_stream() } else { quote_spanned!(at=> &#list) }
 }
 
+/// The signature, in which the list is not `mut`: the variable that the body sees is.
+pub(super) fn signature(used: &Use, batch: &Batch) -> Signature {
+    let mut signature = used.function.signature.clone();
+    for argument in &mut signature.inputs {
+        if let FnArg::Typed(argument) = argument
+            && let Pat::Ident(pattern) = &mut *argument.pat
+            && pattern.ident == batch.list
+        {
+            pattern.mutability = None;
+        }
+    }
+    signature
+}
+
 /// The variable that the body sees.
 fn missing(batch: &Batch) -> TokenStream {
     let private = private(Span::mixed_site());
     let list = &batch.list;
-    let mutable = batch.mutable.then(|| quote_spanned!(Span::mixed_site()=> mut));
-    // The body changes the variable that takes the parameter's place; the parameter's own `mut` is no mistake.
-    let used = batch.mutable.then(|| quote_spanned!(Span::mixed_site()=> _ = &mut #list;));
+    let pattern = &batch.pattern;
     if batch.is_reference {
         quote_spanned! {Span::mixed_site()=>
-            #used
             let __cachesync_missing = __cachesync_load.missing(#list);
-            let #mutable #list = #private::borrow_list(#list, &__cachesync_missing);
+            let #pattern = #private::borrow_list(#list, &__cachesync_missing);
         }
     } else {
-        quote_spanned!(Span::mixed_site()=> #used let #mutable #list = __cachesync_load.missing(&#list);)
+        quote_spanned!(Span::mixed_site()=> let #pattern = __cachesync_load.missing(&#list);)
     }
 }
 

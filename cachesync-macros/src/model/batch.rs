@@ -21,8 +21,8 @@ use crate::{
 pub(crate) struct Batch {
     /// The parameter that is a list.
     pub(crate) list: Ident,
-    /// It is declared as `mut`.
-    pub(crate) mutable: bool,
+    /// Its pattern: its name, perhaps with a `mut`.
+    pub(crate) pattern: Pat,
     /// It is a reference to a list.
     pub(crate) is_reference: bool,
     /// The type of an element, where it can be seen.
@@ -106,8 +106,10 @@ fn list(Argument { name, value, .. }: &Argument, function: &Function, mistakes: 
         Type::Reference(reference) => (bare(&reference.elem), true),
         other => (other, false),
     };
-    let is_list = !matches!(ty, Type::ImplTrait(_) | Type::Array(_) | Type::Tuple(_) | Type::TraitObject(_))
-        && !(matches!(ty, Type::Slice(_)) && !is_reference);
+    let is_list = match ty {
+        Type::Slice(_) => is_reference,
+        other => !matches!(other, Type::ImplTrait(_) | Type::Array(_) | Type::Tuple(_) | Type::TraitObject(_)),
+    };
     if !is_list {
         mistakes.on(
             &parameter.ty,
@@ -115,9 +117,9 @@ fn list(Argument { name, value, .. }: &Argument, function: &Function, mistakes: 
         );
         return None;
     }
-    let binding = function.binding(ident)?;
+    let list = parameter.name()?.clone();
     let item = item(ty).cloned();
-    Some(Batch { list: binding.ident.clone(), mutable: binding.mutable, is_reference, item, element: Element::Same })
+    Some(Batch { list, pattern: parameter.pattern.clone(), is_reference, item, element: Element::Same })
 }
 
 /// A type without parentheses and invisible groups.

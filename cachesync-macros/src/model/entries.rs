@@ -110,7 +110,7 @@ pub(super) fn check(arguments: &Arguments, function: &Function, mistakes: &mut M
         }
         key.map(Entries::Of)
     };
-    Some(Action::Evict { entries: entries?, when: when?, unless: unless? })
+    Some(Action::Evict { entries: entries?, when: when?, unless: unless.ok()? })
 }
 
 fn when(arguments: &Arguments, mistakes: &mut Mistakes) -> Option<When> {

@@ -9,6 +9,7 @@ use super::{
     entries::Iteration,
     expression::{Expression, Scope},
     key::Key,
+    optional,
 };
 use crate::{
     arguments::{Argument, Arguments, Name},
@@ -66,32 +67,24 @@ impl Policy {
             what,
             without_result: without_result.map(str::to_owned),
         };
-        let ttl = arguments.expression(Name::Ttl).map(|argument| {
-            let kept = check_ttl(argument, mistakes);
-            let expression = scope("`ttl`", None).check(argument, mistakes).filter(|_| kept)?;
-            Some(match peeled(&argument.value) {
-                Expr::Closure(_) => Life::Closure(expression),
-                _ => Life::Expression(expression),
-            })
-        });
+        let ttl = optional(arguments, Name::Ttl, |argument| life(argument, &scope("`ttl`", None), mistakes));
         let none_scope = scope("`none_ttl`", Some("there is no `result` of a `None`: use the parameters"));
-        let none_ttl = negative_ttl(Name::NoneTtl, &none_scope, arguments, mistakes);
+        let none_ttl = optional(arguments, Name::NoneTtl, |argument| negative_life(argument, &none_scope, mistakes));
         let error_scope = scope("`err_ttl`", Some("there is no `result` of an error: use the parameters"));
-        let error_ttl = negative_ttl(Name::ErrTtl, &error_scope, arguments, mistakes);
-        let error = arguments.expression(Name::CacheErr).map(|argument| {
+        let error_ttl = optional(arguments, Name::ErrTtl, |argument| negative_life(argument, &error_scope, mistakes));
+        let error = optional(arguments, Name::CacheErr, |argument| {
             let without = "there is no `result` of an error: take the error as the closure's parameter";
             predicate(argument, &scope("`cache_err`", Some(without)), mistakes)
         });
-        let tags =
-            arguments.expression(Name::Tags).map(|argument| Tags::check(argument, &scope("`tags`", None), mistakes));
+        let tags = optional(arguments, Name::Tags, |argument| Tags::check(argument, &scope("`tags`", None), mistakes));
         let policy = Self {
-            unless: unless?,
-            ttl: given(ttl)?,
-            tags: given(tags)?,
+            unless: unless.ok()?,
+            ttl: ttl.ok()?,
+            tags: tags.ok()?,
             none: arguments.flag(Name::CacheNone).is_some(),
-            none_ttl: given(none_ttl)?,
-            error: given(error)?,
-            error_ttl: given(error_ttl)?,
+            none_ttl: none_ttl.ok()?,
+            error: error.ok()?,
+            error_ttl: error_ttl.ok()?,
         };
         (mistakes.count() == before).then_some(policy)
     }
@@ -116,15 +109,6 @@ impl Policy {
             Tags::All(tags) => std::slice::from_ref(&tags.expression),
         });
         [&self.unless, &self.none_ttl, &self.error, &self.error_ttl].into_iter().flatten().chain(ttl).chain(tags)
-    }
-}
-
-/// An argument that may be left out: `None` only if it is there and has a mistake.
-fn given<T>(argument: Option<Option<T>>) -> Option<Option<T>> {
-    match argument {
-        Some(None) => None,
-        Some(checked) => Some(checked),
-        None => Some(None),
     }
 }
 
@@ -169,25 +153,28 @@ fn contradictions(arguments: &Arguments, put_key: Option<&Key>, mistakes: &mut M
     }
 }
 
-fn negative_ttl(
-    name: Name,
-    scope: &Scope<'_>,
-    arguments: &Arguments,
-    mistakes: &mut Mistakes,
-) -> Option<Option<Expression>> {
-    arguments.expression(name).map(|argument| {
-        let is_closure = matches!(peeled(&argument.value), Expr::Closure(_));
-        if is_closure {
-            let name = &argument.name;
-            mistakes.on(
-                &argument.value,
-                format_args!("there is no value for a closure to look at: write `{name} = Duration::from_secs(60)`"),
-            );
-            return None;
-        }
-        let kept = check_ttl(argument, mistakes);
-        scope.check(argument, mistakes).filter(|_| kept)
+/// `ttl`. `None` only after a mistake.
+fn life(argument: &Argument, scope: &Scope<'_>, mistakes: &mut Mistakes) -> Option<Life> {
+    let is_good = check_ttl(argument, mistakes);
+    let expression = scope.check(argument, mistakes).filter(|_| is_good)?;
+    Some(match peeled(&argument.value) {
+        Expr::Closure(_) => Life::Closure(expression),
+        _ => Life::Expression(expression),
     })
+}
+
+/// The ttl of what has no value. `None` only after a mistake.
+fn negative_life(argument: &Argument, scope: &Scope<'_>, mistakes: &mut Mistakes) -> Option<Expression> {
+    let Argument { name, value, .. } = argument;
+    if matches!(peeled(value), Expr::Closure(_)) {
+        mistakes.on(
+            value,
+            format_args!("there is no value for a closure to look at: write `{name} = Duration::from_secs(60)`"),
+        );
+        return None;
+    }
+    let is_good = check_ttl(argument, mistakes);
+    scope.check(argument, mistakes).filter(|_| is_good)
 }
 
 /// Refuses what is no duration but looks like one elsewhere. Whether it is not.

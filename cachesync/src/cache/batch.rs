@@ -211,12 +211,12 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
         nothing: Option<&Verdict>,
     ) -> Vec<(N, V)> {
         let mut surplus = Vec::new();
-        let places: HashMap<_, _> = self.asked.iter().enumerate().map(|(index, asked)| (&asked.name, index)).collect();
-        let placed: Vec<_> =
-            loaded.into_iter().map(|(name, value)| (places.get(&name).copied(), name, value)).collect();
-        for (place, name, value) in placed {
+        let indices: HashMap<_, _> = self.asked.iter().enumerate().map(|(index, asked)| (&asked.name, index)).collect();
+        let returned: Vec<_> =
+            loaded.into_iter().map(|(name, value)| (indices.get(&name).copied(), name, value)).collect();
+        for (index, name, value) in returned {
             // Nobody asked for it: there is no ticket, so it cannot be kept.
-            let Some(index) = place else {
+            let Some(index) = index else {
                 surplus.push((name, value));
                 continue;
             };

@@ -16,7 +16,11 @@
 //!
 //! With several caches the first of them is where callers wait for each other; the others are filled beside it.
 
-use std::sync::Arc;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -99,12 +103,18 @@ pub(crate) fn find<K: Key, V: Value, Q: KeyForm<K>, T>(
 }
 
 /// A caller who found nothing, before it is known whether it loads.
-pub(crate) struct Miss<K: Key, V: Value, O> {
+pub struct Miss<K: Key, V: Value, O> {
     way: Way<K, V>,
-    how: How<O, V>,
-    /// The caches to be filled beside the first, and the key.
-    others: Option<(Vec<Arc<Store<K, V>>>, K)>,
+    /// `None` if no cache takes part.
+    how: Option<How<O, V>>,
+    others: Option<Others<K, V>>,
     tagged: bool,
+}
+
+/// The caches to be filled beside the first.
+struct Others<K, V> {
+    stores: Vec<Arc<Store<K, V>>>,
+    key: K,
 }
 
 enum Way<K: Key, V: Value> {
@@ -116,29 +126,33 @@ enum Way<K: Key, V: Value> {
 }
 
 /// How a miss goes on.
-pub(crate) enum Led<K: Key, V: Value, O> {
+pub enum Led<K: Key, V: Value, O> {
+    /// Another caller's answer.
     Answer(O),
+    /// The body is to be run.
     Load(Load<K, V, O>),
 }
 
-/// A caller who loads: it runs the body, then [settles](Load::settle). Dropped before that, it leaves nothing behind.
-pub(crate) struct Load<K: Key, V: Value, O> {
+/// A caller who loads: it [runs](Load::run) the body, then [settles](Load::settle). Dropped before that, it leaves nothing
+/// behind.
+pub struct Load<K: Key, V: Value, O> {
     lead: Option<Lead<K, V>>,
     others: Vec<Lead<K, V>>,
-    outcome: fn(&O) -> Outcome<V>,
+    outcome: Option<fn(&O) -> Outcome<V>>,
     _permit: Option<Box<OwnedSemaphorePermit>>,
 }
 
 impl<K: Key, V: Value, O> Miss<K, V, O> {
-    /// Without a cache.
-    pub(crate) fn uncached(how: How<O, V>) -> Self {
-        Self { way: Way::Uncached, how, others: None, tagged: false }
+    /// No cache takes part.
+    #[must_use]
+    pub fn bypassed() -> Self {
+        Self { way: Way::Uncached, how: None, others: None, tagged: false }
     }
 
     /// Inside a transaction: it may read what is not committed, or an old snapshot. Nothing of that is kept, and nobody
     /// joins.
     pub(crate) fn alone(info: &Arc<CacheInfo>, how: How<O, V>) -> Self {
-        Self { way: Way::Alone(info.clone()), how, others: None, tagged: false }
+        Self { way: Way::Alone(info.clone()), how: Some(how), others: None, tagged: false }
     }
 
     /// Outside of a transaction, in the first of these caches; or the answer, if there is one after all.
@@ -149,7 +163,7 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
         tagged: bool,
     ) -> Result<Self, O> {
         if stores.is_empty() {
-            return Ok(Self::uncached(how));
+            return Ok(Self::bypassed());
         }
         let store = stores.remove(0);
         let way = match store.begin(key, Manner::Shared, tagged, |content| how.answers(content)) {
@@ -162,8 +176,8 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
             Begun::Wait(flight) => Way::Wait(Waiter { store, key: key.to_key(), flight, tagged }),
             Begun::Alone => Way::Alone(store.info.clone()),
         };
-        let others = (!stores.is_empty()).then(|| (stores, key.to_key()));
-        Ok(Self { way, how, others, tagged })
+        let others = (!stores.is_empty()).then(|| Others { stores, key: key.to_key() });
+        Ok(Self { way, how: Some(how), others, tagged })
     }
 
     /// Waits, if somebody else loads the key, until there is an answer or it is this caller's turn.
@@ -171,22 +185,30 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind; if others wait for this caller, one of them loads.
-    pub(crate) async fn lead(mut self) -> Led<K, V, O> {
+    pub fn lead(self) -> impl Future<Output = Led<K, V, O>> {
+        if matches!(self.way, Way::Wait(_)) {
+            Leading::Wait(Box::pin(self.wait()))
+        } else {
+            Leading::Now(Some(self.load(None)))
+        }
+    }
+
+    async fn wait(mut self) -> Led<K, V, O> {
         let mut permit = None;
-        if let Way::Wait(waiter) = self.way {
-            // Boxed, so that the future of a caller who need not wait does not carry the room for it.
-            match Box::pin(waiter.wait(&self.how)).await {
+        if let (Way::Wait(waiter), Some(how)) = (self.way, &self.how) {
+            match waiter.wait(how).await {
                 Waited::Output(output) => return Led::Answer(output),
                 Waited::Load(way, permitted) => (self.way, permit) = (way, permitted.map(Box::new)),
             }
+        } else {
+            self.way = Way::Uncached;
         }
         Led::Load(self.load(permit))
     }
 
     /// The same without waiting: who would have to, loads for itself.
-    pub(crate) fn lead_now(mut self) -> Led<K, V, O> {
-        if let Way::Wait(Waiter { store, key, .. }) = &self.way {
-            let how = &self.how;
+    pub fn lead_now(mut self) -> Led<K, V, O> {
+        if let (Way::Wait(Waiter { store, key, .. }), Some(how)) = (&self.way, &self.how) {
             self.way = match store.begin(&key, Manner::Separate, self.tagged, |content| how.answers(content)) {
                 Begun::Hit(content) => match how.answer(content) {
                     Some(output) => return Led::Answer(output),
@@ -214,33 +236,41 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
             Way::Uncached | Way::Wait(_) => None,
         };
         // Their tickets, too, are taken before the body begins.
-        let others = others.map_or_else(Vec::new, |(stores, key)| {
+        let others = others.map_or_else(Vec::new, |Others { stores, key }| {
             let begin = |store: Arc<Store<K, V>>| match store.begin(&&key, Manner::Separate, tagged, |_| true) {
                 Begun::Lead(lead) => Some(lead),
                 Begun::Hit(_) | Begun::Wait(_) | Begun::Alone => None,
             };
             stores.into_iter().filter_map(begin).collect()
         });
-        Load { lead, others, outcome: how.outcome, _permit: permit }
+        Load { lead, others, outcome: how.map(|how| how.outcome), _permit: permit }
     }
 }
 
-/// Runs the body of a load; `None` if no cache takes part.
-///
-/// # Cancel safety
-///
-/// That of `body`.
-pub(crate) fn run<K: Key, V: Value, O, F: Future>(
-    load: Option<&Load<K, V, O>>,
-    body: F,
-) -> impl Future<Output = F::Output> + use<K, V, O, F> {
-    let lead = load.and_then(|load| load.lead.as_ref());
-    nesting::within(lead.iter().map(|lead| nesting::address(&lead.flight)).collect(), body)
+/// The future of a miss. Only a caller who waits needs room for waiting, and that room is not in the future of every
+/// annotated function but in a box.
+enum Leading<L, W> {
+    Now(Option<L>),
+    Wait(Pin<Box<W>>),
+}
+
+/// Nothing in it is pinned but what is in the box.
+impl<L, W> Unpin for Leading<L, W> {}
+
+impl<K: Key, V: Value, O, W: Future<Output = Led<K, V, O>>> Future for Leading<Load<K, V, O>, W> {
+    type Output = Led<K, V, O>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Now(load) => Poll::Ready(Led::Load(load.take().expect("it is not polled again after it was ready"))),
+            Self::Wait(wait) => wait.as_mut().poll(context),
+        }
+    }
 }
 
 /// What is to become of an outcome.
 #[derive(Clone, Default)]
-pub(crate) struct Verdict {
+pub struct Verdict {
     /// A value is not to be kept.
     pub(crate) refused: bool,
     /// It is to be kept that there is nothing.
@@ -251,18 +281,26 @@ pub(crate) struct Verdict {
 }
 
 impl<K: Key, V: Value, O> Load<K, V, O> {
+    /// Runs the body.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of `body`.
+    pub fn run<F: Future<Output = O>>(&self, body: F) -> impl Future<Output = O> + use<K, V, O, F> {
+        nesting::within(self.lead.iter().map(|lead| nesting::address(&lead.flight)).collect(), body)
+    }
+
     /// Whether the outcome may be kept.
-    pub(crate) fn may_keep(&self) -> bool {
+    pub fn may_keep(&self) -> bool {
         self.lead.is_some() || !self.others.is_empty()
     }
 
     /// The body has returned: keeps the outcome and answers those who wait, as `verdict` says.
-    pub(crate) fn settle(self, output: &O, verdict: Verdict) {
+    pub fn settle(self, output: &O, verdict: impl Into<Verdict>) {
+        let may_keep = self.may_keep();
         let Self { lead, others, outcome, .. } = self;
-        if lead.is_none() && others.is_empty() {
-            return;
-        }
-        let Verdict { refused, keep_nothing, failure, terms } = verdict;
+        let Some(outcome) = outcome.filter(|_| may_keep) else { return };
+        let Verdict { refused, keep_nothing, failure, terms } = verdict.into();
         let outcome = outcome(output);
         let (outcome, keep) = match outcome {
             Outcome::Value(value) => (Outcome::Value(value), !refused),

@@ -18,7 +18,7 @@ use std::{convert::Infallible, fmt, fmt::Display, sync::Arc, time::Duration};
 use content::{Content, Terms};
 use flight::Outcome;
 use load::{How, Led, Miss, Verdict};
-use place::Place;
+use place::{Entries, Place};
 pub use reservation::Reservation;
 use store::{Begun, Manner, Store};
 use tags::Tag;
@@ -112,7 +112,7 @@ impl<K: Key, V: Value> Cache<K, V> {
         match led {
             Led::Answer(output) => output,
             Led::Load(load) => {
-                let output = load::run(Some(&load), async { loader().await }).await;
+                let output = load.run(async { loader().await }).await;
                 load.settle(&output, Verdict::default());
                 output
             }
@@ -162,12 +162,12 @@ impl<K: Key, V: Value> Cache<K, V> {
     ///
     /// It is gone here when this returns; the broadcast is queued. To wait for the broker use [`Registry::flush`].
     pub fn evict<Q: KeyRef<K>>(&self, key: Q) {
-        self.place.evict(key.to_key());
+        self.place.evict(Entries::Key(key.to_key()));
     }
 
     /// Evicts many keys, as [`evict`](Self::evict) does one.
     pub fn evict_many<Q: KeyForm<K>>(&self, keys: impl IntoIterator<Item = Q>) {
-        keys.into_iter().for_each(|key| self.place.evict(key.to_key()));
+        self.place.evict(Entries::Keys(keys.into_iter().map(|key| key.to_key()).collect()));
     }
 
     /// Evicts every entry that carries a tag, here and on every node, whether there is one here or not. Inside a
@@ -212,12 +212,12 @@ impl<K: Key, V: Value> Cache<K, V> {
     ///
     /// When a tag's `Display` or the iterator does; nothing is evicted then.
     pub fn evict_tags<T: Display>(&self, tags: impl IntoIterator<Item = T>) {
-        self.place.evict_tags(tags.into_iter().map(|tag| Tag::new(&tag)).collect());
+        self.place.evict::<K>(Entries::Tags(tags.into_iter().map(|tag| Tag::new(&tag)).collect()));
     }
 
     /// Evicts every key, here and on every node. Inside a transaction it waits for the commit.
     pub fn evict_all(&self) {
-        self.place.evict_all();
+        self.place.evict::<K>(Entries::All);
     }
 
     /// How many entries there are; some may have expired.

@@ -1,12 +1,19 @@
-//! Where the evictions of a cache go: into the transaction of the calling task, else to this node and all others.
+//! Where the writes of a cache go: into a transaction, or else to this node and all others.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::tags::Tag;
 use crate::{
     key::Key,
-    registry::{node::Node, slot::Slot},
-    transaction,
+    registry::{
+        node::{Node, Queued},
+        slot::Slot,
+    },
+    transaction::{self, Inner},
 };
 
 /// One cache of one node, whatever its types.
@@ -16,28 +23,66 @@ pub(crate) struct Place {
     pub(crate) slot: Arc<Slot>,
 }
 
+/// What is evicted.
+#[derive(Clone)]
+pub(crate) enum Entries<K> {
+    All,
+    Key(K),
+    Keys(Vec<K>),
+    Tags(Vec<Tag>),
+}
+
+/// A place, and the transaction that its writes wait for.
+pub(crate) struct Target {
+    pub(crate) place: Place,
+    /// Noted before a body runs, since its future may be dropped outside of its scope.
+    pub(crate) transaction: Option<Arc<Inner>>,
+}
+
 impl Place {
-    pub(crate) fn evict<K: Key>(&self, key: K) {
-        let Self { node, slot } = self;
-        match transaction::current() {
-            Some(transaction) => transaction.evict(node, slot, key),
-            None => _ = node.evict(slot, &key, Duration::ZERO),
+    /// In the transaction of the calling task.
+    pub(crate) fn now(&self) -> Target {
+        Target { place: self.clone(), transaction: transaction::current() }
+    }
+
+    /// Evicts, in the transaction of the calling task.
+    pub(crate) fn evict<K: Key>(&self, entries: Entries<K>) {
+        self.now().evict(entries, Duration::ZERO);
+    }
+}
+
+impl Target {
+    /// Evicts; `hold` is for outside of a transaction.
+    pub(crate) fn evict<K: Key>(&self, entries: Entries<K>, hold: Duration) {
+        let Self { place: Place { node, slot }, transaction } = self;
+        match (transaction, entries) {
+            (Some(transaction), Entries::All) => transaction.evict_all(node, slot),
+            (Some(transaction), Entries::Key(key)) => transaction.evict(node, slot, key),
+            (Some(transaction), Entries::Keys(keys)) => {
+                for key in keys {
+                    transaction.evict(node, slot, key);
+                }
+            }
+            (Some(transaction), Entries::Tags(tags)) => transaction.evict_tags(node, slot, tags),
+            (None, Entries::All) => _ = node.evict_all(slot, hold),
+            (None, Entries::Key(key)) => _ = node.evict(slot, &key, hold),
+            (None, Entries::Keys(keys)) => keys.iter().for_each(|key| _ = node.evict(slot, key, hold)),
+            (None, Entries::Tags(tags)) => _ = node.evict_tags(slot, &tags, hold),
         }
     }
 
-    pub(crate) fn evict_tags(&self, tags: Vec<Tag>) {
-        let Self { node, slot } = self;
-        match transaction::current() {
-            Some(transaction) => transaction.evict_tags(node, slot, tags),
-            None => _ = node.evict_tags(slot, &tags, Duration::ZERO),
+    /// Does what has to do with keys and values of the user's. Should one of them panic, everything is evicted, so that
+    /// this costs neither the eviction nor, where there are several, that of the other caches.
+    pub(crate) fn guarded(&self, hold: Duration, work: impl FnOnce()) {
+        if catch_unwind(AssertUnwindSafe(work)).is_err() {
+            let problem = "a key or value panicked during an eviction or a put: evicting all in its place";
+            self.place.slot.problem(problem.into());
+            self.evict::<()>(Entries::All, hold);
         }
     }
 
-    pub(crate) fn evict_all(&self) {
-        let Self { node, slot } = self;
-        match transaction::current() {
-            Some(transaction) => transaction.evict_all(node, slot),
-            None => _ = node.evict_all(slot, Duration::ZERO),
-        }
+    /// Queues a key's eviction for all others, outside of a transaction; the caller sees to this node.
+    pub(crate) fn announce<K: Key>(&self, key: &K) -> Option<Queued> {
+        self.place.node.announce(&self.place.slot, key, Duration::ZERO)
     }
 }

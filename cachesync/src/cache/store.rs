@@ -269,11 +269,12 @@ impl<K: Key, V: Value> Store<K, V> {
     /// If it was overtaken since, by an eviction or by another put, the order of the two is not known: the key is left
     /// absent.
     pub(crate) fn put_reserved(&self, mut lead: Lead<K, V>, key: K, content: Content<V>, terms: &Terms) -> bool {
-        let mut stripe = self.stripe(lead.hash);
+        let hash = self.hasher.hash_one(&key);
+        let mut stripe = self.stripe(hash);
         lead.open = false;
-        let ticket = stripe.redeem(lead.hash, &lead.flight);
+        let ticket = stripe.redeem(hash, &lead.flight);
         let began = ticket.is_some().then_some(lead.began);
-        let kept = self.put(key, content, terms, began, stripe);
+        let kept = self.put(key, hash, content, terms, began, stripe);
         discard(ticket);
         kept
     }
@@ -281,22 +282,23 @@ impl<K: Key, V: Value> Store<K, V> {
     /// The same for a put that did not know its key when it began, after the eviction numbered `began`.
     pub(crate) fn put_late(&self, began: u64, key: K, content: Content<V>, terms: &Terms) -> bool {
         let survives = self.info.key_survives_the_wire(|| key.clone());
-        let stripe = self.stripe(self.hasher.hash_one(&key));
+        let hash = self.hasher.hash_one(&key);
+        let stripe = self.stripe(hash);
         let in_time = stripe.last_eviction <= began && self.info.last_without_store() <= began;
-        self.put(key, content, terms, (survives && in_time).then_some(began), stripe)
+        self.put(key, hash, content, terms, (survives && in_time).then_some(began), stripe)
     }
 
     /// Stores under the stripe's lock and releases it. `began` is `None` if the put was overtaken.
     fn put(
         &self,
         key: K,
+        hash: u64,
         content: Content<V>,
         terms: &Terms,
         began: Option<u64>,
         mut stripe: MutexGuard<'_, Stripe<K, V>>,
     ) -> bool {
         let info = &self.info;
-        let hash = self.hasher.hash_one(&key);
         stripe.last_eviction = info.next_eviction();
         let overtaken = stripe.overtake(hash, &key);
         let keepable = !info.config.evict_only
@@ -304,14 +306,13 @@ impl<K: Key, V: Value> Store<K, V> {
             && info.lease.valid_at(&info.clock, false).is_some()
             && !self.is_held(&stripe, hash, &&key)
             && (terms.tags.is_empty() || !info.tagged_are_held());
-        let kept = match began.filter(|_| keepable) {
-            Some(began) => self.replace(key, content, terms, began, stripe),
-            None => {
-                let removed = self.take(&key);
-                drop(stripe);
-                discard((key, content, removed));
-                false
-            }
+        let kept = if let Some(began) = began.filter(|_| keepable) {
+            self.replace(key, content, terms, began, stripe)
+        } else {
+            let removed = self.take(&key);
+            drop(stripe);
+            discard((key, content, removed));
+            false
         };
         discard(overtaken);
         kept
@@ -341,7 +342,9 @@ impl<K: Key, V: Value> Store<K, V> {
         drop(stripe);
         discard((removed, leftover));
         count(&self.info.counters.displaced, displaced.len());
-        displaced.into_iter().for_each(|left| self.dismiss(left));
+        for left in displaced {
+            self.dismiss(left);
+        }
         fresh
     }
 

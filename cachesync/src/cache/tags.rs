@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     fn tags<const N: usize>(texts: [&str; N]) -> [Tag; N] {
-        texts.map(|text| Tag::new(text))
+        texts.map(Tag::new)
     }
 
     #[test]

@@ -339,9 +339,12 @@ enum Keys<I, N, K: Key, V: Value, O> {
     Asked(batch::Batch<I, N, K, V>, How<N, V, O>),
 }
 
+/// A batch's answer, or its failure.
+type Answer<N, V, O> = Result<Vec<(N, V)>, O>;
+
 /// As for [`load::How`](crate::cache::load::How): function pointers, for the sake of `Send`.
 struct How<N, V, O> {
-    pairs: fn(O) -> Result<Vec<(N, V)>, O>,
+    pairs: fn(O) -> Answer<N, V, O>,
     output: fn(Vec<(N, V)>) -> O,
 }
 

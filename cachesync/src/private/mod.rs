@@ -35,20 +35,21 @@ pub use returned::{
     ErrorCloned, ErrorNotCloned, NoValue, PlainValue, Returned, Returns, ReturnsOption, ReturnsPlain, ReturnsRefused,
     ReturnsResult, ReturnsResultOfOption, SharedError,
 };
-pub use step::{Led, Load, Loading, Step, begin};
+pub use step::{Step, begin};
 
 pub use typed::{KeyOf, ValueOf, name_of, typed_batch, typed_key, typed_value, types_of};
 
 use crate::key::Key;
-#[cfg(not(target_family = "wasm"))]
-pub use crate::{call_site::CACHESYNC_SITES_0_1 as SITES, typed::CACHESYNC_TYPED_0_1 as TYPED};
 pub use crate::{
+    cache::load::{Led, Load, Miss as Loading, Verdict},
     call_site::{Call, CallSite, FunctionInfo, Role, SiteTypes},
     eviction::{AllKeys, Eviction, evict_all, evict_key, evict_keys, evict_tags},
     put::{Put, PutLater, put, put_later},
     registry::slot::{KeyType, ValueType},
     typed::TypedInfo,
 };
+#[cfg(not(target_family = "wasm"))]
+pub use crate::{call_site::CACHESYNC_SITES_0_1 as SITES, typed::CACHESYNC_TYPED_0_1 as TYPED};
 
 /// The type of the key that `expression` makes, which is never called.
 pub fn key_type<K: Key>(expression: &impl FnOnce() -> K) -> Option<KeyType> {

@@ -47,6 +47,12 @@ impl Policy {
     }
 }
 
+impl From<Policy> for Verdict {
+    fn from(policy: Policy) -> Self {
+        policy.0
+    }
+}
+
 /// Tags to evict.
 #[derive(Default)]
 pub struct Tags(pub(crate) Vec<Tag>);

@@ -340,7 +340,10 @@ fn evict_tags(node: &Arc<Node>, slot: &Slot, tags: &[Tag], hold: Duration) -> Op
 mod tests {
     use super::*;
     use crate::{
-        cache::{Cache, place::Place},
+        cache::{
+            Cache,
+            place::{Entries, Place},
+        },
         config::CacheConfig,
         registry::Registry,
         transaction::{self, Inner, Transaction},
@@ -422,7 +425,7 @@ mod tests {
             |transaction: &Inner| (transaction.has_pending_tags(&info), transaction.is_tag_pending(&info, &tag("a")));
         let outer = Transaction::begin();
         let inside = async {
-            place.evict_tags(vec![tag("a")]);
+            place.evict::<u64>(Entries::Tags(vec![tag("a")]));
             assert_eq!(asks(&transaction::current().unwrap()), (true, true));
             let inner = Transaction::begin();
             let inside = async {
