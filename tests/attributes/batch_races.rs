@@ -31,6 +31,7 @@ async fn one(registry: &Registry, id: u64, body: impl Future<Output = Result<u64
     body.await
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is what the functions return")]
 fn all(ids: &[u64], value: u64) -> Answer {
     Ok(ids.iter().map(|id| (*id, value)).collect())
 }
@@ -62,7 +63,7 @@ fn numbers(registry: &Registry) -> Cache<u64, u64> {
 
 /// A registry in which nobody waits in vain: should somebody, it takes an hour.
 async fn patient() -> Registry {
-    let config = CacheConfig::new("batch-race").load_wait(Duration::from_secs(3600));
+    let config = CacheConfig::new("batch-race").load_wait(Duration::from_hours(1));
     Registry::builder().unknown_caches(UnknownCaches::Bypass).cache(config).start().await.expect("starts")
 }
 
@@ -130,7 +131,9 @@ fn stopping(id: u64) -> u64 {
     if id == 2 {
         // Taken out before it runs, since it may come by here.
         let before = BEFORE_TWO.take();
-        before.into_iter().for_each(|before| before());
+        if let Some(before) = before {
+            before();
+        }
     }
     id
 }

@@ -127,7 +127,9 @@ impl Unit<'_> {
 async fn a_block_can_name_a_list_and_a_transaction() {
     let registry = registry(&["config-a", "config-b"]).await;
     let numbers = ["config-a", "config-b"].map(|name| cache::<u64, u64>(&registry, name));
-    numbers.iter().for_each(|numbers| numbers.insert(1, 1));
+    for numbers in &numbers {
+        numbers.insert(1, 1);
+    }
     let transaction = Transaction::begin();
     let unit = Unit { transaction: &transaction };
     registry.scope(async { unit.save(1).await }).await;
@@ -146,7 +148,7 @@ impl<T: Value + Default + PartialEq, const N: usize> Store<T, N> {
     #[cacheable(key = id)]
     async fn first(&self, id: u64) -> Option<Vec<T>> {
         self.0.count().await;
-        Some(self.1.iter().cloned().take(usize::try_from(id).expect("small")).collect())
+        Some(self.1.iter().take(usize::try_from(id).expect("small")).cloned().collect())
     }
 
     #[cache_evict(key = id)]

@@ -10,7 +10,7 @@ use crate::Calls;
 /// A registry in which a wait for oneself would take an hour, and the time until `work` is done.
 async fn timed<T>(caches: &[&str], work: impl Future<Output = T>) -> (T, Registry) {
     let builder = Registry::builder().unknown_caches(UnknownCaches::Bypass);
-    let config = |name: &&str| CacheConfig::new(*name).load_wait(Duration::from_secs(3600));
+    let config = |name: &&str| CacheConfig::new(*name).load_wait(Duration::from_hours(1));
     let builder = caches.iter().map(config).fold(builder, cachesync::RegistryBuilder::cache);
     let registry = builder.start().await.expect("starts");
     let start = Instant::now();

@@ -269,9 +269,9 @@ async fn an_eviction_before_the_cache_is_in_use_overtakes_a_put_whose_key_is_in_
         let gate = Gate::new();
         let putting = begun(first_put(&registry, behind(&gate, Ok(1)))).await;
         if all {
-            first_eviction_of_all(&registry).await
+            first_eviction_of_all(&registry).await;
         } else {
-            first_eviction(&registry, 1).await
+            first_eviction(&registry, 1).await;
         }
         end(&gate, putting).await.expect("Ok");
         assert_eq!(stats(&registry, "put-race-first").entries, 0, "all: {all}");

@@ -123,8 +123,8 @@ async fn each_attribute_has_its_own_list() {
 
 #[tokio::test]
 async fn a_cache_that_is_not_configured_is_left_out() {
-    for missing in 0..3 {
-        let names: Vec<_> = (0..3).filter(|index| *index != missing).map(|index| NAMES[index]).collect();
+    for missing in NAMES {
+        let names: Vec<_> = NAMES.into_iter().filter(|name| *name != missing).collect();
         let registry = registry(&names).await;
         let calls = Calls::default();
         let work = async {
@@ -140,7 +140,7 @@ async fn a_cache_that_is_not_configured_is_left_out() {
             assert_eq!(load(&calls, 1, 7).await, Ok(7));
         };
         registry.scope(work).await;
-        assert_eq!(calls.get(), 2, "without {}", NAMES[missing]);
+        assert_eq!(calls.get(), 2, "without {missing}");
     }
 }
 
