@@ -237,6 +237,46 @@ async fn a_closure_makes_the_keys_of_the_cache_and_the_answer_is_by_the_elements
     assert_eq!(cache::<(String, u64), String>(&registry, "batch-tenants").get(("b", 2)).as_deref(), Some("b2"));
 }
 
+#[cacheable(cache = "batch-alike", keys = names, key = |name| name.to_lowercase())]
+async fn by_name(seen: &Seen, names: &[&'static str]) -> Vec<(&'static str, usize)> {
+    seen.note(&[names.len() as u64]);
+    names.iter().map(|name| (*name, name.len())).collect()
+}
+
+#[tokio::test]
+async fn elements_that_the_closure_makes_one_key_of_are_all_answered_and_loaded_once() {
+    let (registry, seen) = (registry(&["batch-alike"]).await, Seen::default());
+    let work = async {
+        for names in [["Ada", "ada", "Grace", "ada"], ["ADA", "grace", "ada", "ADA"]] {
+            let mut answer = by_name(&seen, &names).await;
+            answer.sort_unstable();
+            let mut expected = names[..3].iter().map(|name| (*name, name.len())).collect::<Vec<_>>();
+            expected.sort_unstable();
+            assert_eq!(answer, expected);
+        }
+    };
+    registry.scope(work).await;
+    assert_eq!(seen.take(), [[2]]);
+}
+
+#[tokio::test]
+async fn a_pending_tag_hides_entries_from_a_batch() {
+    let ((registry, _clock), seen) = (clocked(&["batch-policy"]).await, Seen::default());
+    let work = async {
+        assert_eq!(with_policy(&seen, &[1, 2]).await.len(), 2);
+        let transaction = Transaction::begin();
+        let inside = async {
+            cache::<u64, u64>(&registry, "batch-policy").evict_tag("digit:1");
+            assert_eq!(with_policy(&seen, &[1, 2]).await.len(), 2);
+        };
+        transaction.scope(inside).await;
+        transaction.rollback();
+        assert_eq!(with_policy(&seen, &[1, 2]).await.len(), 2);
+    };
+    registry.scope(work).await;
+    assert_eq!(seen.take(), [vec![1, 2], vec![1]]);
+}
+
 #[cacheable(
     cache = "batch-policy", keys = ids, unless = *result > 900, ttl = Duration::from_secs(*result),
     tags = [format_args!("digit:{}", result / 10 % 10)], cache_none, none_ttl = Duration::from_secs(5)

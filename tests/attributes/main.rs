@@ -15,6 +15,7 @@ mod loading;
 mod negative;
 mod nesting;
 mod nodes;
+mod panics;
 mod places;
 mod put_races;
 mod puts;

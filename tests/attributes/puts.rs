@@ -285,6 +285,29 @@ async fn a_refused_put_of_a_transaction_evicts_at_the_commit() {
     assert_eq!(numbers.get(&1), None);
 }
 
+#[tokio::test]
+async fn of_several_puts_in_one_transaction_the_last_is_stored_also_by_an_inner_one() {
+    let registry = registry(&["put"]).await;
+    let calls = Calls::default();
+    let outer = Transaction::begin();
+    let inside = registry.scope(async {
+        for value in [10, 20] {
+            put(&calls, 1, value).await.expect("Ok");
+            put(&calls, 2, value).await.expect("Ok");
+        }
+        let inner = Transaction::begin();
+        inner.scope(put(&calls, 1, 30)).await.expect("Ok");
+        inner.commit();
+        let undone = Transaction::begin();
+        undone.scope(put(&calls, 2, 40)).await.expect("Ok");
+        undone.rollback();
+    });
+    outer.scope(inside).await;
+    outer.commit();
+    let numbers = cache::<u64, u64>(&registry, "put");
+    assert_eq!([1, 2].map(|key| numbers.get(&key)), [Some(30), Some(20)]);
+}
+
 /// Key 1 is gone, nothing is kept of it for the settle time, and after that it is cached again.
 async fn assert_evicted_with_a_hold(numbers: &Cache<u64, u64>, clock: &ManualClock) {
     for (advance, found) in [(Duration::ZERO, None), (SETTLE, Some(5))] {
