@@ -10,7 +10,7 @@ use syn::{
     Expr, Ident, LitStr, Path, Token, bracketed,
     ext::IdentExt,
     parenthesized,
-    parse::{ParseStream, Parser},
+    parse::{ParseStream, Parser, discouraged::Speculative},
     punctuated::Punctuated,
     token::{Bracket, Paren},
 };
@@ -134,7 +134,13 @@ impl Arguments {
             return Ok(());
         }
         let Some(name) = Name::of(&ident).filter(|name| name.belongs_to(attribute)) else {
-            return Err(syn::Error::new(ident.span(), self.unknown(&ident, attribute)));
+            let error = syn::Error::new(ident.span(), self.unknown(&ident, attribute));
+            // Its value is read, so that it cannot be taken for an argument.
+            if !skip_value(input) {
+                return Err(error);
+            }
+            mistakes.add(error);
+            return Ok(());
         };
         self.attempted.push(name);
         let wrong = |says: &str| syn::Error::new(ident.span(), format!("`{ident}` {says}: write `{}`", name.example()));
@@ -233,9 +239,27 @@ fn flag(input: ParseStream<'_>, wrong: &Wrong<'_>) -> syn::Result<()> {
     if input.is_empty() || input.peek(Token![,]) { Ok(()) } else { Err(wrong("takes no value")) }
 }
 
+/// Passes over the value of an argument that does not exist. Whether it could be read.
+fn skip_value(input: ParseStream<'_>) -> bool {
+    if input.peek(Paren) {
+        return input.parse::<TokenTree>().is_ok();
+    }
+    if !input.peek(Token![=]) {
+        return true;
+    }
+    let ahead = input.fork();
+    let is_read = ahead.parse::<Token![=]>().is_ok() && ahead.parse::<Expr>().is_ok();
+    if is_read {
+        input.advance_to(&ahead);
+    }
+    is_read
+}
+
 fn starts_argument(input: ParseStream<'_>) -> bool {
     let ahead = input.fork();
-    ahead.call(Ident::parse_any).is_ok_and(|ident| Name::of(&ident).is_some())
+    ahead.call(Ident::parse_any).is_ok_and(|ident| {
+        Name::of(&ident).is_some() || ahead.peek(Token![=]) && foreign::known(&ident.to_string()).is_some()
+    })
 }
 
 /// After what cannot be read: on to the comma before the next argument, so that commas within an expression (`f::<A, B>`)
@@ -292,6 +316,7 @@ mod tests {
             (quote!(cache = "a" key = id), 1),
             (quote!(cache = "a" x, y, key = id), 1),
             (quote!(ttl = f::<A, B>(x), key = id), 1),
+            (quote!(allEntries = true, beforeInvocation = true, size(3), sync, key = id), 4),
             (quote!(=, key = id), 1),
             (quote!("a", key = id), 1),
             ("condition = #result.id, key = id".parse().expect("tokens"), 1),

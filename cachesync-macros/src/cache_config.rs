@@ -244,8 +244,8 @@ mod tests {
         tokens.to_token_stream().to_string()
     }
 
-    fn expanded(arguments: TokenStream, item: TokenStream) -> String {
-        text(expand(&arguments, &item))
+    fn expanded(arguments: &TokenStream, item: &TokenStream) -> String {
+        text(expand(arguments, item))
     }
 
     #[test]
@@ -280,7 +280,7 @@ mod tests {
                 some syntax, of the future
             }
         };
-        assert_eq!(expanded(arguments, item), text(expected));
+        assert_eq!(expanded(&arguments, &item), text(expected));
     }
 
     #[test]
@@ -329,7 +329,7 @@ mod tests {
         }
     }
 
-    fn mistakes(arguments: TokenStream, item: TokenStream) -> usize {
+    fn mistakes(arguments: &TokenStream, item: &TokenStream) -> usize {
         expanded(arguments, item).matches("compile_error").count()
     }
 
@@ -353,7 +353,7 @@ mod tests {
             quote!(key = id),
             quote!(chace = "a"),
         ] {
-            assert_eq!(mistakes(bad.clone(), item.clone()), 1, "{bad}");
+            assert_eq!(mistakes(&bad, &item), 1, "{bad}");
             let hidden = hidden(&[], None, true, &bad);
             let function = quote!(
                 async fn find(id: u64) -> Option<u64> {}
@@ -365,38 +365,29 @@ mod tests {
         }
         for good in [quote!(), quote!(cache = "a", ttl = |user| user.ttl), quote!(ttl = self.ttl, requires_transaction)]
         {
-            assert_eq!(mistakes(good.clone(), item.clone()), 0, "{good}");
+            assert_eq!(mistakes(&good, &item), 0, "{good}");
         }
     }
 
     #[test]
     fn a_block_in_which_there_is_nothing_to_do_is_a_mistake() {
-        assert_eq!(mistakes(quote!(cache = "a"), quote!(impl Users { async fn find(&self) {} })), 1);
-        assert_eq!(
-            mistakes(
-                quote!(cache = "a"),
-                quote!(
-                    struct Users;
-                )
+        for item in [
+            quote!(impl Users { async fn find(&self) {} }),
+            quote!(
+                struct Users;
             ),
-            1
-        );
-        assert_eq!(
-            mistakes(
-                quote!(cache = "a"),
-                quote!(
-                    struct Users {}
-                )
+            quote!(
+                struct Users {}
             ),
-            1
-        );
-        let twice = quote!(
-            #[cachesync::cache_config(cache = "b")]
-            impl Users {
-                #[cacheable]
-                async fn find(&self) {}
-            }
-        );
-        assert_eq!(mistakes(quote!(cache = "a"), twice), 1);
+            quote!(
+                #[cachesync::cache_config(cache = "b")]
+                impl Users {
+                    #[cacheable]
+                    async fn find(&self) {}
+                }
+            ),
+        ] {
+            assert_eq!(mistakes(&quote!(cache = "a"), &item), 1, "{item}");
+        }
     }
 }

@@ -43,6 +43,11 @@ impl Form {
         matches!(self, Self::Future | Self::Boxed)
     }
 
+    /// Whether the function returns what may be a future, but none of a known form.
+    pub(crate) fn is_unseen_future(self, signature: &Signature) -> bool {
+        self == Self::Plain && matches!(&signature.output, ReturnType::Type(_, ty) if looks_like_future(ty))
+    }
+
     /// What is wrong with the function itself, whatever the arguments.
     pub(crate) fn check(self, signature: &Signature, attribute: Attribute, mistakes: &mut Mistakes) {
         if let Some(token) = &signature.constness {
@@ -57,7 +62,7 @@ impl Form {
         if matches!(**ty, Type::Never(_)) {
             mistakes.on(ty, format_args!("a function that never returns has nothing for {attribute} to act on"));
         }
-        if self == Self::Plain && looks_like_future(ty) {
+        if self.is_unseen_future(signature) {
             mistakes.on(
                 ty,
                 format_args!(

@@ -9,7 +9,7 @@ mod policy;
 mod returns;
 
 use proc_macro2::Ident;
-use syn::{Expr, Path, parse_quote};
+use syn::{Expr, ExprLit, Lit, Path, parse_quote};
 
 pub(crate) use self::{
     batch::{Batch, Element},
@@ -29,7 +29,7 @@ use crate::{
     function::Function,
     leaving,
     mistakes::{Mistakes, Refused},
-    names::Values,
+    names::{Values, peeled},
 };
 
 /// A use of an attribute in which no mistake was found: all that the expansion needs.
@@ -142,11 +142,24 @@ fn bool_of(
 ) -> Result<Option<Expression>, Refused> {
     optional(arguments, name, |argument| {
         let what = format!("`{}`", name.text());
+        if is_null_check(&argument.value) {
+            mistakes.on(
+                &argument.value,
+                format_args!("a `None` is kept only with `cache_none`: remove `{}`", argument.name),
+            );
+            return None;
+        }
         let is_code = refuse_text(&argument.value, &argument.name, &what, mistakes)
             && refuse_closure(&argument.value, &argument.name, mistakes);
         let scope = Scope { attribute, function, what: &what, without_result };
         if is_code { scope.check(argument, mistakes) } else { None }
     })
+}
+
+/// Whether it is what Spring's annotations say to keep no `null`: `"#result == null"`.
+fn is_null_check(expression: &Expr) -> bool {
+    let Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) = peeled(expression) else { return false };
+    text.value().replace(' ', "") == "#result==null"
 }
 
 /// The expression of a registry or a transaction, if there is one; names in it may be of items too.

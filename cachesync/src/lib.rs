@@ -74,9 +74,8 @@
 //! - For tests, [`ManualClock`] moves when told to, and [`UnknownCaches::Bypass`] allows for annotated functions whose
 //!   caches a test does not configure.
 //!
-//! The [guide](crate::guide) has [recipes](crate::guide::recipes), and says what differs for who comes
-//! [from Spring](crate::guide::coming_from_spring) or
-//! [from `cached` or moka](crate::guide::coming_from_cached_and_moka).
+//! The [`guide`] has [recipes](guide::recipes), and says what differs for who comes
+//! [from Spring](guide::coming_from_spring), or [from `cached` or moka](guide::coming_from_cached_and_moka).
 //!
 //! What is guaranteed, and what is not, is listed in the
 //! [README](https://github.com/cachesync/cachesync#what-is-guaranteed). The most important bound: each node sends itself a

@@ -238,6 +238,21 @@ async fn a_batch_that_is_dropped_or_fails_wakes_those_who_wait_for_it() {
 }
 
 #[tokio::test]
+async fn after_a_batch_that_failed_those_who_waited_load_at_the_same_time() {
+    let registry = registry(&["batch-race"]).await;
+    let gates = [Gate::new(), Gate::new()];
+    let body = async |_: &[u64]| behind(&gates[0], Err("down".into())).await;
+    let leader = begun(many(&registry, &[1, 2], body)).await;
+    let waiting = || async { one(&registry, 1, behind(&gates[1], Ok(10))).await };
+    let mut waiting = [begun(waiting()).await, begun(waiting()).await, begun(waiting()).await];
+    end(&gates[0], leader).await.expect_err("down");
+    for caller in &mut waiting {
+        assert!(poll!(caller.as_mut()).is_pending());
+    }
+    within(DEADLINE, gates[1].reached_by(3)).await;
+}
+
+#[tokio::test]
 async fn a_key_that_the_leader_found_absent_is_absent_for_a_batch_that_waited() {
     let registry = registry(&["batch-race"]).await;
     let gate = Gate::new();
@@ -261,6 +276,8 @@ async fn a_batch_waits_no_longer_than_load_wait() {
         [None, Some(10)],
         "what it did not wait for is not kept"
     );
+    assert_eq!(one(&registry, 1, async { Ok(20) }).await, Ok(20));
+    assert_eq!(start.elapsed(), Duration::from_secs(3), "nor does anybody else wait for what is stuck");
     drop(stuck);
 }
 

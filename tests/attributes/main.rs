@@ -9,6 +9,7 @@ mod conditions;
 mod config_block;
 mod evicting;
 mod explicit_transaction;
+mod forms;
 mod futures;
 mod keys;
 mod loading;

@@ -9,7 +9,7 @@ use cachesync::{
 use cachesync_tests::{
     faulty::FaultyBackend,
     gate::Gate,
-    wait::{DEADLINE, eventually},
+    wait::{DEADLINE, eventually, within},
 };
 use futures_util::poll;
 
@@ -86,5 +86,5 @@ pub(crate) async fn behind<T>(gate: &Gate, output: T) -> T {
 /// Lets the only one at this gate through, to its end.
 pub(crate) async fn end<F: Future>(gate: &Gate, begun: Begun<F>) -> F::Output {
     gate.let_through(1);
-    begun.await
+    within(DEADLINE, begun).await
 }

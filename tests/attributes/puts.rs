@@ -247,6 +247,10 @@ async fn a_put_entry_has_the_ttl_and_the_tags_that_are_said() {
     assert_eq!(held(), [false, false, true], "a put takes the place of the old entry and of its tags");
     numbers.evict_tag("all");
     assert_eq!(held(), [false; 3]);
+    for value in [10, 0] {
+        registry.scope(with_terms(1, value)).await.expect("Ok");
+        assert_eq!(numbers.get(&1).is_some(), value > 0, "with a ttl of zero a put evicts");
+    }
 }
 
 #[tokio::test]

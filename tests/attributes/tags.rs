@@ -171,6 +171,20 @@ async fn tags_are_evicted_by_hand_and_by_json() {
 }
 
 #[tokio::test]
+async fn a_tag_that_is_too_long_to_travel_stands_for_all() {
+    let (here, there) = pair(&["tags"]).await;
+    for node in [&here, &there] {
+        untagged(&node.registry, 9).await.expect("Some");
+    }
+    users(&here.registry).evict_tag("x".repeat(1024));
+    there.hears("tags", 1).await;
+    assert_eq!([held(&here.registry), held(&there.registry)], [[9], [9]]);
+    users(&here.registry).evict_tag("x".repeat(1025));
+    there.hears("tags", 2).await;
+    assert_eq!([held(&here.registry), held(&there.registry)], [[0; 0], [0; 0]]);
+}
+
+#[tokio::test]
 async fn a_pending_tag_hides_what_carries_it_until_the_end_of_the_transaction() {
     for commit in [true, false] {
         let (here, there) = pair(&["tags"]).await;

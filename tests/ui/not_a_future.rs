@@ -1,6 +1,6 @@
 #![allow(unused_variables)]
 
-use std::{future::Future, pin::Pin};
+use std::future::Future;
 
 use cachesync::{cache_evict, cacheable};
 

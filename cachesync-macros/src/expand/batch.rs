@@ -23,7 +23,9 @@ pub(super) fn expand(used: &Use, batch: &Batch, policy: &Policy) -> TokenStream 
     let begin = |call: &TokenStream| {
         let keys = keys(used, batch);
         let returned = returned_batch(used, used.output());
-        quote_spanned! {Span::mixed_site()=>
+        let at = Place::of(used.output()).start;
+        let private = super::private(at);
+        quote_spanned! {at=>
             #private::batch(&__CACHESYNC_SITES, #call, #list, #keys, #returned)
         }
     };
@@ -78,13 +80,15 @@ fn missing(batch: &Batch) -> TokenStream {
     let private = private(Span::mixed_site());
     let list = &batch.list;
     let pattern = &batch.pattern;
+    let given = self::list(batch);
+    let missing = quote_spanned!(Place::of(list).start=> __cachesync_load.missing(#given));
     if batch.is_reference {
         quote_spanned! {Span::mixed_site()=>
-            let __cachesync_missing = __cachesync_load.missing(#list);
+            let __cachesync_missing = #missing;
             let #pattern = #private::borrow_list(#list, &__cachesync_missing);
         }
     } else {
-        quote_spanned!(Span::mixed_site()=> let #pattern = __cachesync_load.missing(&#list);)
+        quote_spanned!(Span::mixed_site()=> let #pattern = #missing;)
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn load<'a>(used: &Use, after: impl IntoIterator<Item = &'a Mentions>
     match used.function.form {
         Form::Plain => made,
         Form::Async | Form::Boxed | Form::Future => {
-            quote_spanned!(Span::mixed_site()=> __cachesync_load.run(#made).await)
+            quote_spanned!(Place::of(used.output()).start=> __cachesync_load.run(#made).await)
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `#[cache_evict]`.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::quote_spanned;
 
 use super::{
@@ -133,10 +133,9 @@ pub(super) fn keys_of(used: &Use, expression: &Expression, borrowed: bool) -> To
     let private = private(Span::mixed_site());
     let iterated = iterated(expression, borrowed);
     let at = Place::of(&expression.tokens).start;
-    let iterated = {
-        let private = super::private(at);
-        quote_spanned!(at=> #private::core::iter::IntoIterator::into_iter(#iterated))
-    };
+    // A group that cannot be seen, so that an expression that ends in braces is not taken for one with a block.
+    let mut iterated = Group::new(Delimiter::None, iterated);
+    iterated.set_span(at);
     let traits = traits();
     let item = quote_spanned!(at=> &__cachesync_item);
     let keyed = of_reference(used, &item, at);

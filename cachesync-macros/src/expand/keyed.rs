@@ -54,7 +54,10 @@ fn typed(used: &Use, keyed: &TokenStream, at: Span) -> TokenStream {
     let private = private(at);
     used.caches.iter().fold(keyed.clone(), |keyed, cache| match cache {
         Cache::Named(_) => keyed,
-        Cache::Typed(path) => quote_spanned!(at=> #private::typed_key(&#path, #keyed)),
+        Cache::Typed(path) => {
+            let cache = quote_spanned!(Place::of(path).start=> &#path);
+            quote_spanned!(at=> #private::typed_key(#cache, #keyed))
+        }
     })
 }
 

@@ -23,7 +23,7 @@ impl Statements {
         }
         match &policy.ttl {
             Some(Life::Expression(ttl)) => statements.add(ttl, ttl.result.is_some(), &live(ttl)),
-            Some(Life::Closure(closure)) => statements.add(closure, true, &live_by_value(closure)),
+            Some(Life::Function(function)) => statements.add(function, true, &live_by_value(function)),
             None => {}
         }
         match &policy.tags {
@@ -113,8 +113,8 @@ fn live(ttl: &Expression) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> __cachesync_policy.ttl(#tokens);)
 }
 
-fn live_by_value(closure: &Expression) -> TokenStream {
-    let tokens = &closure.tokens;
+fn live_by_value(function: &Expression) -> TokenStream {
+    let tokens = &function.tokens;
     let at = Place::of(tokens).start;
     let private = private(at);
     // In braces: passed at once, `|token| token.ttl()` makes clippy ask for a path, which would not be a closure any more.

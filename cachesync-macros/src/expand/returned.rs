@@ -42,7 +42,10 @@ fn typed(used: &Use, returned: TokenStream, check: &str, at: Span) -> TokenStrea
     let check = proc_macro2::Ident::new(check, at);
     used.caches.iter().fold(returned, |returned, cache| match cache {
         Cache::Named(_) => returned,
-        Cache::Typed(path) => quote_spanned!(at=> #private::#check(&#path, #returned)),
+        Cache::Typed(path) => {
+            let cache = quote_spanned!(Place::of(path).start=> &#path);
+            quote_spanned!(at=> #private::#check(#cache, #returned))
+        }
     })
 }
 

@@ -202,13 +202,15 @@ fn declare(outside: &Outside<'_>, parameter: &Parameter) -> Option<TokenStream> 
 
 /// The type of the value; `None` where a static cannot tell it.
 fn value_type(used: &Use) -> Option<TokenStream> {
-    let private = private(Span::mixed_site());
     let ty = with_lifetime(&Outside::of(&used.function).written(used.output())?, "'static");
     Some(if matches!(used.action, Action::LoadMany { .. }) {
         let returned = returned_batch(used, &ty);
-        quote_spanned!(Span::mixed_site()=> #private::batch_value_type(&#returned))
+        let at = Place::of(&ty).start;
+        let private = super::private(at);
+        quote_spanned!(at=> #private::batch_value_type(&#returned))
     } else {
         let returned = returned(used, &ty);
+        let private = private(Span::mixed_site());
         quote_spanned!(Span::mixed_site()=> #private::value_type(&#returned))
     })
 }

@@ -196,7 +196,7 @@ mod tests {
     use super::*;
     use crate::attribute::mistakes_in;
 
-    fn messages(arguments: proc_macro2::TokenStream) -> Vec<String> {
+    fn messages(arguments: &proc_macro2::TokenStream) -> Vec<String> {
         let item = quote!(
             async fn save(id: u64, ids: Vec<u64>) -> Result<User, ()> {}
         );
@@ -216,7 +216,7 @@ mod tests {
             quote!(tag = format!("team:{}", result.team), unless = result.is_new()),
             quote!(tag = ["a", id], condition = id > 3),
         ] {
-            assert_eq!(messages(good.clone()), [""; 0], "{good}");
+            assert_eq!(messages(&good), [""; 0], "{good}");
         }
     }
 
@@ -236,7 +236,7 @@ mod tests {
             (quote!(before, tag = result.team), "remove `before`"),
             (quote!(key = id, skip(id)), "remove one of the two"),
         ] {
-            let messages = messages(bad.clone());
+            let messages = messages(&bad);
             assert!(matches!(&*messages, [message] if message.contains(says)), "{bad}: {messages:?}");
         }
     }
@@ -253,7 +253,7 @@ mod tests {
             (quote!(tag = |user| user.id), "write `tag = user . id`"),
             (quote!(keys = idd), "`idd` is not a parameter"),
         ] {
-            let messages = messages(bad.clone());
+            let messages = messages(&bad);
             assert!(matches!(&*messages, [message] if message.contains(says)), "{bad}: {messages:?}");
         }
     }

@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, TokenStream};
 use quote::ToTokens;
-use syn::{Expr, ExprArray, ExprClosure, ExprLit, Lit, LitStr};
+use syn::{Expr, ExprArray, ExprClosure, ExprLit, Lit, LitStr, Path};
 
 use super::{
     bool_of,
@@ -37,8 +37,8 @@ pub(crate) struct Policy {
 pub(crate) enum Life {
     /// An expression.
     Expression(Expression),
-    /// A closure over the value.
-    Closure(Expression),
+    /// A function of the value: a closure, or the path of one.
+    Function(Expression),
 }
 
 /// `tags`.
@@ -102,7 +102,7 @@ impl Policy {
     /// All expressions.
     pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expression> {
         let ttl = self.ttl.as_ref().map(|ttl| match ttl {
-            Life::Expression(expression) | Life::Closure(expression) => expression,
+            Life::Expression(expression) | Life::Function(expression) => expression,
         });
         let tags = self.tags.iter().flat_map(|tags| match tags {
             Tags::Listed(tags) => tags.as_slice(),
@@ -158,9 +158,16 @@ fn life(argument: &Argument, scope: &Scope<'_>, mistakes: &mut Mistakes) -> Opti
     let is_good = check_ttl(argument, mistakes);
     let expression = scope.check(argument, mistakes).filter(|_| is_good)?;
     Some(match peeled(&argument.value) {
-        Expr::Closure(_) => Life::Closure(expression),
+        Expr::Closure(_) => Life::Function(expression),
+        Expr::Path(path) if is_function(&path.path) => Life::Function(expression),
         _ => Life::Expression(expression),
     })
+}
+
+/// Whether a path is written as that of a function: `User::ttl`, and not `TTL` or `User::TTL`.
+fn is_function(path: &Path) -> bool {
+    path.segments.len() > 1
+        && path.segments.last().is_some_and(|last| last.ident.to_string().contains(|c: char| c.is_lowercase()))
 }
 
 /// The ttl of what has no value. `None` only after a mistake.
@@ -293,9 +300,10 @@ impl Tags {
 mod tests {
     use quote::quote;
 
-    use crate::attribute::{Attribute, mistakes_in};
+    use super::*;
+    use crate::attribute::mistakes_in;
 
-    fn mistakes(attribute: Attribute, arguments: &proc_macro2::TokenStream) -> Vec<String> {
+    fn mistakes(attribute: Attribute, arguments: &TokenStream) -> Vec<String> {
         let item = quote!(
             async fn find(id: u64, teams: &[Team]) -> Result<Option<User>, Error> {}
         );
@@ -353,6 +361,13 @@ mod tests {
         ] {
             let messages = mistakes(Attribute::Cacheable, &bad);
             assert!(matches!(&*messages, [message] if message.contains(says)), "{bad}: {messages:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_in_lower_case_is_a_function_of_the_value() {
+        for (path, expected) in [("User::ttl", true), ("self::ttl", true), ("User::TTL", false), ("TTL", false)] {
+            assert_eq!(is_function(&syn::parse_str(path).expect("a path")), expected, "{path}");
         }
     }
 

@@ -33,8 +33,11 @@ pub fn begin<Q: Keyed, R: Returned, E: SharedError<Output = R::Output>>(
     let how = how::<R, E>();
     for site in sites {
         let look = |store: &_| load::find(store, &keyed, transaction.as_deref(), |content| how.answer(content));
-        if let Some(Some(output)) = site.remembered(id, |store| look(store)) {
-            return Step::Hit(output);
+        match site.remembered(id, |store| look(store)) {
+            Some(Some(output)) => return Step::Hit(output),
+            Some(None) => {}
+            // The caches after one that is to be found yet must not answer in its place.
+            None => break,
         }
     }
     miss(sites, &call, &keyed, how)
@@ -61,7 +64,7 @@ fn miss<K: Key, V: Value, Q: KeyForm<K>, O>(
 ) -> Step<K, V, O> {
     let stores: Vec<_> = sites.iter().filter_map(|site| site.find::<K, V>(call)).collect();
     let transaction = call.current_transaction();
-    // Handles that were not remembered have not been asked yet.
+    // Caches whose handles were not remembered, and those after them, have not been asked yet.
     for store in &stores {
         if let Some(output) = load::find(store, key, transaction.as_deref(), |content| how.answer(content)) {
             return Step::Hit(output);

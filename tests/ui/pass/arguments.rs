@@ -52,7 +52,7 @@ async fn policy(id: &u64) -> Option<User> {
     Some(User::new(*id))
 }
 
-#[cacheable(cache = [USERS, "archive"], key = id, ttl = |user| user.ttl(), tags = ["all", format!("team:{}", result.team), id])]
+#[cacheable(cache = [USERS, "archive"], key = id, ttl = User::ttl, tags = ["all", format!("team:{}", result.team), id])]
 async fn listed(id: u64) -> Result<User, String> {
     Ok(User::new(id))
 }
