@@ -72,7 +72,9 @@ async fn at_every_clone<V: cachesync::Value + PartialEq + std::fmt::Debug>(
         for in_transaction in [false, true] {
             let registry = registry(&names).await;
             let caches: [Cache<Touchy, V>; 2] = names.map(|name| cache(&registry, name));
-            caches.iter().for_each(|cache| cache.insert(Touchy(1), old()));
+            for cache in &caches {
+                cache.insert(Touchy(1), old());
+            }
             let calls = Calls::default();
             let transaction = in_transaction.then(Transaction::begin);
             FUSE.set(Some(clones));
