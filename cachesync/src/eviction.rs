@@ -70,8 +70,9 @@ impl<K: Key> Eviction<K> {
 impl Eviction<AllKeys> {
     /// Evicts one key.
     pub fn apply_key<Q: Keyed>(mut self, keyed: Q) {
-        let targets = mem::take(&mut self.targets);
-        apply(targets, &Entries::Key(keyed.to_key()), Duration::ZERO);
+        // The key first: should it panic, all is evicted.
+        let key = Entries::Key(keyed.to_key());
+        apply(mem::take(&mut self.targets), &key, Duration::ZERO);
     }
 
     /// Evicts keys.

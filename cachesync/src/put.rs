@@ -112,7 +112,7 @@ impl<K: Key, V: Value> Put<K, V> {
         let targets = mem::take(&mut self.targets);
         if let Some(key) = &self.key {
             for (target, ticketed) in targets {
-                settle(&target, key, ticketed.zip(content.clone()), &terms);
+                settle(&target, key, ticketed.zip(content.as_ref()), &terms);
             }
         }
     }
@@ -128,11 +128,12 @@ impl PutLater {
     pub fn store<Q: Keyed, V: Value>(mut self, keyed: Q, value: &V, policy: Policy) {
         let key = keyed.to_key();
         let Policy(verdict) = policy;
+        let content = (!verdict.refused).then(|| Content::Value(value.clone()));
+        // From here on nothing of the user's runs unguarded.
         for (target, site, began) in mem::take(&mut self.targets) {
-            let content = (!verdict.refused).then(|| Content::Value(value.clone()));
             let store = target.place.slot.declared.then(|| site.store_of::<Q::Key, V>(&target.place.slot)).flatten();
             let ticketed = store.map(|store| Ticketed { store, ticket: Ticket::Any(began) });
-            settle(&target, &key, ticketed.zip(content), &verdict.terms);
+            settle(&target, &key, ticketed.zip(content.as_ref()), &verdict.terms);
         }
     }
 
@@ -147,7 +148,7 @@ impl<K: Key, V: Value> Drop for Put<K, V> {
         for (target, ticketed) in mem::take(&mut self.targets) {
             drop(ticketed);
             if let Some(key) = &self.key {
-                evict_in_doubt(&target, Entries::Key(key.clone()));
+                evict_in_doubt(&target, || Entries::Key(key.clone()));
             }
         }
     }
@@ -156,27 +157,27 @@ impl<K: Key, V: Value> Drop for Put<K, V> {
 impl Drop for PutLater {
     fn drop(&mut self) {
         for (target, ..) in mem::take(&mut self.targets) {
-            evict_in_doubt::<()>(&target, Entries::All);
+            evict_in_doubt::<()>(&target, || Entries::All);
         }
     }
 }
 
 /// Nobody knows what was written: evicts.
-fn evict_in_doubt<K: Key>(target: &Target, entries: Entries<K>) {
+fn evict_in_doubt<K: Key>(target: &Target, entries: impl FnOnce() -> Entries<K>) {
     let settle = target.place.node.settle;
-    target.guarded(settle, || target.evict(entries, settle));
+    target.guarded(settle, || target.evict(entries(), settle));
 }
 
 /// Puts in one cache, or where that cannot be, evicts.
-fn settle<K: Key, V: Value>(target: &Target, key: &K, put: Option<(Ticketed<K, V>, Content<V>)>, terms: &Terms) {
+fn settle<K: Key, V: Value>(target: &Target, key: &K, put: Option<(Ticketed<K, V>, &Content<V>)>, terms: &Terms) {
     target.guarded(Duration::ZERO, || match (&target.transaction, put) {
         (Some(transaction), Some((ticketed, content))) => {
-            let staged = Box::new(Staged { ticketed, content, terms: terms.clone() });
+            let staged = Box::new(Staged { ticketed, content: content.clone(), terms: terms.clone() });
             transaction.put(&target.place.node, &target.place.slot, key.clone(), Some(staged));
         }
         (None, Some((ticketed, content))) => {
             target.announce(key);
-            ticketed.store(key.clone(), content, terms);
+            ticketed.store(key.clone(), content.clone(), terms);
         }
         (_, None) => target.evict(Entries::Key(key.clone()), Duration::ZERO),
     });

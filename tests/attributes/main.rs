@@ -3,24 +3,34 @@
 //! All tests are one binary and share the list of annotated functions. So each uses caches of its own, and registries
 //! know only some of the caches.
 
+mod batch_races;
+mod batches;
+mod conditions;
+mod config_block;
 mod evicting;
+mod explicit_transaction;
 mod forms;
 mod futures;
 mod keys;
 mod loading;
+mod negative;
+mod nesting;
+mod nodes;
+mod panics;
+mod places;
+mod put_races;
+mod puts;
+mod several;
 mod signatures;
+mod tag_races;
+mod tags;
+mod ttl;
+mod typed;
 mod types;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use cachesync::{CacheConfig, Registry, UnknownCaches};
-
-/// A registry with caches of these names.
-async fn registry(caches: &[&str]) -> Registry {
-    let builder = Registry::builder().unknown_caches(UnknownCaches::Bypass);
-    let builder = caches.iter().fold(builder, |builder, name| builder.cache(CacheConfig::new(*name)));
-    builder.start().await.expect("the functions agree about their caches")
-}
+use nodes::registry;
 
 /// Counts how often the body of a function ran.
 #[derive(Default)]

@@ -117,7 +117,9 @@ fn live_by_value(function: &Expression) -> TokenStream {
     let tokens = &function.tokens;
     let at = Place::of(tokens).start;
     let private = private(at);
-    let ttl = quote_spanned!(at=> #private::ttl_of(__cachesync_value, #tokens));
+    // In braces: passed at once, `|token| token.ttl()` makes clippy ask for a path, which would not be a closure any more.
+    let closure = quote_spanned!(Span::mixed_site()=> { #tokens });
+    let ttl = quote_spanned!(at=> #private::ttl_of(__cachesync_value, #closure));
     quote_spanned!(Span::mixed_site()=> __cachesync_policy.ttl(#ttl);)
 }
 

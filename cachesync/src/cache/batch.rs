@@ -12,6 +12,8 @@
 
 use std::{collections::HashMap, hash::Hash, mem, sync::Arc};
 
+use hashbrown::hash_map::Entry::{Occupied, Vacant};
+
 use super::{
     content::Content,
     flight::{Flight, Outcome},
@@ -50,6 +52,8 @@ pub(crate) struct Batch<I, N, K: Key, V: Value> {
     store: Arc<Store<K, V>>,
     tagged: bool,
     asked: Vec<Asked<I, N, K, V>>,
+    /// Further names of keys, each with the key's place in `asked`: different elements of a list may have the same key.
+    alike: HashMap<N, usize>,
 }
 
 impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
@@ -60,12 +64,17 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
         keys: impl Iterator<Item = (I, N, K)>,
         tagged: bool,
     ) -> Self {
-        let mut batch = Self { store, tagged, asked: Vec::new() };
-        let mut seen = hashbrown::HashSet::<K, quick_cache::DefaultHashBuilder>::default();
+        let mut batch = Self { store, tagged, asked: Vec::new(), alike: HashMap::new() };
+        let mut seen = hashbrown::HashMap::<K, usize, quick_cache::DefaultHashBuilder>::default();
         for (item, name, key) in keys {
-            if seen.insert(key.clone()) {
-                let state = batch.look(&key, transaction);
-                batch.asked.push(Asked { item, name, key, state });
+            match seen.entry(key.clone()) {
+                Occupied(place) if batch.asked[*place.get()].name == name => {}
+                Occupied(place) => _ = batch.alike.insert(name, *place.get()),
+                Vacant(place) => {
+                    place.insert(batch.asked.len());
+                    let state = batch.look(&key, transaction);
+                    batch.asked.push(Asked { item, name, key, state });
+                }
             }
         }
         batch
@@ -203,7 +212,7 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
     }
 
     /// The body has returned `loaded`: keeps what `verdict` says of each value and, for keys that it did not return,
-    /// what `nothing` says. Returns the whole answer, in the order in which it was asked for.
+    /// what `nothing` says. Returns the whole answer, in the order in which the keys were asked for.
     pub(crate) fn settle(
         mut self,
         loaded: Vec<(N, V)>,
@@ -211,7 +220,8 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
         nothing: Option<&Verdict>,
     ) -> Vec<(N, V)> {
         let mut surplus = Vec::new();
-        let indices: HashMap<_, _> = self.asked.iter().enumerate().map(|(index, asked)| (&asked.name, index)).collect();
+        let indices = self.asked.iter().enumerate().map(|(index, asked)| (&asked.name, index));
+        let indices: HashMap<_, _> = indices.chain(self.alike.iter().map(|(name, index)| (name, *index))).collect();
         let returned: Vec<_> =
             loaded.into_iter().map(|(name, value)| (indices.get(&name).copied(), name, value)).collect();
         for (index, name, value) in returned {
@@ -231,7 +241,13 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
                 }
             }
         }
-        let mut answer = Vec::with_capacity(self.asked.len() + surplus.len());
+        let value_of = |index: usize| match &self.asked[index].state {
+            State::Known(value) => value.clone(),
+            State::Load(_) | State::Wait(_) => None,
+        };
+        let alike = self.alike.into_iter().filter_map(|(name, index)| Some((name, value_of(index)?)));
+        let mut alike: Vec<_> = alike.collect();
+        let mut answer = Vec::with_capacity(self.asked.len() + alike.len() + surplus.len());
         for Asked { name, state, .. } in self.asked {
             match state {
                 State::Known(Some(value)) => answer.push((name, value)),
@@ -242,6 +258,7 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
                 State::Known(None) | State::Load(None) | State::Wait(_) => {}
             }
         }
+        answer.append(&mut alike);
         answer.append(&mut surplus);
         answer
     }
