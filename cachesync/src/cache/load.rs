@@ -53,6 +53,8 @@ pub(crate) struct How<O, V> {
     pub(crate) nothing: fn() -> Option<O>,
     /// The output that another body's error stands for; `None` if it is of another type.
     pub(crate) failure: fn(&SharedFailure) -> Option<O>,
+    /// Whether there is one. Asked under a lock, where the error must not be cloned.
+    pub(crate) knows: fn(&SharedFailure) -> bool,
 }
 
 impl<O, V> Clone for How<O, V> {
@@ -79,7 +81,7 @@ impl<O, V> How<O, V> {
         match content {
             Content::Value(_) => true,
             Content::Nothing => (self.nothing)().is_some(),
-            Content::Failure(failure) => (self.failure)(failure).is_some(),
+            Content::Failure(failure) => (self.knows)(failure),
         }
     }
 }

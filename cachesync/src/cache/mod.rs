@@ -265,5 +265,6 @@ fn by_hand<V: Value, E>() -> How<Result<V, E>, V> {
         output: Ok,
         nothing: || None,
         failure: |_| None,
+        knows: |_| false,
     }
 }

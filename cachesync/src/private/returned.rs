@@ -38,6 +38,8 @@ pub trait SharedError {
     fn share(output: &Self::Output) -> Option<SharedFailure>;
     /// The output that a shared error stands for; `None` if it is of another type.
     fn restore(shared: &SharedFailure) -> Option<Self::Output>;
+    /// Whether there is one.
+    fn knows(shared: &SharedFailure) -> bool;
 }
 
 /// A return type to be looked at.
@@ -295,6 +297,10 @@ impl<T, E: Clone + Send + Sync + 'static> SharedError for Cloned<Result<T, E>> {
     fn restore(shared: &SharedFailure) -> Option<Result<T, E>> {
         shared.get::<E>().cloned().map(Err)
     }
+
+    fn knows(shared: &SharedFailure) -> bool {
+        shared.get::<E>().is_some()
+    }
 }
 
 impl<R> SharedError for NotCloned<R> {
@@ -306,6 +312,10 @@ impl<R> SharedError for NotCloned<R> {
 
     fn restore(_: &SharedFailure) -> Option<R> {
         None
+    }
+
+    fn knows(_: &SharedFailure) -> bool {
+        false
     }
 }
 
