@@ -44,13 +44,7 @@ pub fn begin<Q: Keyed, R: Returned, E: SharedError<Output = R::Output>>(
 }
 
 fn how<R: Returned, E: SharedError<Output = R::Output>>() -> How<R::Output, R::Value> {
-    How {
-        outcome: outcome::<R, E>,
-        output: R::output,
-        nothing: R::nothing,
-        failure: E::restore,
-        knows: E::knows,
-    }
+    How { outcome: outcome::<R, E>, output: R::output, nothing: R::nothing, failure: E::restore, knows: E::knows }
 }
 
 fn outcome<R: Returned, E: SharedError<Output = R::Output>>(output: &R::Output) -> flight::Outcome<R::Value> {
