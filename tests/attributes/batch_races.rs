@@ -1,7 +1,7 @@
 //! Batches among others: what they share, what they wait for and what not, and R1 key by key.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::HashMap,
     sync::{Arc, Barrier},
     time::Duration,
@@ -114,11 +114,15 @@ async fn a_batch_that_waits_is_in_the_way_of_nobody() {
     let start = Instant::now();
     let gate = Gate::new();
     let third = begun(one(&registry, 9, behind(&gate, Ok(90)))).await;
-    let waiting = begun(many(&registry, &[1, 9], only(&[1], 10))).await;
+    let waiting = begun(many(&registry, &[1, 9], never)).await;
     assert_eq!(one(&registry, 1, async { Ok(20) }).await, Ok(20));
     assert_eq!(many(&registry, &[1, 2], only(&[2], 20)).await, all(&[1, 2], 20));
     end(&gate, third).await.expect("Ok");
-    assert_eq!(waiting.await, Ok(HashMap::from([(1, 10), (9, 90)])));
+    assert_eq!(
+        waiting.await,
+        Ok(HashMap::from([(1, 20), (9, 90)])),
+        "what others have loaded meanwhile is not loaded again"
+    );
     assert_eq!(start.elapsed(), Duration::ZERO);
 }
 
@@ -151,7 +155,7 @@ async fn a_batch_of_the_opposite_order_that_comes_in_between_waits_for_no_one_wh
     let other = Arc::new(std::sync::Mutex::new(None));
     let (place, theirs) = (other.clone(), registry.clone());
     let come_in_between = move || {
-        let mut other = Box::pin(async move { many(&theirs, &[2, 1], async |missing: &[u64]| all(missing, 20)).await });
+        let mut other = Box::pin(async move { many(&theirs, &[2, 1], never).await });
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(other.as_mut().poll(&mut context).is_pending(), "it waits for key 1");
         *place.lock().expect("no panic") = Some(other);
@@ -159,7 +163,7 @@ async fn a_batch_of_the_opposite_order_that_comes_in_between_waits_for_no_one_wh
     BEFORE_TWO.set(Some(Box::new(come_in_between)));
     assert_eq!(many_stopping(&registry, &[1, 2], only(&[1, 2], 10)).await, all(&[1, 2], 10));
     let other = other.lock().expect("no panic").take().expect("it came in between");
-    assert_eq!(other.await, Ok(HashMap::from([(1, 10), (2, 20)])));
+    assert_eq!(other.await, all(&[1, 2], 10), "what the first has loaded meanwhile is not loaded again");
     assert_eq!(start.elapsed(), Duration::ZERO);
 }
 
@@ -331,4 +335,32 @@ async fn a_body_that_panics_leaves_nothing_behind_and_wakes_those_who_wait() {
     assert!(leader.await.expect_err("it panics").is_panic());
     assert!(poll!(waiting.as_mut()).is_ready());
     assert_eq!(numbers(&registry).len(), 1);
+}
+
+/// Of a hundred that waited for one load, which ends without a value, sixteen load at the same time; the others find what
+/// these have loaded.
+#[tokio::test]
+async fn batches_that_waited_in_vain_do_not_all_load_at_the_same_time() {
+    let registry = registry(&["batch-race"]).await;
+    let leader = Gate::new();
+    let led = gated(&leader, &[9], 9);
+    let mut first = Box::pin(many(&registry, &[9], led));
+    assert!(poll!(&mut first).is_pending());
+    let (running, most, ran) = (Cell::new(0), Cell::new(0), Cell::new(0));
+    let waits = (0..100).map(|_| {
+        many(&registry, &[1, 2, 9], async |ids: &[u64]| {
+            running.set(running.get() + 1);
+            ran.set(ran.get() + 1);
+            most.set(running.get().max(most.get()));
+            tokio::task::yield_now().await;
+            running.set(running.get() - 1);
+            all(ids, 1)
+        })
+    });
+    let mut all_of_them = Box::pin(futures_util::future::join_all(waits));
+    assert!(poll!(&mut all_of_them).is_pending());
+    drop(first);
+    let answers = within(DEADLINE, all_of_them).await;
+    assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|found| found.len() == 3)), "{answers:?}");
+    assert_eq!((most.get(), ran.get()), (16, 16), "at once, and in all");
 }

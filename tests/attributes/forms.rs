@@ -13,7 +13,9 @@ use crate::{Calls, registry};
 
 type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
-static ORDER: AtomicU32 = AtomicU32::new(0);
+/// Counts the keys that were made, for a test of its own each.
+static FUTURE_KEYS: AtomicU32 = AtomicU32::new(0);
+static CONDITION_KEYS: AtomicU32 = AtomicU32::new(0);
 
 #[cacheable(cache = "form-plain", key = id)]
 fn plain(calls: &AtomicU32, id: u64) -> Result<u64, String> {
@@ -42,7 +44,7 @@ async fn a_plain_function_is_cached_and_evicts() {
     assert_eq!(plain(&calls, 1), Ok(4), "and without a registry it runs");
 }
 
-#[cacheable(cache = "form-future", key = { ORDER.fetch_add(1, Ordering::Relaxed); id })]
+#[cacheable(cache = "form-future", key = { FUTURE_KEYS.fetch_add(1, Ordering::Relaxed); id })]
 fn future(calls: &Calls, id: u64) -> impl Future<Output = Option<u64>> + Send {
     assert!(id > 0, "this too belongs to the body");
     async move { Some(id + u64::from(calls.count().await)) }
@@ -54,10 +56,10 @@ async fn what_returns_a_future_does_everything_when_that_is_polled() {
     let work = async {
         let first = future(&calls, 1);
         drop(future(&calls, 0));
-        assert_eq!(ORDER.load(Ordering::Relaxed), 0);
+        assert_eq!(FUTURE_KEYS.load(Ordering::Relaxed), 0);
         assert_eq!(first.await, Some(2));
         assert_eq!(future(&calls, 1).await, Some(2));
-        assert_eq!((calls.get(), ORDER.load(Ordering::Relaxed)), (1, 2));
+        assert_eq!((calls.get(), FUTURE_KEYS.load(Ordering::Relaxed)), (1, 2));
     };
     registry(&["form-future"]).await.scope(work).await;
 }
@@ -162,9 +164,7 @@ async fn the_body_of_a_batch_sees_what_is_missing() {
     registry.scope(work).await;
 }
 
-static KEYS_OF_CONDITION: AtomicU32 = AtomicU32::new(0);
-
-#[cacheable(cache = "form-condition", key = { KEYS_OF_CONDITION.fetch_add(1, Ordering::Relaxed); id }, condition = id > 3)]
+#[cacheable(cache = "form-condition", key = { CONDITION_KEYS.fetch_add(1, Ordering::Relaxed); id }, condition = id > 3)]
 async fn conditional(calls: &Calls, id: u64) -> Option<u32> {
     Some(calls.count().await)
 }
@@ -178,9 +178,9 @@ async fn evict_conditional(id: u64) -> u64 {
 async fn with_a_condition_that_is_false_nothing_else_is_evaluated() {
     let calls = Calls::default();
     let work = async {
-        let before = KEYS_OF_CONDITION.load(Ordering::Relaxed);
+        let before = CONDITION_KEYS.load(Ordering::Relaxed);
         assert_eq!((conditional(&calls, 1).await, conditional(&calls, 1).await), (Some(1), Some(2)));
-        assert_eq!(KEYS_OF_CONDITION.load(Ordering::Relaxed), before);
+        assert_eq!(CONDITION_KEYS.load(Ordering::Relaxed), before);
         assert_eq!((conditional(&calls, 4).await, conditional(&calls, 4).await), (Some(3), Some(3)));
         evict_conditional(1).await;
         assert_eq!(conditional(&calls, 4).await, Some(3));

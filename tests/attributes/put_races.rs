@@ -320,3 +320,23 @@ async fn a_put_on_a_node_that_only_evicts_overtakes_elsewhere() {
     end(&gate, loading).await.expect("Ok");
     assert_eq!(numbers(&here.registry).get(&1), None);
 }
+
+/// Each key is remembered by itself, so puts of other keys do not stand in each other's way.
+#[tokio::test]
+async fn puts_by_result_of_one_transaction_are_all_kept() {
+    let registry = registry(&["put-race-many"]).await;
+    let transaction = Transaction::begin();
+    let puts = async {
+        for value in 0..1_000 {
+            put_many(&registry, ready(Ok(value))).await.expect("it puts");
+        }
+    };
+    transaction.scope(puts).await;
+    transaction.commit();
+    assert_eq!(cache::<u64, u64>(&registry, "put-race-many").len(), 1_000);
+}
+
+#[cache_put(cache = "put-race-many", key = *result, registry = registry)]
+async fn put_many(registry: &Registry, body: impl Future<Output = Answer>) -> Answer {
+    body.await
+}

@@ -14,6 +14,8 @@ use std::{collections::HashMap, hash::Hash, mem, sync::Arc};
 
 use hashbrown::hash_map::Entry::{Occupied, Vacant};
 
+use tokio::sync::OwnedSemaphorePermit;
+
 use super::{
     content::Content,
     flight::{Flight, Outcome},
@@ -54,6 +56,8 @@ pub(crate) struct Batch<I, N, K: Key, V: Value> {
     asked: Vec<Asked<I, N, K, V>>,
     /// Further names of keys, each with the key's place in `asked`: different elements of a list may have the same key.
     alike: HashMap<N, usize>,
+    /// Held by one that has waited, while it loads.
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
@@ -64,7 +68,7 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
         keys: impl Iterator<Item = (I, N, K)>,
         tagged: bool,
     ) -> Self {
-        let mut batch = Self { store, tagged, asked: Vec::new(), alike: HashMap::new() };
+        let mut batch = Self { store, tagged, asked: Vec::new(), alike: HashMap::new(), permit: None };
         let mut seen = hashbrown::HashMap::<K, usize, quick_cache::DefaultHashBuilder>::default();
         for (item, name, key) in keys {
             match seen.entry(key.clone()) {
@@ -113,7 +117,7 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
         let info = self.store.info.clone();
         let in_time = tokio::select! {
             biased;
-            () = self.wait() => true,
+            () = self.wait_for_turn() => true,
             () = timer::elapsed(&info.runtime, &info.lease, info.config.load_wait) => false,
         };
         if !in_time {
@@ -133,6 +137,26 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
         for index in 0..self.asked.len() {
             if let State::Wait(_) = self.asked[index].state {
                 self.load_separately(index);
+            }
+        }
+    }
+
+    async fn wait_for_turn(&mut self) {
+        self.wait().await;
+        if !self.is_known() {
+            // Others who waited for the same keys are about to load them too: so not all at once, and each looks again for
+            // what those before it have loaded.
+            self.permit = self.store.retries.clone().acquire_owned().await.ok();
+            self.look_again();
+        }
+    }
+
+    fn look_again(&mut self) {
+        for asked in &mut self.asked {
+            if let State::Load(_) = &asked.state
+                && let Some(value) = self.store.hit(&&asked.key, known)
+            {
+                asked.state = State::Known(value);
             }
         }
     }

@@ -6,6 +6,7 @@ pub(crate) mod flight;
 pub(crate) mod info;
 pub(crate) mod lead;
 pub(crate) mod load;
+mod marks;
 mod nesting;
 pub(crate) mod place;
 mod reservation;

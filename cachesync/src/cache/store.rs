@@ -15,8 +15,8 @@
 //! not a wrong answer.
 //!
 //! Who does not know the key yet when it begins (a put whose key is found in its result) has no ticket. It notes the
-//! number of the last eviction instead, and stores only if the key's stripe has seen none since: every eviction, and
-//! every put, takes its number in the same critical section in which it does its work.
+//! number of the last eviction instead, and stores only if the key's stripe remembers none of the key since: every
+//! eviction, and every put, takes its number in the same critical section in which it does its work.
 //!
 //! Tags have an argument of their own, see [`tags`](super::tags).
 //!
@@ -232,7 +232,7 @@ impl<K: Key, V: Value> Store<K, V> {
     pub(crate) fn evict(&self, key: &K, hold: Duration) {
         let hash = self.hasher.hash_one(key);
         let mut stripe = self.stripe(hash);
-        stripe.last_eviction = self.info.next_eviction();
+        stripe.marks.mark(hash, self.info.next_eviction());
         let overtaken = stripe.overtake(hash, key);
         let removed = self.take(key);
         if !hold.is_zero() {
@@ -255,7 +255,7 @@ impl<K: Key, V: Value> Store<K, V> {
         }
         for stripe in &self.stripes {
             let mut stripe = lock(stripe);
-            stripe.last_eviction = self.info.next_eviction();
+            stripe.marks.mark_all(self.info.next_eviction());
             let overtaken = stripe.overtake_all();
             drop(stripe);
             discard(overtaken);
@@ -301,7 +301,7 @@ impl<K: Key, V: Value> Store<K, V> {
         let survives = self.info.key_survives_the_wire(|| key.clone());
         let hash = self.hasher.hash_one(&key);
         let stripe = self.stripe(hash);
-        let in_time = stripe.last_eviction <= began && self.info.last_without_store() <= began;
+        let in_time = stripe.marks.last(hash) <= began && self.info.last_without_store() <= began;
         self.put(key, hash, content, terms, (survives && in_time).then_some(began), stripe)
     }
 
@@ -316,7 +316,7 @@ impl<K: Key, V: Value> Store<K, V> {
         mut stripe: MutexGuard<'_, Stripe<K, V>>,
     ) -> bool {
         let info = &self.info;
-        stripe.last_eviction = info.next_eviction();
+        stripe.marks.mark(hash, info.next_eviction());
         let overtaken = stripe.overtake(hash, &key);
         let keepable = !info.config.evict_only
             && !info.key_codec_is_bad()

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 
-use super::flight::Flight;
+use super::{flight::Flight, marks::Marks};
 use crate::{
     clock::Moment,
     key::{KeyForm, Probe},
@@ -30,12 +30,14 @@ struct Hold<K> {
     until: Moment,
 }
 
+/// How many keys of one stripe are remembered by themselves as evicted.
+const MAX_MARKS: usize = 64;
 /// The most keys of one stripe that are held at the same time.
 const MAX_HOLDS: usize = 4_096;
 
 pub(super) struct Stripe<K, V> {
-    /// The number of the last eviction that concerned a key of this stripe.
-    pub(super) last_eviction: u64,
+    /// When keys of this stripe were last evicted or put.
+    pub(super) marks: Marks,
     tickets: HashTable<Ticket<K, V>>,
     holds: HashTable<Hold<K>>,
     /// When `holds` has grown to this, the ended ones are swept out.
@@ -44,7 +46,7 @@ pub(super) struct Stripe<K, V> {
 
 impl<K, V> Default for Stripe<K, V> {
     fn default() -> Self {
-        Self { last_eviction: 0, tickets: HashTable::new(), holds: HashTable::new(), sweep_at: 32 }
+        Self { marks: Marks::new(MAX_MARKS), tickets: HashTable::new(), holds: HashTable::new(), sweep_at: 32 }
     }
 }
 

@@ -20,6 +20,7 @@ use cachesync_core::codec::MAX_TAG_BYTES;
 use hashbrown::{HashMap, HashSet};
 use quick_cache::DefaultHashBuilder;
 
+use super::marks::Marks;
 use crate::key::{Key, KeyForm, Probe};
 
 /// What an entry can be found by beside its key: any text. Two tags of different types that print alike are the same.
@@ -54,15 +55,15 @@ impl fmt::Debug for Tag {
     }
 }
 
-/// In how many places the evictions of tags are remembered. Tags that share one cost each other a load now and then.
-const MARKS: usize = 256;
+/// How many tags are remembered by themselves as evicted.
+const MAX_MARKS: usize = 4_096;
 
 /// Which key carries which tags.
 pub(super) struct TagIndex<K> {
     keys: HashMap<Tag, HashSet<K, DefaultHashBuilder>, DefaultHashBuilder>,
     tags: HashMap<K, Box<[Tag]>, DefaultHashBuilder>,
-    /// The number of the last eviction of a tag that hashes to this place.
-    marks: Box<[u64]>,
+    /// When tags were last evicted.
+    marks: Marks,
 }
 
 /// Keys that have left the index, to be dropped when no lock is held.
@@ -73,7 +74,7 @@ pub(super) struct Forgotten<K> {
 
 impl<K> Default for TagIndex<K> {
     fn default() -> Self {
-        Self { keys: HashMap::default(), tags: HashMap::default(), marks: vec![0; MARKS].into() }
+        Self { keys: HashMap::default(), tags: HashMap::default(), marks: Marks::new(MAX_MARKS) }
     }
 }
 
@@ -81,7 +82,7 @@ impl<K: Key> TagIndex<K> {
     /// Registers a key that carries these tags, loaded since the eviction numbered `began`; `false` if one of them was
     /// evicted after that.
     pub(super) fn register(&mut self, key: &K, tags: &[Tag], began: u64) -> bool {
-        if tags.iter().any(|tag| self.marks[self.place(tag)] > began) {
+        if tags.iter().any(|tag| self.marks.last(self.hash(tag)) > began) {
             return false;
         }
         // First: should the key panic below, what it is forgotten by is there.
@@ -115,8 +116,7 @@ impl<K: Key> TagIndex<K> {
 
     /// Marks a tag as evicted by the eviction of this number; returns the keys that carry it.
     pub(super) fn evict(&mut self, tag: &Tag, number: u64) -> Vec<K> {
-        let place = self.place(tag);
-        self.marks[place] = self.marks[place].max(number);
+        self.marks.mark(self.hash(tag), number);
         self.keys.get(tag).into_iter().flatten().cloned().collect()
     }
 
@@ -125,8 +125,8 @@ impl<K: Key> TagIndex<K> {
         self.tags.get(&Probe::new(key)).is_some_and(|tags| tags.iter().any(chosen))
     }
 
-    fn place(&self, tag: &Tag) -> usize {
-        usize::try_from(self.keys.hasher().hash_one(tag) >> 32).unwrap_or(0) % MARKS
+    fn hash(&self, tag: &Tag) -> u64 {
+        self.keys.hasher().hash_one(tag)
     }
 }
 

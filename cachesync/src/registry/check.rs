@@ -1,6 +1,6 @@
 //! The check at start-up: what do annotated functions and typed caches ask for, and is it here?
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 use super::{
     node::Node,
@@ -76,7 +76,20 @@ pub(super) fn types_and_names(node: &Arc<Node>) -> Vec<Error> {
         let disagreement = slot.compare(key, value).err()?;
         Some(typed.disagrees(&disagreement, settled_by(typed.cache)))
     }));
+    errors.extend(named_twice());
     errors
+}
+
+/// Functions that name a cache twice, by its name and as a typed cache: they would overtake themselves.
+fn named_twice() -> impl Iterator<Item = Error> {
+    let mut seen = HashSet::new();
+    let again = move |site: &&CallSite| !seen.insert((std::ptr::from_ref(site.function).addr(), site.cache));
+    annotated_functions().filter(again).map(|site| {
+        Error::configuration(format!(
+            "{site} names the cache `{}` twice in one attribute: remove one of the two",
+            site.cache
+        ))
+    })
 }
 
 fn settle(slot: &Slot, function: &Asking) -> Result<(), Mismatch> {

@@ -1,0 +1,71 @@
+//! When things were last evicted: a bounded memory of it.
+
+use hashbrown::HashMap;
+use quick_cache::DefaultHashBuilder;
+
+/// The numbers of the last evictions, by the hash of what was evicted.
+///
+/// Invariant: [`last`](Self::last) is never too low. It may be too high: for what shares a hash, and when there was too
+/// much to remember. Then something is thought to be overtaken that is not.
+pub(super) struct Marks {
+    numbers: HashMap<u64, u64, DefaultHashBuilder>,
+    /// The number for all that is not in `numbers`.
+    floor: u64,
+    limit: usize,
+}
+
+impl Marks {
+    /// Remembers `limit` things by themselves.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { numbers: HashMap::default(), floor: 0, limit }
+    }
+
+    /// What has this hash is evicted by the eviction of this number.
+    pub(super) fn mark(&mut self, hash: u64, number: u64) {
+        if self.numbers.len() >= self.limit && !self.numbers.contains_key(&hash) {
+            let highest = self.numbers.values().copied().max().unwrap_or_default();
+            self.mark_all(highest);
+        }
+        let mark = self.numbers.entry(hash).or_default();
+        *mark = number.max(*mark);
+    }
+
+    /// Everything is.
+    pub(super) fn mark_all(&mut self, number: u64) {
+        self.numbers.clear();
+        self.floor = self.floor.max(number);
+    }
+
+    /// The number of the last eviction of what has this hash; 0 if there was none.
+    pub(super) fn last(&self, hash: u64) -> u64 {
+        self.numbers.get(&hash).copied().unwrap_or_default().max(self.floor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_thing_has_its_own_mark_and_all_have_that_of_everything() {
+        let mut marks = Marks::new(8);
+        marks.mark(1, 5);
+        marks.mark(2, 6);
+        marks.mark(1, 7);
+        assert_eq!([marks.last(1), marks.last(2), marks.last(3)], [7, 6, 0]);
+        marks.mark_all(8);
+        marks.mark(2, 9);
+        assert_eq!([marks.last(1), marks.last(2), marks.last(3)], [8, 9, 8]);
+    }
+
+    #[test]
+    fn what_cannot_be_remembered_by_itself_is_remembered_too_well() {
+        let mut marks = Marks::new(8);
+        for hash in 0..1_000 {
+            marks.mark(hash, hash + 1);
+        }
+        assert!(marks.numbers.len() <= 8);
+        assert!((0..1_000).all(|hash| marks.last(hash) > hash), "never too low");
+        assert!(marks.last(5_000) <= 1_000);
+    }
+}
