@@ -8,6 +8,7 @@ mod forms;
 mod futures;
 mod keys;
 mod loading;
+mod programs;
 mod signatures;
 mod types;
 
