@@ -74,7 +74,7 @@
 //! - For tests, [`ManualClock`] moves when told to, and [`UnknownCaches::Bypass`] allows for annotated functions whose
 //!   caches a test does not configure.
 //!
-//! The [guide](crate::guide) has [recipes](crate::guide::recipes), and says what differs for who comes
+//! The [guide] has [recipes](crate::guide::recipes), and says what differs for who comes
 //! [from Spring](crate::guide::coming_from_spring) or
 //! [from `cached` or moka](crate::guide::coming_from_cached_and_moka).
 //!
