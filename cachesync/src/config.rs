@@ -102,7 +102,9 @@ impl CacheConfig {
 /// What becomes of annotated functions that name a cache which the registry does not have.
 ///
 /// Every annotated function that is linked into the program counts, also those of libraries and of other tests in the
-/// same test binary; since edition 2024 that includes other doctests, unless they are marked `standalone_crate`.
+/// same test binary; since edition 2024 that includes other doctests, unless they are marked `standalone_crate`. Those
+/// with `registry = ...` do not, since they may mean another registry: where they find no cache they run uncached, and
+/// a warning is logged once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum UnknownCaches {

@@ -18,6 +18,7 @@ mod nesting;
 mod nodes;
 mod panics;
 mod places;
+mod programs;
 mod put_races;
 mod puts;
 mod several;

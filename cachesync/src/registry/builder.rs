@@ -130,9 +130,10 @@ impl RegistryBuilder {
     ///
     /// # Errors
     ///
-    /// All mistakes at once: settings that cannot work; annotated functions that disagree about a cache's types;
-    /// caches that are named and not configured, see [`unknown_caches`](Self::unknown_caches). And, with a backend,
-    /// that it cannot be reached, after the time that the backend allows.
+    /// All mistakes at once: settings that cannot work; annotated functions that disagree about the types of a cache
+    /// that is configured; caches that are named and not configured, see [`unknown_caches`](Self::unknown_caches).
+    /// Functions with `registry = ...` are left out, since they may mean another registry. And, with a backend, that it
+    /// cannot be reached, after the time that the backend allows.
     ///
     /// # Panics
     ///
