@@ -54,7 +54,8 @@ async fn a_start_reports_every_mistake_at_once_with_function_file_and_line() {
     let text = error.to_string();
     for part in [
         "cache `prices` is not configured, but `integration::lifecycle::service::price` (",
-        "cache `prices` is not configured, but `integration::lifecycle::service::set_price` (",
+        "), `integration::lifecycle::service::set_price` (",
+        ") use it",
         "lifecycle.rs:",
         "cache `stock` has keys of type `u32`, not `u64` as `integration::lifecycle::service::set_stock` (",
         "the type was settled by `integration::lifecycle::service::stock` (",
@@ -64,6 +65,14 @@ async fn a_start_reports_every_mistake_at_once_with_function_file_and_line() {
     ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }
+    assert_eq!(text.matches("say what is to happen by `.unknown_caches(...)`").count(), 1, "once is enough:\n{text}");
+}
+
+#[tokio::test]
+async fn functions_that_disagree_about_a_cache_that_is_not_configured_are_reported_too() {
+    let error = Registry::builder().start().await.unwrap_err().to_string();
+    let part = "cache `stock` has keys of type `u32`, not `u64` as `integration::lifecycle::service::set_stock` (";
+    assert!(error.contains(part) && error.contains("cache `stock` is not configured"), "{error}");
 }
 
 #[tokio::test]

@@ -1,10 +1,14 @@
 //! The check at start-up: what do annotated functions and typed caches ask for, and is it here?
 
-use std::{collections::HashSet, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 use super::{
     node::Node,
-    slot::{Mismatch, Slot},
+    slot::{KeyType, Mismatch, Slot, ValueType},
 };
 use crate::{
     call_site::{CallSite, SiteTypes, annotated_functions},
@@ -65,11 +69,26 @@ pub(super) fn types_and_names(node: &Arc<Node>) -> Vec<Error> {
         list.sort_by_key(|asking| (asking.file, asking.line));
     }
     let settled_by = |cache| functions.iter().find(|function| function.cache == cache);
-    let of_functions = functions.iter().filter_map(|function| match node.slot(function.cache) {
-        Some(slot) => settle(&slot, function).err().map(|error| function.disagrees(&error, settled_by(function.cache))),
-        None => matches!(node.unknown, UnknownCaches::Fail).then(|| unknown(node, function)),
-    });
-    let mut errors: Vec<_> = of_functions.collect();
+    let mut errors = Vec::new();
+    let mut unknown = BTreeMap::<_, Unknown<'_>>::new();
+    for function in &functions {
+        let settled = match node.slot(function.cache) {
+            Some(slot) => settle(&slot, function),
+            None if matches!(node.unknown, UnknownCaches::Fail) => {
+                unknown.entry(function.cache).or_default().settle(function)
+            }
+            None => Ok(()),
+        };
+        errors.extend(settled.err().map(|error| function.disagrees(&error, settled_by(function.cache))));
+    }
+    let last = unknown.len().saturating_sub(1);
+    errors.extend(unknown.iter().enumerate().map(|(index, (cache, asked))| {
+        // Once is enough.
+        let advice = (index == last).then(|| {
+            known(node, "add `.cache(CacheConfig::new(...))`, or say what is to happen by `.unknown_caches(...)`")
+        });
+        asked.error(cache, advice)
+    }));
     errors.extend(typed.iter().filter_map(|typed| {
         let slot = node.existing_slot(typed.cache)?;
         let SiteTypes { key, value } = (typed.types)();
@@ -103,13 +122,41 @@ fn settle(slot: &Slot, function: &Asking) -> Result<(), Mismatch> {
     Ok(())
 }
 
-fn unknown(node: &Node, asking: &Asking) -> Error {
-    Kind::UnknownCache(format!(
-        "cache `{}` is not configured, but {asking} uses it; {}",
-        asking.cache,
-        known(node, "add `.cache(CacheConfig::new(...))`, or say what is to happen by `.unknown_caches(...)`")
-    ))
-    .into()
+/// A cache that is not configured.
+#[derive(Default)]
+struct Unknown<'a> {
+    functions: Vec<&'a Asking>,
+    key: Option<KeyType>,
+    value: Option<ValueType>,
+}
+
+impl<'a> Unknown<'a> {
+    /// Its functions can disagree all the same.
+    fn settle(&mut self, function: &'a Asking) -> Result<(), Mismatch> {
+        self.functions.push(function);
+        let SiteTypes { key, value } = (function.types)();
+        if let Some(key) = key {
+            let has = *self.key.get_or_insert(key);
+            if has != key {
+                return Err(Mismatch::of(function.cache, "keys", has.name, key.name));
+            }
+        }
+        if let Some(value) = value {
+            let has = *self.value.get_or_insert(value);
+            if has != value {
+                return Err(Mismatch::of(function.cache, "values", has.name, value.name));
+            }
+        }
+        Ok(())
+    }
+
+    fn error(&self, cache: &str, advice: Option<String>) -> Error {
+        let functions: Vec<_> = self.functions.iter().map(ToString::to_string).collect();
+        let uses = if functions.len() == 1 { "uses" } else { "use" };
+        let advice = advice.map_or_else(String::new, |advice| format!("; {advice}"));
+        Kind::UnknownCache(format!("cache `{cache}` is not configured, but {} {uses} it{advice}", functions.join(", ")))
+            .into()
+    }
 }
 
 /// What there is, for an error about what there is not.

@@ -143,6 +143,12 @@ impl<K: Key, V: Value> AnyStore for Store<K, V> {
 /// The types asked for are not those of the cache; the text says so.
 pub(crate) struct Mismatch(pub(crate) String);
 
+impl Mismatch {
+    pub(crate) fn of(cache: &str, what: &str, has: &str, asked: &str) -> Self {
+        Self(format!("cache `{cache}` has {what} of type `{has}`, not `{asked}`"))
+    }
+}
+
 impl Slot {
     pub(crate) fn new(info: CacheInfo, declared: bool) -> Self {
         Self {
@@ -184,7 +190,7 @@ impl Slot {
     }
 
     fn mismatch(&self, what: &str, has: &str, asked: &str) -> Mismatch {
-        Mismatch(format!("cache `{}` has {what} of type `{has}`, not `{asked}`", self.info.name))
+        Mismatch::of(self.info.name.as_str(), what, has, asked)
     }
 
     pub(crate) fn key_type(&self) -> Option<&'static str> {
