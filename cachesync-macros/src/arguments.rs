@@ -212,7 +212,10 @@ fn value(input: ParseStream<'_>, wrong: &Wrong<'_>) -> syn::Result<Expr> {
              was returned",
         ));
     }
-    input.parse()
+    input.parse().map_err(|error: syn::Error| {
+        // Where something is missing at the end there is nothing to point at.
+        if input.is_empty() { wrong("is not finished") } else { error }
+    })
 }
 
 fn path(input: ParseStream<'_>, wrong: &Wrong<'_>) -> syn::Result<Path> {

@@ -19,7 +19,7 @@ mod site;
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote_spanned;
-use syn::Type;
+use syn::{Path, Type};
 
 use self::place::Place;
 use crate::{
@@ -66,6 +66,13 @@ fn private(at: Span) -> Ident {
     Ident::new("__cachesync_private", at)
 }
 
+/// A reference to the typed cache at `path`.
+fn typed_cache(path: &Path) -> TokenStream {
+    let at = Place::of(path).start;
+    let private = private(at);
+    quote_spanned!(at=> #private::typed(&#path))
+}
+
 /// A value of type `ty`, for the type checker alone: it panics if it is ever made.
 ///
 /// Unlike `loop {}` this has the type `ty` and not `!`, so what follows is not unreachable code. It is a function of ours,
@@ -74,6 +81,13 @@ fn never(ty: &Type) -> TokenStream {
     let at = Place::of(ty).start;
     let private = private(at);
     quote_spanned!(at=> #private::never::<#ty>())
+}
+
+/// The last of the traits that method resolution finds, for what is refused: `generic` in a function with type parameters,
+/// for which the compiler offers a bound, and in any other those that can name what is missing.
+fn refusing(used: &Use, generic: &str, concrete: &[&str], at: Span) -> Vec<Ident> {
+    let names = if used.function.has_type_parameters() { &[generic] } else { concrete };
+    names.iter().map(|name| Ident::new(name, at)).collect()
 }
 
 /// Statements in which `result` is `value`, if they use it.

@@ -6,7 +6,8 @@
 use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::ToTokens;
 use syn::{
-    Attribute as OtherAttribute, FnArg, GenericParam, Ident, Pat, PatIdent, Signature, Token, Type, Visibility, braced,
+    Attribute as OtherAttribute, FnArg, GenericParam, Ident, Pat, PatIdent, Signature, Token, Type, TypeImplTrait,
+    Visibility, braced,
     ext::IdentExt,
     parse::{Parse, ParseStream, Parser},
     token::Brace,
@@ -70,7 +71,13 @@ impl Function {
             || next.peek(Token![unsafe]) && !input.peek2(Token![impl])
             || next.peek(Token![extern]) && !input.peek2(Token![crate]);
         if !is_function {
-            return Err(input.error(format!("{attribute} goes on a function")));
+            let is_block = next.peek(Token![impl]) || next.peek(Token![trait]) || input.peek2(Token![impl]);
+            let advice = if is_block {
+                format!("put it on functions in here; what they share, {} says for all", Attribute::CacheConfig)
+            } else {
+                "remove it, or move it to one".into()
+            };
+            return Err(input.error(format!("{attribute} goes on a function: {advice}")));
         }
         let signature = Signature::parse(input)?;
         if !input.peek(Brace) {
@@ -149,6 +156,13 @@ impl Function {
         own.chain(self.block.iter().flat_map(|block| &block.generics))
     }
 
+    /// Whether its types may depend on parameters, `impl Trait` among them.
+    pub(crate) fn has_type_parameters(&self) -> bool {
+        let mut opaque = Opaque(false);
+        opaque.visit_signature(&self.signature);
+        opaque.0 || self.generics().next().is_some()
+    }
+
     /// Whether it is seen to be in an `impl` or a trait, which may have generic parameters that cannot be seen from here.
     /// An associated function that never says `Self` passes for a free one.
     pub(crate) fn is_associated(&self) -> bool {
@@ -194,6 +208,15 @@ impl Parameter {
             Pat::Ident(PatIdent { ident, subpat: None, .. }) => Some(ident),
             _ => None,
         }
+    }
+}
+
+/// Finds `impl Trait`.
+struct Opaque(bool);
+
+impl<'ast> Visit<'ast> for Opaque {
+    fn visit_type_impl_trait(&mut self, _: &'ast TypeImplTrait) {
+        self.0 = true;
     }
 }
 

@@ -99,7 +99,7 @@ fn keys(used: &Use, batch: &Batch) -> TokenStream {
     let (kind, pattern, own) = match &batch.element {
         Element::Same => {
             let item = Batch::item_name().to_token_stream();
-            let traits = traits();
+            let traits = traits(used);
             let keyed = of_reference(used, &item, Place::of(&batch.list).start);
             let own = quote_spanned!(Span::mixed_site()=> { #traits #private::own(#keyed) });
             ("SameKeys", item, own)

@@ -11,7 +11,7 @@ use super::{
     place::Place,
     private,
     returned::{returned, returned_batch, success},
-    with_result,
+    typed_cache, with_result,
 };
 use crate::{
     function::Parameter,
@@ -44,10 +44,7 @@ pub(super) fn site(used: &Use) -> TokenStream {
     let none = || quote_spanned!(Span::mixed_site()=> #private::core::option::Option::None);
     let (key, value) = (key.unwrap_or_else(none), value.unwrap_or_else(none));
     let count = proc_macro2::Literal::usize_unsuffixed(used.caches.len());
-    let sites = used.caches.iter().map(|cache| {
-        let name = name(cache);
-        quote_spanned!(Span::mixed_site()=> #private::CallSite::new(&__CACHESYNC_FUNCTION, #name))
-    });
+    let sites = used.caches.iter().map(call_site);
     quote_spanned! {Span::mixed_site()=>
         static __CACHESYNC_FUNCTION: #private::FunctionInfo = #private::FunctionInfo {
             function: #private::core::concat!(#private::core::module_path!(), #function),
@@ -59,21 +56,22 @@ pub(super) fn site(used: &Use) -> TokenStream {
             types: || #private::SiteTypes { key: #key, value: #value },
         };
         static __CACHESYNC_SITES: [#private::CallSite; #count] = [#(#sites),*];
-        #[cfg(not(target_family = "wasm"))]
-        #[#private::linkme::distributed_slice(#private::SITES)]
-        #[linkme(crate = #private::linkme)]
-        static __CACHESYNC_REGISTRATION: &[#private::CallSite] = &__CACHESYNC_SITES;
+        #private::register!(__CACHESYNC_SITES);
     }
 }
 
-/// The name of a cache, as a constant expression.
-fn name(cache: &Cache) -> TokenStream {
+/// The call site of one cache, as a constant expression.
+fn call_site(cache: &Cache) -> TokenStream {
     match cache {
-        Cache::Named(name) => name.to_token_stream(),
+        Cache::Named(name) => {
+            let private = private(Span::mixed_site());
+            quote_spanned!(Span::mixed_site()=> #private::CallSite::new(&__CACHESYNC_FUNCTION, #name))
+        }
         Cache::Typed(path) => {
             let at = Place::of(path).start;
             let private = private(at);
-            quote_spanned!(at=> #private::name_of(&#path))
+            let cache = typed_cache(path);
+            quote_spanned!(at=> #private::CallSite::typed(&__CACHESYNC_FUNCTION, #cache))
         }
     }
 }
@@ -122,7 +120,7 @@ fn key_type_of_batch(used: &Use, batch: &Batch) -> Option<TokenStream> {
     let (pattern, variables, own) = match &batch.element {
         Element::Same => {
             let name = Batch::item_name().to_token_stream();
-            let traits = traits();
+            let traits = traits(used);
             let own = own(&of_reference(used, &name, Place::of(&batch.list).start));
             (name, TokenStream::new(), quote_spanned!(Span::mixed_site()=> { #traits #own }))
         }
@@ -148,7 +146,7 @@ fn key_type_of(
 ) -> TokenStream {
     let private = private(Span::mixed_site());
     let value = quote_spanned!(Span::mixed_site()=> __cachesync_value);
-    let own = quote_spanned!(Span::mixed_site()=> let __cachesync_own = #own; return __cachesync_own;);
+    let own = quote_spanned!(Span::mixed_site()=> let __cachesync_own = #own; __cachesync_own);
     let own = with_result(result, &value, &own);
     quote_spanned!(Span::mixed_site()=> #private::key_type(&|| { #declarations #output #own }))
 }

@@ -68,7 +68,7 @@ async fn negative(id: u8, name: String, payload: Vec<u8>) -> Result<Option<User>
 }
 
 #[cacheable(cache = "users", cache_err = is_gone, tags = tags)]
-#[cacheable(cache = "users", cache_err = self::is_gone, tags = tags.iter().map(|tag| format!("tag:{tag}")))]
+#[cacheable(cache = "more-users", cache_err = self::is_gone, tags = tags.iter().map(|tag| format!("tag:{tag}")))]
 fn plain(id: u64, tags: Vec<u32>) -> Result<User, Failure> {
     if id == 0 {
         return Err(Failure(0));
