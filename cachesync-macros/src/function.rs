@@ -3,7 +3,7 @@
 //! Architecture invariant: the body is never parsed. It is tokens between braces, so that mistakes in it are reported by
 //! the compiler, once, and syntax that is newer than `syn` works.
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{
     Attribute as OtherAttribute, FnArg, GenericParam, Ident, Pat, PatIdent, Signature, Token, Type, TypeImplTrait,
@@ -25,6 +25,7 @@ pub(crate) struct Function {
     pub(crate) signature: Signature,
     /// The body, with its braces.
     pub(crate) body: Group,
+    has_inner_attributes: bool,
     /// The word `self` among the parameters.
     pub(crate) receiver: Option<Token![self]>,
     /// The parameters but for the receiver.
@@ -55,7 +56,14 @@ pub(crate) struct Binding {
 impl Function {
     /// Reads the item that `attribute` is on.
     pub(crate) fn parse(item: TokenStream, attribute: Attribute, block: Option<Block>) -> syn::Result<Self> {
+        let last = item.clone().into_iter().last();
         let mut function = (|input: ParseStream<'_>| Self::parse_item(input, attribute)).parse2(item)?;
+        if let Some(TokenTree::Group(body)) = last
+            && !function.has_inner_attributes
+        {
+            // As it stands in the source, with the spans of both its braces.
+            function.body = body;
+        }
         function.block = block;
         Ok(function)
     }
@@ -88,15 +96,12 @@ impl Function {
         }
         let content;
         let braces = braced!(content in input);
-        attributes.extend(
-            content
-                .call(OtherAttribute::parse_inner)?
-                .into_iter()
-                .map(|attribute| OtherAttribute { style: syn::AttrStyle::Outer, ..attribute }),
-        );
+        let inner = content.call(OtherAttribute::parse_inner)?;
+        let has_inner_attributes = !inner.is_empty();
+        attributes
+            .extend(inner.into_iter().map(|attribute| OtherAttribute { style: syn::AttrStyle::Outer, ..attribute }));
         let mut body = Group::new(Delimiter::Brace, content.parse()?);
-        // A block in the source and a block in an expansion differ in lints: this one would have "unnecessary braces".
-        body.set_span(Span::mixed_site().located_at(braces.span.join()));
+        body.set_span(braces.span.join());
         let receiver = signature.receiver().map(|receiver| receiver.self_token);
         let parameters = signature.inputs.iter().filter_map(Parameter::of).collect();
         let (form, output) = Form::of(&signature);
@@ -106,6 +111,7 @@ impl Function {
             defaultness,
             signature,
             body,
+            has_inner_attributes,
             receiver,
             parameters,
             form,
@@ -156,10 +162,10 @@ impl Function {
         own.chain(self.block.iter().flat_map(|block| &block.generics))
     }
 
-    /// Whether its types may depend on parameters, `impl Trait` among them.
+    /// Whether its types may depend on parameters, `impl Trait` of a parameter among them.
     pub(crate) fn has_type_parameters(&self) -> bool {
         let mut opaque = Opaque(false);
-        opaque.visit_signature(&self.signature);
+        self.parameters.iter().for_each(|parameter| opaque.visit_type(&parameter.ty));
         opaque.0 || self.generics().next().is_some()
     }
 

@@ -115,6 +115,10 @@ async fn a_boxed_future_is_cached_and_put() {
     assert_eq!(repository.find(1).await, Ok(7));
     assert_eq!(repository.put(&1, 101).await, Ok(101));
     assert_eq!(repository.find(1).await, Ok(2), "what is not to be stored is evicted");
+    let described = repository.registry.describe();
+    let names: Vec<_> = described.caches[0].functions.iter().map(|function| function.name.as_str()).collect();
+    assert!(names[0].ends_with("::forms::Repository::find"), "its type is known by `#[cache_config]`: {names:?}");
+    assert!(names[1].ends_with("::forms::put"), "its type is not known: {names:?}");
 }
 
 #[cacheable(cache = "form-batch", keys = ids, key = |id| (tenant, id), unless = *result > 100, cache_none)]

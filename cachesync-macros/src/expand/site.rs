@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
-use syn::{LitBool, LitStr, ext::IdentExt};
+use syn::{LitBool, LitStr, Type, ext::IdentExt};
 
 use super::{
     cache_evict::keys_of,
@@ -14,7 +14,7 @@ use super::{
     typed_cache, with_result,
 };
 use crate::{
-    function::Parameter,
+    function::{Function, Parameter},
     model::{Action, Batch, Cache, Element, Entries, Use, key::Key},
     names::Mentions,
     outside::{Outside, with_lifetime},
@@ -23,7 +23,7 @@ use crate::{
 /// Three items. Several attributes on one function each put theirs in a block of its own.
 pub(super) fn site(used: &Use) -> TokenStream {
     let private = private(Span::mixed_site());
-    let function = LitStr::new(&format!("::{}", used.function.name().unraw()), Span::mixed_site());
+    let function = LitStr::new(&path(&used.function), Span::mixed_site());
     let flag = |value| LitBool::new(value, Span::mixed_site());
     let explicit_registry = flag(used.registry.is_some());
     let (role, key, value, tagged) = match &used.action {
@@ -57,6 +57,18 @@ pub(super) fn site(used: &Use) -> TokenStream {
         };
         static __CACHESYNC_SITES: [#private::CallSite; #count] = [#(#sites),*];
         #private::register!(__CACHESYNC_SITES);
+    }
+}
+
+/// What follows the module in the path of a function: its name, and before it the type whose method it is, if that is known.
+fn path(function: &Function) -> String {
+    let name = function.name().unraw();
+    match function.block.as_ref().and_then(|block| block.self_type.as_ref()) {
+        Some(Type::Path(ty)) if ty.qself.is_none() => {
+            let ty = ty.path.segments.last().map(|last| last.ident.unraw().to_string()).unwrap_or_default();
+            format!("::{ty}::{name}")
+        }
+        _ => format!("::{name}"),
     }
 }
 

@@ -200,7 +200,7 @@ fn each_form_of_a_function_waits_as_it_can() {
     assert!(plain.contains(". lead_now ()") && !plain.contains("await") && plain.contains("run (move || { if false"));
     assert!(future.contains("} async move {") || future.contains("; async move {"), "{future}");
     assert!(
-        future.contains("__cachesync_load . run (__cachesync_private :: run (move || { { marker } })) . await"),
+        future.contains("__cachesync_load . run (__cachesync_private :: run (move || { match () { () => { marker } } })) . await"),
         "{future}"
     );
     assert!(boxed.contains("__cachesync_private :: Box :: pin (async move {"), "{boxed}");
@@ -273,4 +273,22 @@ fn the_body_of_a_batch_sees_the_missing_keys_by_the_same_name() {
         expanded.contains("let ids = __cachesync_private :: borrow_list (ids , & __cachesync_missing) ;"),
         "{expanded}"
     );
+}
+
+#[test]
+fn a_method_goes_by_the_name_of_its_type_where_that_is_known() {
+    let item = quote!(
+        async fn r#find(id: u64) -> Option<u64> {}
+    );
+    for (self_type, path) in [
+        (quote!(Users), "\"::Users::find\""),
+        (quote!(super::Users<'a, T>), "\"::Users::find\""),
+        (quote!((u8, T)), "\"::find\""),
+        (quote!(), "\"::find\""),
+    ] {
+        let hidden = crate::block::hidden(&[], Some(&self_type), false, &quote!());
+        let expanded = expanded(Attribute::Cacheable, &quote!(#hidden, cache = "a"), &item);
+        assert!(expanded.contains(&format!("module_path ! () , {path})")), "{expanded}");
+    }
+    assert!(expanded(Attribute::Cacheable, &quote!(cache = "a"), &item).contains("module_path ! () , \"::find\")"));
 }
