@@ -200,7 +200,9 @@ fn each_form_of_a_function_waits_as_it_can() {
     assert!(plain.contains(". lead_now ()") && !plain.contains("await") && plain.contains("run (move || { if false"));
     assert!(future.contains("} async move {") || future.contains("; async move {"), "{future}");
     assert!(
-        future.contains("__cachesync_load . run (__cachesync_private :: run (move || { match () { () => { marker } } })) . await"),
+        future.contains(
+            "__cachesync_load . run (__cachesync_private :: run (move || { match () { () => { marker } } })) . await"
+        ),
         "{future}"
     );
     assert!(boxed.contains("__cachesync_private :: Box :: pin (async move {"), "{boxed}");
