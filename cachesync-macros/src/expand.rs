@@ -17,7 +17,7 @@ mod policy;
 mod returned;
 mod site;
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::quote_spanned;
 use syn::{Path, Type};
 
@@ -45,19 +45,21 @@ pub(crate) fn expand(used: &Use) -> TokenStream {
         Form::Future => quote_spanned!(Span::mixed_site()=> async move { #work }),
         Form::Boxed => quote_spanned!(Span::mixed_site()=> #private::Box::pin(async move { #work })),
     };
-    let signature = match &used.action {
-        Action::LoadMany { batch, .. } => &batch::signature(used, batch),
-        _ => signature,
+    let (signature, allow) = match &used.action {
+        Action::LoadMany { batch, .. } => (&batch::signature(used, batch), batch::allow(batch)),
+        _ => (signature, TokenStream::new()),
     };
     let krate = &used.krate;
     // The one place that names the crate, so that a wrong `crate = path` is reported once.
-    quote_spanned! {Span::mixed_site()=>
-        #(#attributes)* #visibility #defaultness #signature {
-            use #krate::__private as #private;
-            #site
-            #work
-        }
-    }
+    let content = quote_spanned! {Span::mixed_site()=>
+        use #krate::__private as #private;
+        #site
+        #work
+    };
+    // With the braces of the expansion it would be no function of the user's to the compiler, and not be called unused.
+    let mut block = Group::new(Delimiter::Brace, content);
+    block.set_span(used.function.body.span());
+    quote_spanned!(Span::mixed_site()=> #(#attributes)* #allow #visibility #defaultness #signature #block)
 }
 
 /// `__private`, by the name under which the expansion imports it, for code that claims to stand at `at`: an expression

@@ -3,7 +3,7 @@
 //! Architecture invariant: the body is never parsed. It is tokens between braces, so that mistakes in it are reported by
 //! the compiler, once, and syntax that is newer than `syn` works.
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{
     Attribute as OtherAttribute, FnArg, GenericParam, Ident, Pat, PatIdent, Signature, Token, Type, TypeImplTrait,
@@ -90,7 +90,7 @@ impl Function {
         let signature = Signature::parse(input)?;
         if !input.peek(Brace) {
             return Err(input.error(format!(
-                "{attribute} needs a function with a body: put it on the implementation of `{}`",
+                "{attribute} needs a function with a body: put it on what implements `{}`, or on a function that calls it",
                 signature.ident
             )));
         }

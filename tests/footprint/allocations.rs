@@ -40,7 +40,7 @@ async fn maybe(name: Option<&str>) -> Option<Arc<str>> {
     Some(name.unwrap_or_default().into())
 }
 
-#[cacheable(cache = "nested", key = (name, (tenant, &list[..])))]
+#[cacheable(cache = "nested", key = (name, (tenant, list)))]
 async fn nested(tenant: &u32, name: Option<&String>, list: &[u8]) -> Option<usize> {
     Some(name.map_or(0, String::len) + list.len() + *tenant as usize)
 }

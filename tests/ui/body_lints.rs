@@ -15,10 +15,7 @@ pub async fn parameters(id: u64, unused: u64, mut mutable: u64) -> Option<u64> {
 #[cache_evict(cache = "users")]
 pub async fn unreachable(id: u64) {
     return;
-    println!("{id}");
+    println!("saved");
 }
-
-#[cacheable(cache = "users")]
-fn never_called(id: u64) -> u64 { id }
 
 fn main() {}

@@ -200,8 +200,16 @@ impl Name {
             _ => {}
         }
         let owners = self.attributes().iter().filter(|owner| **owner != Attribute::CacheConfig);
-        let owners = owners.map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+        let owners = listed(&owners.map(ToString::to_string).collect::<Vec<_>>());
         format!("`{text}` is an argument of {owners}: remove it from {attribute}")
+    }
+}
+
+/// `a, b and c`.
+fn listed(names: &[String]) -> String {
+    match names {
+        [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
+        _ => names.concat(),
     }
 }
 
@@ -248,6 +256,10 @@ mod tests {
         assert_eq!(
             says(Name::Ttl, Attribute::CacheEvict),
             "`ttl` is an argument of `#[cacheable]` and `#[cache_put]`: remove it from `#[cache_evict]`"
+        );
+        assert!(
+            says(Name::Key, Attribute::CacheConfig)
+                .contains("an argument of `#[cacheable]`, `#[cache_put]` and `#[cache_evict]`: remove it")
         );
         assert!(says(Name::Tags, Attribute::CacheEvict).ends_with("evicts by `tag = ...`"));
         assert!(says(Name::Tag, Attribute::CachePut).ends_with("gives tags by `tags = [...]`"));

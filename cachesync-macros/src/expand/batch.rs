@@ -75,6 +75,14 @@ pub(super) fn signature(used: &Use, batch: &Batch) -> Signature {
     signature
 }
 
+/// An attribute of the function: a list that it takes by value is taken by the body, and only borrowed by what is around.
+pub(super) fn allow(batch: &Batch) -> TokenStream {
+    if batch.is_reference {
+        return TokenStream::new();
+    }
+    quote_spanned!(Span::mixed_site()=> #[allow(clippy::needless_pass_by_value)])
+}
+
 /// The variable that the body sees.
 fn missing(batch: &Batch) -> TokenStream {
     let private = private(Span::mixed_site());

@@ -88,8 +88,8 @@ pub(super) fn refuse_twice(attribute: Attribute, caches: &[Cache], function: &Fu
         let Some(last) = path.segments.last() else { continue };
         let is_other = |known: &Attribute| last.ident == known.name();
         let Some(kind) = [Attribute::Cacheable, Attribute::CachePut].into_iter().find(is_other) else { continue };
-        let Ok(list) = other.meta.require_list() else { continue };
-        let arguments = Arguments::parse(list.tokens.clone(), kind, &mut Mistakes::default());
+        let Ok(meta) = other.meta.require_list() else { continue };
+        let arguments = Arguments::parse(meta.tokens.clone(), kind, &mut Mistakes::default());
         let Some(argument) = arguments.expression(Name::Cache) else { continue };
         let others = of(argument, &mut Mistakes::default()).unwrap_or_default();
         if others.iter().any(|other| caches.iter().any(|cache| cache.text() == other.text())) {

@@ -70,11 +70,12 @@ impl Key {
 
 impl Part {
     /// Refuses parameters that are lists of references: the compiler would speak of lifetimes. Whether there is none.
-    fn is_owned(&self, function: &Function, mistakes: &mut Mistakes) -> bool {
+    /// What to write takes the place of what is blamed, or else is `written` as an argument.
+    fn is_owned(&self, written: Option<Name>, function: &Function, mistakes: &mut Mistakes) -> bool {
         let tokens = match self {
             Self::Tuple(parts, _) => {
                 // All of them, so that all are reported.
-                return parts.iter().filter(|part| !part.is_owned(function, mistakes)).count() == 0;
+                return parts.iter().filter(|part| !part.is_owned(written, function, mistakes)).count() == 0;
             }
             Self::One(tokens) => tokens,
         };
@@ -83,12 +84,14 @@ impl Part {
         let Some(parameter) = function.parameters.iter().find(named) else { return true };
         let lists_references = lists_references(&parameter.ty);
         if lists_references {
+            let owned = format!("{name}.iter().map(|&it| it.to_owned()).collect::<Vec<_>>()");
+            let instead = match written {
+                Some(argument) => format!("`{} = {owned}`", argument.text()),
+                None => format!("`{owned}` in its place"),
+            };
             mistakes.on(
                 &name,
-                format_args!(
-                    "`{name}` lists references, and a key is owned: write \
-                     `{name}.iter().map(|&it| it.to_owned()).collect::<Vec<_>>()` in its place"
-                ),
+                format_args!("`{name}` lists references, and a key is made of owned values: write {instead}"),
             );
         }
         !lists_references
@@ -149,7 +152,7 @@ fn explicit(
     let scope = Scope { attribute, function, what: "a key", without_result };
     let checked = scope.expression(expression, mistakes);
     let part = part(expression, mistakes)?;
-    let owned = part.is_owned(function, mistakes);
+    let owned = part.is_owned(None, function, mistakes);
     let Expression { result, mentions, tied, .. } = checked.filter(|_| owned)?;
     Some(Key { part, result, mentions, tied })
 }
@@ -224,7 +227,7 @@ fn default(arguments: &Arguments, attribute: Attribute, function: &Function, mis
             Part::Tuple(parts, function.name().span())
         }
     };
-    (complete && part.is_owned(function, mistakes)).then(|| Key::new(part, &quote!(#(#names),*)))
+    (complete && part.is_owned(Some(Name::Key), function, mistakes)).then(|| Key::new(part, &quote!(#(#names),*)))
 }
 
 /// The names in `skip(..)`, of which each must be a parameter.

@@ -86,7 +86,56 @@ macro_rules! steps {
 
 steps! { 11 -> 10 10 -> 9 9 -> 8 8 -> 7 7 -> 6 6 -> 5 5 -> 4 4 -> 3 3 -> 2 2 -> 1 1 -> 0 }
 
-// One call for each, since the compiler shows the call.
+// Not made by the macro below, since the compiler shows them.
+
+/// First: what cannot be sent and shared.
+pub trait KeyNotShared<T> {
+    /// Compiles for what can.
+    fn keyed<K: Key>(&self) -> NoKey<K>
+    where
+        T: KeyShared;
+}
+
+/// Second: what cannot be received.
+pub trait KeyNotDeserialize<T> {
+    /// Compiles for what can.
+    fn keyed<K: Key>(&self) -> NoKey<K>
+    where
+        T: KeyDeserialize;
+}
+
+/// Third: what cannot be sent to other nodes.
+pub trait KeyNotSerialize<T> {
+    /// Compiles for what can.
+    fn keyed<K: Key>(&self) -> NoKey<K>
+    where
+        T: KeySerialize;
+}
+
+/// Fourth: what cannot be looked up.
+pub trait KeyNotHash<T> {
+    /// Compiles for what can.
+    fn keyed<K: Key>(&self) -> NoKey<K>
+    where
+        T: KeyHash;
+}
+
+/// Fifth: what cannot be compared.
+pub trait KeyNotEq<T> {
+    /// Compiles for what can.
+    fn keyed<K: Key>(&self) -> NoKey<K>
+    where
+        T: KeyEq;
+}
+
+/// Last: what cannot be kept.
+pub trait KeyNotClone<T> {
+    /// Compiles for what can.
+    fn keyed<K: Key>(&self) -> NoKey<K>
+    where
+        T: KeyClone;
+}
+
 macro_rules! lacks {
     (
         $(#[$doc:meta])*
@@ -105,14 +154,6 @@ macro_rules! lacks {
 
         #[diagnostic::do_not_recommend]
         impl<T: $($needs)*> $has for T {}
-
-        /// What has all that is asked for before.
-        pub trait $refused<T> {
-            /// Compiles for what has this too.
-            fn keyed<K: Key>(&self) -> NoKey<K>
-            where
-                T: $has;
-        }
 
         impl<T: $($before)*> $refused<T> for Refusal<$of_reference, &T> {
             fn keyed<K: Key>(&self) -> NoKey<K>

@@ -18,7 +18,7 @@ cachesync::cache! {
     NAMES: "names" => ((u32, String), u64);
 }
 
-const TTL: Duration = Duration::from_secs(60);
+const TTL: Duration = Duration::from_secs(30);
 
 #[derive(Clone)]
 pub struct User {
@@ -169,7 +169,7 @@ async fn evict_fields(id: u64) -> Result<Vec<User>, String> {
     Ok(vec![User::new(id)])
 }
 
-#[cacheable(cache = USERS, keys = ids, tags = [result.team], unless = result.draft || ids.is_empty(), ttl = |user| user.ttl())]
+#[cacheable(cache = USERS, keys = ids, tags = [result.team], unless = result.draft || ids.is_empty(), ttl = |user| user.ttl().or(Some(TTL)))]
 async fn many(ids: &[u64]) -> HashMap<u64, User> {
     ids.iter().map(|id| (*id, User::new(*id))).collect()
 }
