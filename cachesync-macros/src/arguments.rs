@@ -143,7 +143,7 @@ impl Arguments {
             return Ok(());
         };
         self.attempted.push(name);
-        let wrong = |says: &str| syn::Error::new(ident.span(), format!("`{ident}` {says}: write `{}`", name.example()));
+        let wrong = |says: &str| syn::Error::new(ident.span(), format!("`{ident}` {says} write `{}`", name.example()));
         let twice = self.written(name).is_some();
         match name.form() {
             Form::Expression => {
@@ -195,11 +195,11 @@ type Wrong<'a> = dyn Fn(&str) -> syn::Error + 'a;
 /// The `=` before a value. What is missing is blamed on the name: where it should be, there is nothing to point at.
 fn equals(input: ParseStream<'_>, wrong: &Wrong<'_>) -> syn::Result<()> {
     if !input.peek(Token![=]) || input.peek(Token![==]) {
-        return Err(wrong("needs a value"));
+        return Err(wrong("needs a value:"));
     }
     input.parse::<Token![=]>()?;
     if input.is_empty() || input.peek(Token![,]) {
-        return Err(wrong("needs a value"));
+        return Err(wrong("needs a value:"));
     }
     Ok(())
 }
@@ -212,16 +212,19 @@ fn value(input: ParseStream<'_>, wrong: &Wrong<'_>) -> syn::Result<Expr> {
              was returned",
         ));
     }
-    input.parse()
+    input.parse().map_err(|error: syn::Error| {
+        // Where something is missing at the end there is nothing to point at.
+        if input.is_empty() { wrong("is not finished: complete it, or") } else { error }
+    })
 }
 
 fn path(input: ParseStream<'_>, wrong: &Wrong<'_>) -> syn::Result<Path> {
     equals(input, wrong)?;
-    input.call(Path::parse_mod_style).map_err(|_| wrong("needs a path"))
+    input.call(Path::parse_mod_style).map_err(|_| wrong("needs a path:"))
 }
 
 fn names(input: ParseStream<'_>, wrong: &Wrong<'_>) -> syn::Result<Vec<Ident>> {
-    let wrong = || wrong("takes names of parameters");
+    let wrong = || wrong("takes names of parameters:");
     if !input.peek(Paren) {
         return Err(wrong());
     }
@@ -236,7 +239,7 @@ fn names(input: ParseStream<'_>, wrong: &Wrong<'_>) -> syn::Result<Vec<Ident>> {
 }
 
 fn flag(input: ParseStream<'_>, wrong: &Wrong<'_>) -> syn::Result<()> {
-    if input.is_empty() || input.peek(Token![,]) { Ok(()) } else { Err(wrong("takes no value")) }
+    if input.is_empty() || input.peek(Token![,]) { Ok(()) } else { Err(wrong("takes no value:")) }
 }
 
 /// Passes over the value of an argument that does not exist. Whether it could be read.

@@ -101,7 +101,10 @@ impl Head {
 }
 
 fn head(tokens: &[TokenTree]) -> syn::Result<Head> {
-    let wrong = || syn::Error::new(Span::call_site(), format!("{ATTRIBUTE} goes on an `impl` or a `trait`"));
+    let wrong = || {
+        let says = format!("{ATTRIBUTE} goes on an `impl` or a `trait`: remove it, or move it to one");
+        syn::Error::new(keyword(tokens).unwrap_or_else(Span::call_site), says)
+    };
     let (TokenTree::Group(body), head) = tokens.split_last().ok_or_else(wrong)? else { return Err(wrong()) };
     if body.delimiter() != Delimiter::Brace {
         return Err(wrong());
@@ -134,6 +137,15 @@ fn head(tokens: &[TokenTree]) -> syn::Result<Head> {
         Ok(Head { attributes, generics, self_type })
     };
     parser.parse2(head)
+}
+
+/// The word that says what an item is, after its attributes and visibility.
+fn keyword(tokens: &[TokenTree]) -> Option<Span> {
+    let mut words = tokens.iter().filter_map(|token| match token {
+        TokenTree::Ident(word) => Some(word),
+        _ => None,
+    });
+    words.find(|word| *word != "pub").map(Ident::span)
 }
 
 /// The type, of `Type where ..` or `Trait for Type where ..`.

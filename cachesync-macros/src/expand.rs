@@ -17,9 +17,9 @@ mod policy;
 mod returned;
 mod site;
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Ident, Span, TokenStream};
 use quote::quote_spanned;
-use syn::Type;
+use syn::{Path, Type};
 
 use self::place::Place;
 use crate::{
@@ -45,25 +45,34 @@ pub(crate) fn expand(used: &Use) -> TokenStream {
         Form::Future => quote_spanned!(Span::mixed_site()=> async move { #work }),
         Form::Boxed => quote_spanned!(Span::mixed_site()=> #private::Box::pin(async move { #work })),
     };
-    let signature = match &used.action {
-        Action::LoadMany { batch, .. } => &batch::signature(used, batch),
-        _ => signature,
+    let (signature, allow) = match &used.action {
+        Action::LoadMany { batch, .. } => (&batch::signature(used, batch), batch::allow(batch)),
+        _ => (signature, TokenStream::new()),
     };
     let krate = &used.krate;
     // The one place that names the crate, so that a wrong `crate = path` is reported once.
-    quote_spanned! {Span::mixed_site()=>
-        #(#attributes)* #visibility #defaultness #signature {
-            use #krate::__private as #private;
-            #site
-            #work
-        }
-    }
+    let content = quote_spanned! {Span::mixed_site()=>
+        use #krate::__private as #private;
+        #site
+        #work
+    };
+    // With the braces of the expansion it would be no function of the user's to the compiler, and not be called unused.
+    let mut block = Group::new(Delimiter::Brace, content);
+    block.set_span(used.function.body.span());
+    quote_spanned!(Span::mixed_site()=> #(#attributes)* #allow #visibility #defaultness #signature #block)
 }
 
 /// `__private`, by the name under which the expansion imports it, for code that claims to stand at `at`: an expression
 /// stands where its first token does.
 fn private(at: Span) -> Ident {
     Ident::new("__cachesync_private", at)
+}
+
+/// A reference to the typed cache at `path`.
+fn typed_cache(path: &Path) -> TokenStream {
+    let at = Place::of(path).start;
+    let private = private(at);
+    quote_spanned!(at=> #private::typed(&#path))
 }
 
 /// A value of type `ty`, for the type checker alone: it panics if it is ever made.
@@ -74,6 +83,13 @@ fn never(ty: &Type) -> TokenStream {
     let at = Place::of(ty).start;
     let private = private(at);
     quote_spanned!(at=> #private::never::<#ty>())
+}
+
+/// The last of the traits that method resolution finds, for what is refused: `generic` in a function with type parameters,
+/// for which the compiler offers a bound, and in any other those that can name what is missing.
+fn refusing(used: &Use, generic: &str, concrete: &[&str], at: Span) -> Vec<Ident> {
+    let names = if used.function.has_type_parameters() { &[generic] } else { concrete };
+    names.iter().map(|name| Ident::new(name, at)).collect()
 }
 
 /// Statements in which `result` is `value`, if they use it.

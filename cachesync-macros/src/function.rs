@@ -3,10 +3,11 @@
 //! Architecture invariant: the body is never parsed. It is tokens between braces, so that mistakes in it are reported by
 //! the compiler, once, and syntax that is newer than `syn` works.
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::{
-    Attribute as OtherAttribute, FnArg, GenericParam, Ident, Pat, PatIdent, Signature, Token, Type, Visibility, braced,
+    Attribute as OtherAttribute, FnArg, GenericParam, Ident, Pat, PatIdent, Signature, Token, Type, TypeImplTrait,
+    Visibility, braced,
     ext::IdentExt,
     parse::{Parse, ParseStream, Parser},
     token::Brace,
@@ -24,6 +25,7 @@ pub(crate) struct Function {
     pub(crate) signature: Signature,
     /// The body, with its braces.
     pub(crate) body: Group,
+    has_inner_attributes: bool,
     /// The word `self` among the parameters.
     pub(crate) receiver: Option<Token![self]>,
     /// The parameters but for the receiver.
@@ -54,7 +56,14 @@ pub(crate) struct Binding {
 impl Function {
     /// Reads the item that `attribute` is on.
     pub(crate) fn parse(item: TokenStream, attribute: Attribute, block: Option<Block>) -> syn::Result<Self> {
+        let last = item.clone().into_iter().last();
         let mut function = (|input: ParseStream<'_>| Self::parse_item(input, attribute)).parse2(item)?;
+        if let Some(TokenTree::Group(body)) = last
+            && !function.has_inner_attributes
+        {
+            // As it stands in the source, with the spans of both its braces.
+            function.body = body;
+        }
         function.block = block;
         Ok(function)
     }
@@ -70,26 +79,29 @@ impl Function {
             || next.peek(Token![unsafe]) && !input.peek2(Token![impl])
             || next.peek(Token![extern]) && !input.peek2(Token![crate]);
         if !is_function {
-            return Err(input.error(format!("{attribute} goes on a function")));
+            let is_block = next.peek(Token![impl]) || next.peek(Token![trait]) || input.peek2(Token![impl]);
+            let advice = if is_block {
+                format!("put it on functions in here; what they share, {} says for all", Attribute::CacheConfig)
+            } else {
+                "remove it, or move it to one".into()
+            };
+            return Err(input.error(format!("{attribute} goes on a function: {advice}")));
         }
         let signature = Signature::parse(input)?;
         if !input.peek(Brace) {
             return Err(input.error(format!(
-                "{attribute} needs a function with a body: put it on the implementation of `{}`",
+                "{attribute} needs a function with a body: put it on what implements `{}`, or on a function that calls it",
                 signature.ident
             )));
         }
         let content;
         let braces = braced!(content in input);
-        attributes.extend(
-            content
-                .call(OtherAttribute::parse_inner)?
-                .into_iter()
-                .map(|attribute| OtherAttribute { style: syn::AttrStyle::Outer, ..attribute }),
-        );
+        let inner = content.call(OtherAttribute::parse_inner)?;
+        let has_inner_attributes = !inner.is_empty();
+        attributes
+            .extend(inner.into_iter().map(|attribute| OtherAttribute { style: syn::AttrStyle::Outer, ..attribute }));
         let mut body = Group::new(Delimiter::Brace, content.parse()?);
-        // A block in the source and a block in an expansion differ in lints: this one would have "unnecessary braces".
-        body.set_span(Span::mixed_site().located_at(braces.span.join()));
+        body.set_span(braces.span.join());
         let receiver = signature.receiver().map(|receiver| receiver.self_token);
         let parameters = signature.inputs.iter().filter_map(Parameter::of).collect();
         let (form, output) = Form::of(&signature);
@@ -99,6 +111,7 @@ impl Function {
             defaultness,
             signature,
             body,
+            has_inner_attributes,
             receiver,
             parameters,
             form,
@@ -149,6 +162,13 @@ impl Function {
         own.chain(self.block.iter().flat_map(|block| &block.generics))
     }
 
+    /// Whether its types may depend on parameters, `impl Trait` of a parameter among them.
+    pub(crate) fn has_type_parameters(&self) -> bool {
+        let mut opaque = Opaque(false);
+        self.parameters.iter().for_each(|parameter| opaque.visit_type(&parameter.ty));
+        opaque.0 || self.generics().next().is_some()
+    }
+
     /// Whether it is seen to be in an `impl` or a trait, which may have generic parameters that cannot be seen from here.
     /// An associated function that never says `Self` passes for a free one.
     pub(crate) fn is_associated(&self) -> bool {
@@ -194,6 +214,15 @@ impl Parameter {
             Pat::Ident(PatIdent { ident, subpat: None, .. }) => Some(ident),
             _ => None,
         }
+    }
+}
+
+/// Finds `impl Trait`.
+struct Opaque(bool);
+
+impl<'ast> Visit<'ast> for Opaque {
+    fn visit_type_impl_trait(&mut self, _: &'ast TypeImplTrait) {
+        self.0 = true;
     }
 }
 

@@ -67,8 +67,10 @@ impl Use {
     ) -> Option<Self> {
         function.check(attribute, mistakes);
         let caches = caches::check(attribute, &arguments, mistakes);
+        caches::refuse_twice(attribute, caches.as_deref().unwrap_or_default(), &function, mistakes);
         let cache_value = arguments.flag(Name::CacheValue).is_some();
-        let returns = Returns::check(attribute, &function, cache_value, mistakes);
+        let is_batch = attribute == Attribute::Cacheable && arguments.attempted(Name::Keys);
+        let returns = Returns::check(attribute, &function, cache_value, is_batch, mistakes);
         let condition = condition(attribute, &arguments, &function, mistakes);
         let action = action(attribute, &arguments, &function, mistakes);
         let registry = place(&arguments, Name::Registry, "name a registry that is always there", &function, mistakes);
@@ -171,6 +173,14 @@ fn place(
     mistakes: &mut Mistakes,
 ) -> Result<Option<Expr>, Refused> {
     optional(arguments, name, |argument| {
+        if let Expr::Lit(_) = peeled(&argument.value) {
+            let what = if name == Name::Registry { "a `Registry`" } else { "a `Transaction`" };
+            mistakes.on(
+                &argument.value,
+                format_args!("`{}` is {what}, or a reference to one: write `{}`", argument.name, name.example()),
+            );
+            return None;
+        }
         let stays = leaving::refuse(&argument.value, &format!("`{}`", name.text()), instead, mistakes);
         let has_self = refuse_self(argument, &Values::of(&argument.value), function, mistakes);
         (stays && has_self).then(|| argument.value.clone())

@@ -35,6 +35,19 @@ use crate::{
 #[linkme::distributed_slice]
 pub static CACHESYNC_SITES_0_1: [&'static [CallSite]];
 
+/// Enters the call sites of an annotated function into the list of all. What the attributes make names this alone, so that
+/// a wrong `crate = path` is reported once.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __register_call_sites {
+    ($sites:expr) => {
+        #[cfg(not(target_family = "wasm"))]
+        #[$crate::__private::linkme::distributed_slice($crate::__private::SITES)]
+        #[linkme(crate = $crate::__private::linkme)]
+        static REGISTRATION: &[$crate::__private::CallSite] = &$sites;
+    };
+}
+
 /// The call sites that are linked into this program; on targets without linker sections, none.
 pub(crate) fn annotated_functions() -> impl Iterator<Item = &'static CallSite> {
     #[cfg(not(target_family = "wasm"))]
@@ -92,10 +105,21 @@ pub struct SiteTypes {
 /// An annotated function and one of its caches.
 pub struct CallSite {
     pub(crate) function: &'static FunctionInfo,
-    /// The cache's name.
-    pub(crate) cache: &'static str,
+    cache: CacheName,
     handle: ArcSwapOption<Handle>,
     warned: AtomicBool,
+}
+
+/// The cache of a call site.
+enum CacheName {
+    Text(&'static str),
+    Of(&'static dyn Named),
+}
+
+/// A cache that knows its name.
+pub trait Named: Send + Sync + 'static {
+    /// Its name.
+    fn name(&self) -> &'static str;
 }
 
 /// The cache that a call site used last.
@@ -163,7 +187,24 @@ impl<'a> Call<'a> {
 impl CallSite {
     /// The static of a function for one of its caches.
     pub const fn new(function: &'static FunctionInfo, cache: &'static str) -> Self {
+        Self::with_name(function, CacheName::Text(cache))
+    }
+
+    /// The same for a typed cache.
+    pub const fn typed<C: Named>(function: &'static FunctionInfo, cache: &'static C) -> Self {
+        Self::with_name(function, CacheName::Of(cache))
+    }
+
+    const fn with_name(function: &'static FunctionInfo, cache: CacheName) -> Self {
         Self { function, cache, handle: ArcSwapOption::const_empty(), warned: AtomicBool::new(false) }
+    }
+
+    /// The cache's name.
+    pub(crate) fn cache(&self) -> &'static str {
+        match self.cache {
+            CacheName::Text(name) => name,
+            CacheName::Of(cache) => cache.name(),
+        }
     }
 
     /// Runs `look` on the cache, if the handle on it is remembered.
@@ -189,8 +230,8 @@ impl CallSite {
         }
         let registry = call.current_registry();
         let node = &self.open(registry.as_ref())?.0.node;
-        let Some(slot) = node.slot(self.cache) else {
-            self.warn(format_args!("the registry has no cache `{}`", self.cache));
+        let Some(slot) = node.slot(self.cache()) else {
+            self.warn(format_args!("the registry has no cache `{}`", self.cache()));
             return None;
         };
         let store = self.store_of::<K, V>(&slot)?;
@@ -233,7 +274,7 @@ impl CallSite {
     pub(crate) fn target(&self, call: &Call<'_>) -> Option<Target> {
         let registry = call.current_registry();
         let node = self.open(registry.as_ref())?.0.node.clone();
-        let slot = node.slot_for_eviction(self.cache)?;
+        let slot = node.slot_for_eviction(self.cache())?;
         let transaction = call.current_transaction();
         if call.requires_transaction && transaction.is_none() {
             slot.problem(format!(

@@ -7,6 +7,7 @@ use cachesync::{Key, Value, cacheable};
 use crate::{Calls, registry};
 
 #[cacheable(cache = "generic", key = (key, N))]
+#[expect(clippy::needless_lifetimes, reason = "lifetimes that are declared are among what is tested")]
 async fn generic<'a, K: Key, const N: usize>(calls: &'a Calls, key: &K) -> Result<[u32; N], &'static str>
 where
     [u32; N]: Value,

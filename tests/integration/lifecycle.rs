@@ -29,12 +29,14 @@ mod service {
     }
 
     #[cacheable(cache = "stock")]
+    #[expect(dead_code, reason = "it is linked, and that is all")]
     pub(super) async fn stock(id: u32) -> u64 {
         u64::from(id)
     }
 
     // Disagrees with `stock` about the key.
     #[cache_evict(cache = "stock", key = id)]
+    #[expect(dead_code, reason = "it is linked, and that is all")]
     pub(super) async fn set_stock(id: u64) {
         let _ = id;
     }

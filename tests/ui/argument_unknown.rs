@@ -1,11 +1,8 @@
-#![allow(unused_variables)]
+#![allow(dead_code, unused_variables)]
 
-use cachesync::{cache_evict, cacheable};
+use cachesync::cacheable;
 
-#[cacheable(cache = "users", ttl = 60)]
+#[cacheable(cache = "users", colour = "blue")]
 async fn find(id: u64) -> Option<u64> { Some(id) }
-
-#[cache_evict(cache = "users", ttl = 60)]
-async fn save(id: u64) {}
 
 fn main() {}

@@ -1,14 +1,23 @@
-#![allow(unused_variables)]
+#![allow(dead_code, unused_variables)]
 
-use cachesync::{cache_evict, cacheable};
+use cachesync::{cache_put, cacheable};
 
 #[cacheable(cache = "users")]
 struct User;
 
-#[cache_evict(cache = "users")]
-impl User {}
+#[cacheable(cache = "users")]
+enum Kind {}
+
+#[cacheable(cache = "users")]
+mod users {}
 
 #[cacheable(cache = "users")]
 const X: u64 = 1;
 
-fn main() {}
+#[cache_put(cache = "users")]
+type Id = u64;
+
+fn main() {
+    #[cacheable(cache = "users")]
+    let x = 1;
+}

@@ -1,13 +1,13 @@
-#![allow(unused_variables)]
-
-use cachesync::cacheable;
+#![allow(dead_code, unused_variables)]
 
 use std::borrow::Cow;
+
+use cachesync::{cache_put, cacheable};
 
 #[cacheable(cache = "users", key = id)]
 async fn reference<'a>(names: &'a [String], id: usize) -> Option<&'a str> { None }
 
-#[cacheable(cache = "users", key = id)]
+#[cache_put(cache = "users", key = id)]
 async fn elided(names: &[String], id: usize) -> &String { &names[id] }
 
 #[cacheable(cache = "users", key = id)]

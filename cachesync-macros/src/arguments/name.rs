@@ -95,7 +95,7 @@ impl Name {
     }
 
     /// How the argument is written; shown when it was written otherwise.
-    pub(super) fn example(self) -> &'static str {
+    pub(crate) fn example(self) -> &'static str {
         match self {
             Self::Cache => "cache = \"users\"",
             Self::Key => "key = id",
@@ -167,14 +167,18 @@ impl Name {
         Self::ALL.into_iter().filter(move |name| name.belongs_to(attribute))
     }
 
-    /// The argument of `attribute` that a misspelt one is most likely meant to be.
+    /// The argument of `attribute` that a misspelt one, or the beginning of one, is most likely meant to be.
     pub(super) fn meant_by(ident: &Ident, attribute: Attribute) -> Option<Self> {
+        const BEGINNING: usize = 3;
         let written = ident.to_string();
-        Self::all_of(attribute)
+        let begins = |name: &Self| written.len() >= BEGINNING && name.text().starts_with(&written);
+        let begun = Self::all_of(attribute).find(begins);
+        let misspelt = Self::all_of(attribute)
             .map(|name| (strsim::damerau_levenshtein(&written, name.text()), name))
             .filter(|(distance, name)| *distance <= (name.text().len() * 2 / 5).max(1))
             .min_by_key(|(distance, _)| *distance)
-            .map(|(_, name)| name)
+            .map(|(_, name)| name);
+        misspelt.or(begun)
     }
 
     /// Why `attribute` does not have this argument, which others have.
@@ -196,8 +200,16 @@ impl Name {
             _ => {}
         }
         let owners = self.attributes().iter().filter(|owner| **owner != Attribute::CacheConfig);
-        let owners = owners.map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+        let owners = listed(&owners.map(ToString::to_string).collect::<Vec<_>>());
         format!("`{text}` is an argument of {owners}: remove it from {attribute}")
+    }
+}
+
+/// `a, b and c`.
+fn listed(names: &[String]) -> String {
+    match names {
+        [all @ .., last] if !all.is_empty() => format!("{} and {last}", all.join(", ")),
+        _ => names.concat(),
     }
 }
 
@@ -215,6 +227,8 @@ mod tests {
             ("conditon", Some(Name::Condition)),
             ("transacton", Some(Name::Transaction)),
             ("requires_transactions", Some(Name::RequiresTransaction)),
+            ("trans", Some(Name::Transaction)),
+            ("req", Some(Name::RequiresTransaction)),
             ("ALL", None),
             ("name", None),
             ("where", None),
@@ -242,6 +256,10 @@ mod tests {
         assert_eq!(
             says(Name::Ttl, Attribute::CacheEvict),
             "`ttl` is an argument of `#[cacheable]` and `#[cache_put]`: remove it from `#[cache_evict]`"
+        );
+        assert!(
+            says(Name::Key, Attribute::CacheConfig)
+                .contains("an argument of `#[cacheable]`, `#[cache_put]` and `#[cache_evict]`: remove it")
         );
         assert!(says(Name::Tags, Attribute::CacheEvict).ends_with("evicts by `tag = ...`"));
         assert!(says(Name::Tag, Attribute::CachePut).ends_with("gives tags by `tags = [...]`"));

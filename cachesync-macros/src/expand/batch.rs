@@ -75,6 +75,14 @@ pub(super) fn signature(used: &Use, batch: &Batch) -> Signature {
     signature
 }
 
+/// An attribute of the function: a list that it takes by value is taken by the body, and only borrowed by what is around.
+pub(super) fn allow(batch: &Batch) -> TokenStream {
+    if batch.is_reference {
+        return TokenStream::new();
+    }
+    quote_spanned!(Span::mixed_site()=> #[allow(clippy::needless_pass_by_value)])
+}
+
 /// The variable that the body sees.
 fn missing(batch: &Batch) -> TokenStream {
     let private = private(Span::mixed_site());
@@ -99,7 +107,7 @@ fn keys(used: &Use, batch: &Batch) -> TokenStream {
     let (kind, pattern, own) = match &batch.element {
         Element::Same => {
             let item = Batch::item_name().to_token_stream();
-            let traits = traits();
+            let traits = traits(used);
             let keyed = of_reference(used, &item, Place::of(&batch.list).start);
             let own = quote_spanned!(Span::mixed_site()=> { #traits #private::own(#keyed) });
             ("SameKeys", item, own)

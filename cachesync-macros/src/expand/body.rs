@@ -1,12 +1,13 @@
 //! The user's body, within the expansion.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote_spanned};
+use quote::quote_spanned;
 use syn::ReturnType;
 
 use super::{never, place::Place, private};
 use crate::{
     form::Form,
+    function::Function,
     model::{Use, expression::Expression},
     names::Mentions,
 };
@@ -50,7 +51,7 @@ fn made<'a>(used: &Use, after: impl IntoIterator<Item = &'a Mentions>) -> TokenS
     let is_used_after = after.into_iter().any(|mentions| function.may_be_used_by(mentions));
     let borrows = is_used_after || function.has_use_after_body_below();
     let moving = (!borrows).then(|| quote_spanned!(Span::mixed_site()=> move));
-    let body = &function.body;
+    let body = block(function);
     let hint = match (function.form, &function.signature.output) {
         (Form::Async | Form::Plain, _) => hint(used.output()),
         (Form::Boxed, ReturnType::Type(_, future)) => hint(future),
@@ -67,9 +68,16 @@ fn made<'a>(used: &Use, after: impl IntoIterator<Item = &'a Mentions>) -> TokenS
 /// The body where nothing follows it: `return` in it may as well be that of the function.
 pub(super) fn last(used: &Use) -> TokenStream {
     match used.function.form {
-        Form::Async | Form::Plain => used.function.body.to_token_stream(),
+        Form::Async | Form::Plain => block(&used.function),
         Form::Future | Form::Boxed => body(used, None),
     }
+}
+
+/// The body as the user wrote it. As the last expression of a block of ours it would have "unnecessary braces"; as an arm of
+/// a `match` it has not.
+fn block(function: &Function) -> TokenStream {
+    let body = &function.body;
+    quote_spanned!(Span::mixed_site()=> match () { () => #body })
 }
 
 fn hint(ty: &syn::Type) -> TokenStream {

@@ -1,6 +1,6 @@
 //! `#[cache_evict]`.
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream};
+use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 
 use super::{
@@ -8,7 +8,7 @@ use super::{
     call::{announce, decide, settle},
     keyed::{keyed, of_reference, traits},
     place::Place,
-    policy::iterated,
+    policy::items,
     private,
     returned::success,
     variable, with_result,
@@ -131,22 +131,14 @@ fn apply(used: &Use, entries: &Entries) -> TokenStream {
 /// The keys that an iterator makes, in a `Vec`.
 pub(super) fn keys_of(used: &Use, expression: &Expression, borrowed: bool) -> TokenStream {
     let private = private(Span::mixed_site());
-    let iterated = iterated(expression, borrowed);
+    let items = items(expression, borrowed, "KeysRefused");
     let at = Place::of(&expression.tokens).start;
-    // A group that cannot be seen, so that an expression that ends in braces is not taken for one with a block.
-    let mut iterated = Group::new(Delimiter::None, iterated);
-    iterated.set_span(at);
-    let traits = traits();
-    let item = quote_spanned!(at=> &__cachesync_item);
+    let traits = traits(used);
+    let item = quote_spanned!(at=> __cachesync_item);
     let keyed = of_reference(used, &item, at);
-    quote_spanned! {Span::mixed_site()=> {
-        let mut __cachesync_keys = #private::Keys::new();
-        for __cachesync_item in #iterated {
-            #traits
-            __cachesync_keys.push(#keyed);
-        }
-        __cachesync_keys.into_vec()
-    }}
+    let own = quote_spanned!(Span::mixed_site()=> |__cachesync_item| { #traits #private::own(#keyed) });
+    let private = super::private(at);
+    quote_spanned!(at=> #private::keys_of(#items, #own))
 }
 
 /// The tags, in which `result` is `value`.
@@ -155,7 +147,7 @@ fn tags_of(tags: &[Expression], value: Option<&TokenStream>) -> TokenStream {
     let name = variable("tags");
     let add = tags.iter().map(|each| {
         let tokens = &each.tokens;
-        let tag = quote_spanned!(Place::of(tokens).start=> &(#tokens));
+        let add = quote_spanned!(Place::of(tokens).start=> #name.tag(&(#tokens)));
         let result = each.result.as_ref().zip(value).map(|(result, value)| {
             // Macros may only look as if they used it.
             quote_spanned!(Span::mixed_site()=> let #result = #value; _ = &#result;)
@@ -163,7 +155,7 @@ fn tags_of(tags: &[Expression], value: Option<&TokenStream>) -> TokenStream {
         quote_spanned! {Span::mixed_site()=>
             let #name = {
                 #result
-                let #name = #name.tag(#tag);
+                let #name = #add;
                 #name
             };
         }

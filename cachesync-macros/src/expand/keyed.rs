@@ -3,11 +3,15 @@
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, format_ident, quote_spanned};
 
-use super::{place::Place, private};
+use super::{place::Place, private, refusing, typed_cache};
 use crate::model::{
     Cache, Use,
     key::{Key, Part},
 };
+
+/// What refuses a type, each for another thing that a key is and it is not.
+const LACKING: [&str; 6] =
+    ["KeyNotShared", "KeyNotDeserialize", "KeyNotSerialize", "KeyNotHash", "KeyNotEq", "KeyNotClone"];
 
 /// An expression that evaluates a key and makes what `work` makes of its form.
 ///
@@ -29,7 +33,7 @@ pub(super) fn keyed(used: &Use, key: &Key, work: impl FnOnce(&TokenStream) -> To
     if names.is_empty() {
         return work;
     }
-    let traits = traits();
+    let traits = traits(used);
     quote_spanned! {Span::mixed_site()=>
         match (#(#expressions,)*) { (#(#names,)*) => { #traits #work } }
     }
@@ -42,10 +46,11 @@ pub(super) fn of_reference(used: &Use, reference: &TokenStream, at: Span) -> Tok
 }
 
 /// The traits that find the form of a key.
-pub(super) fn traits() -> TokenStream {
+pub(super) fn traits(used: &Use) -> TokenStream {
     let private = private(Span::mixed_site());
+    let refusing = refusing(used, "KeyRefused", &LACKING, Span::mixed_site());
     quote_spanned! {Span::mixed_site()=>
-        use #private::{KeyByReference as _, KeyByStructure as _, KeyByValue as _, KeyRefused as _};
+        use #private::{KeyByReference as _, KeyByStructure as _, KeyByValue as _, #(#refusing as _),*};
     }
 }
 
@@ -55,7 +60,7 @@ fn typed(used: &Use, keyed: &TokenStream, at: Span) -> TokenStream {
     used.caches.iter().fold(keyed.clone(), |keyed, cache| match cache {
         Cache::Named(_) => keyed,
         Cache::Typed(path) => {
-            let cache = quote_spanned!(Place::of(path).start=> &#path);
+            let cache = typed_cache(path);
             quote_spanned!(at=> #private::typed_key(#cache, #keyed))
         }
     })

@@ -1,6 +1,6 @@
 //! The policy: what the arguments say, after the body, about what is kept and for how long.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote_spanned;
 
 use super::{call::decide, place::Place, private, returned::ask, variable, with_result};
@@ -33,8 +33,9 @@ impl Statements {
                 }
             }
             Some(Tags::All(tags)) => {
-                let all = iterated(&tags.expression, tags.borrowed);
-                let add = quote_spanned!(Span::mixed_site()=> __cachesync_policy.tags(#all););
+                let all = items(&tags.expression, tags.borrowed, "TagsRefused");
+                let at = Place::of(&tags.expression.tokens).start;
+                let add = quote_spanned!(at=> __cachesync_policy.tags(#all););
                 statements.add(&tags.expression, tags.expression.result.is_some(), &add);
             }
             None => {}
@@ -110,7 +111,7 @@ fn refuse(unless: &Expression) -> TokenStream {
 
 fn live(ttl: &Expression) -> TokenStream {
     let tokens = &ttl.tokens;
-    quote_spanned!(Span::mixed_site()=> __cachesync_policy.ttl(#tokens);)
+    quote_spanned!(Place::of(tokens).start=> __cachesync_policy.ttl(#tokens);)
 }
 
 fn live_by_value(function: &Expression) -> TokenStream {
@@ -125,12 +126,21 @@ fn live_by_value(function: &Expression) -> TokenStream {
 
 fn tag(tag: &Expression) -> TokenStream {
     let tokens = &tag.tokens;
-    let tag = quote_spanned!(Place::of(tokens).start=> &(#tokens));
-    quote_spanned!(Span::mixed_site()=> __cachesync_policy.tag(#tag);)
+    quote_spanned!(Place::of(tokens).start=> __cachesync_policy.tag(&(#tokens));)
 }
 
-/// Something to iterate over; a place is not moved.
-pub(super) fn iterated(expression: &Expression, borrowed: bool) -> TokenStream {
+/// An iterator over what is in a list; a place is not moved. What is no list is refused by the trait `refused`.
+pub(super) fn items(expression: &Expression, borrowed: bool, refused: &str) -> TokenStream {
     let tokens = &expression.tokens;
-    if borrowed { quote_spanned!(Place::of(tokens).start=> &(#tokens)) } else { tokens.clone() }
+    let at = Place::of(tokens).start;
+    let private = private(at);
+    let refused = Ident::new(refused, at);
+    let list = if borrowed { quote_spanned!(at=> &(#tokens)) } else { tokens.clone() };
+    // The list is evaluated outside of the block that has our traits in scope.
+    quote_spanned! {at=>
+        match #private::List(#list) { __cachesync_list => {
+            use #private::{Listed as _, #refused as _};
+            __cachesync_list.items()
+        } }
+    }
 }

@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 use syn::Type;
 
-use super::{place::Place, private};
+use super::{place::Place, private, refusing, typed_cache};
 use crate::model::{Cache, Use};
 
 /// How the value is taken out of what the function returns, and put back.
@@ -14,10 +14,11 @@ pub(super) fn returned(used: &Use, ty: &Type) -> TokenStream {
     let returned = if used.cache_value {
         quote_spanned!(at=> #private::PlainValue::<#ty>::new())
     } else {
+        let refusing = refusing(used, "ReturnsRefused", &["ReturnsLacking"], at);
         quote_spanned! {at=> {
             use #private::{
-                ReturnsOption as _, ReturnsPlain as _, ReturnsRefused as _, ReturnsResult as _,
-                ReturnsResultOfOption as _,
+                ReturnsOption as _, ReturnsPlain as _, ReturnsResult as _, ReturnsResultOfOption as _,
+                #(#refusing as _),*
             };
             (&&&&&&&&#private::Returns::<#ty>::new()).returned()
         }}
@@ -30,8 +31,8 @@ pub(super) fn returned_batch(used: &Use, ty: &Type) -> TokenStream {
     let at = Place::of(ty).start;
     let private = private(at);
     let returned = quote_spanned! {at=> {
-        use #private::{BatchOfResult as _, BatchPlain as _};
-        (&&#private::Returns::<#ty>::new()).returned_batch()
+        use #private::{BatchOfResult as _, BatchPlain as _, BatchRefused as _};
+        (&&&&#private::Returns::<#ty>::new()).returned_batch()
     }};
     typed(used, returned, "typed_batch", at)
 }
@@ -43,7 +44,7 @@ fn typed(used: &Use, returned: TokenStream, check: &str, at: Span) -> TokenStrea
     used.caches.iter().fold(returned, |returned, cache| match cache {
         Cache::Named(_) => returned,
         Cache::Typed(path) => {
-            let cache = quote_spanned!(Place::of(path).start=> &#path);
+            let cache = typed_cache(path);
             quote_spanned!(at=> #private::#check(#cache, #returned))
         }
     })

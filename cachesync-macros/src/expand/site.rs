@@ -2,7 +2,7 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote_spanned};
-use syn::{LitBool, LitStr, ext::IdentExt};
+use syn::{LitBool, LitStr, Type, ext::IdentExt};
 
 use super::{
     cache_evict::keys_of,
@@ -11,10 +11,10 @@ use super::{
     place::Place,
     private,
     returned::{returned, returned_batch, success},
-    with_result,
+    typed_cache, with_result,
 };
 use crate::{
-    function::Parameter,
+    function::{Function, Parameter},
     model::{Action, Batch, Cache, Element, Entries, Use, key::Key},
     names::Mentions,
     outside::{Outside, with_lifetime},
@@ -23,7 +23,7 @@ use crate::{
 /// Three items. Several attributes on one function each put theirs in a block of its own.
 pub(super) fn site(used: &Use) -> TokenStream {
     let private = private(Span::mixed_site());
-    let function = LitStr::new(&format!("::{}", used.function.name().unraw()), Span::mixed_site());
+    let function = LitStr::new(&path(&used.function), Span::mixed_site());
     let flag = |value| LitBool::new(value, Span::mixed_site());
     let explicit_registry = flag(used.registry.is_some());
     let (role, key, value, tagged) = match &used.action {
@@ -44,10 +44,7 @@ pub(super) fn site(used: &Use) -> TokenStream {
     let none = || quote_spanned!(Span::mixed_site()=> #private::core::option::Option::None);
     let (key, value) = (key.unwrap_or_else(none), value.unwrap_or_else(none));
     let count = proc_macro2::Literal::usize_unsuffixed(used.caches.len());
-    let sites = used.caches.iter().map(|cache| {
-        let name = name(cache);
-        quote_spanned!(Span::mixed_site()=> #private::CallSite::new(&__CACHESYNC_FUNCTION, #name))
-    });
+    let sites = used.caches.iter().map(call_site);
     quote_spanned! {Span::mixed_site()=>
         static __CACHESYNC_FUNCTION: #private::FunctionInfo = #private::FunctionInfo {
             function: #private::core::concat!(#private::core::module_path!(), #function),
@@ -59,21 +56,34 @@ pub(super) fn site(used: &Use) -> TokenStream {
             types: || #private::SiteTypes { key: #key, value: #value },
         };
         static __CACHESYNC_SITES: [#private::CallSite; #count] = [#(#sites),*];
-        #[cfg(not(target_family = "wasm"))]
-        #[#private::linkme::distributed_slice(#private::SITES)]
-        #[linkme(crate = #private::linkme)]
-        static __CACHESYNC_REGISTRATION: &[#private::CallSite] = &__CACHESYNC_SITES;
+        #private::register!(__CACHESYNC_SITES);
     }
 }
 
-/// The name of a cache, as a constant expression.
-fn name(cache: &Cache) -> TokenStream {
+/// What follows the module in the path of a function: its name, and before it the type whose method it is, if that is known.
+fn path(function: &Function) -> String {
+    let name = function.name().unraw();
+    match function.block.as_ref().and_then(|block| block.self_type.as_ref()) {
+        Some(Type::Path(ty)) if ty.qself.is_none() => {
+            let ty = ty.path.segments.last().map(|last| last.ident.unraw().to_string()).unwrap_or_default();
+            format!("::{ty}::{name}")
+        }
+        _ => format!("::{name}"),
+    }
+}
+
+/// The call site of one cache, as a constant expression.
+fn call_site(cache: &Cache) -> TokenStream {
     match cache {
-        Cache::Named(name) => name.to_token_stream(),
+        Cache::Named(name) => {
+            let private = private(Span::mixed_site());
+            quote_spanned!(Span::mixed_site()=> #private::CallSite::new(&__CACHESYNC_FUNCTION, #name))
+        }
         Cache::Typed(path) => {
             let at = Place::of(path).start;
             let private = private(at);
-            quote_spanned!(at=> #private::name_of(&#path))
+            let cache = typed_cache(path);
+            quote_spanned!(at=> #private::CallSite::typed(&__CACHESYNC_FUNCTION, #cache))
         }
     }
 }
@@ -122,7 +132,7 @@ fn key_type_of_batch(used: &Use, batch: &Batch) -> Option<TokenStream> {
     let (pattern, variables, own) = match &batch.element {
         Element::Same => {
             let name = Batch::item_name().to_token_stream();
-            let traits = traits();
+            let traits = traits(used);
             let own = own(&of_reference(used, &name, Place::of(&batch.list).start));
             (name, TokenStream::new(), quote_spanned!(Span::mixed_site()=> { #traits #own }))
         }
@@ -148,7 +158,7 @@ fn key_type_of(
 ) -> TokenStream {
     let private = private(Span::mixed_site());
     let value = quote_spanned!(Span::mixed_site()=> __cachesync_value);
-    let own = quote_spanned!(Span::mixed_site()=> let __cachesync_own = #own; return __cachesync_own;);
+    let own = quote_spanned!(Span::mixed_site()=> let __cachesync_own = #own; __cachesync_own);
     let own = with_result(result, &value, &own);
     quote_spanned!(Span::mixed_site()=> #private::key_type(&|| { #declarations #output #own }))
 }

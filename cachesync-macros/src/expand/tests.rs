@@ -166,8 +166,8 @@ fn heads(tokens: TokenStream, heads: &mut Vec<String>) {
 
 #[test]
 fn the_expansion_names_nothing_but_what_it_declares_itself() {
-    const WORDS: &str = "use as _ static let mut match if else return false async move for in fn mod await crate cfg not \
-                         linkme target_family true function file line role explicit_registry tagged types key value result";
+    const WORDS: &str = "use as _ static let mut match if else return false async move for in fn mod await crate \
+                         true function file line role explicit_registry tagged types key value result";
     let item = quote!(
         async fn find() -> Found {}
     );
@@ -182,7 +182,7 @@ fn the_expansion_names_nothing_but_what_it_declares_itself() {
         let body = syn::parse_str::<syn::ItemFn>(&expanded).expect("a function").block;
         let mut names = Vec::new();
         heads(body.to_token_stream(), &mut names);
-        let traits = ["Key", "Returns", "Error", "Outcome", "Batch"];
+        let traits = ["Key", "Returns", "Error", "Outcome", "Batch", "Listed"];
         for name in names {
             let is_ours =
                 name.to_lowercase().starts_with("__cachesync") || WORDS.split_whitespace().any(|word| word == name);
@@ -200,7 +200,9 @@ fn each_form_of_a_function_waits_as_it_can() {
     assert!(plain.contains(". lead_now ()") && !plain.contains("await") && plain.contains("run (move || { if false"));
     assert!(future.contains("} async move {") || future.contains("; async move {"), "{future}");
     assert!(
-        future.contains("__cachesync_load . run (__cachesync_private :: run (move || { { marker } })) . await"),
+        future.contains(
+            "__cachesync_load . run (__cachesync_private :: run (move || { match () { () => { marker } } })) . await"
+        ),
         "{future}"
     );
     assert!(boxed.contains("__cachesync_private :: Box :: pin (async move {"), "{boxed}");
@@ -249,11 +251,12 @@ fn registry_transaction_condition_and_key_are_evaluated_in_this_order() {
 fn typed_caches_are_held_against_key_and_value() {
     let item = &forms()[0];
     let expanded = expanded(Attribute::Cacheable, &quote!(cache = [m::USERS, "a"], key = (id, id)), item);
-    assert!(
-        expanded.contains("CallSite :: new (& __CACHESYNC_FUNCTION , __cachesync_private :: name_of (& m :: USERS))")
-    );
+    let users = "__cachesync_private :: typed (& m :: USERS)";
+    assert!(expanded.contains(&format!("CallSite :: typed (& __CACHESYNC_FUNCTION , {users})")), "{expanded}");
     assert!(expanded.contains("__CACHESYNC_SITES : [__cachesync_private :: CallSite ; 2]"), "{expanded}");
-    assert!(expanded.contains("typed_key (& m :: USERS ,") && expanded.contains("typed_value (& m :: USERS ,"));
+    assert!(
+        expanded.contains(&format!("typed_key ({users} ,")) && expanded.contains(&format!("typed_value ({users} ,"))
+    );
 }
 
 #[test]
@@ -272,4 +275,22 @@ fn the_body_of_a_batch_sees_the_missing_keys_by_the_same_name() {
         expanded.contains("let ids = __cachesync_private :: borrow_list (ids , & __cachesync_missing) ;"),
         "{expanded}"
     );
+}
+
+#[test]
+fn a_method_goes_by_the_name_of_its_type_where_that_is_known() {
+    let item = quote!(
+        async fn r#find(id: u64) -> Option<u64> {}
+    );
+    for (self_type, path) in [
+        (quote!(Users), "\"::Users::find\""),
+        (quote!(super::Users<'a, T>), "\"::Users::find\""),
+        (quote!((u8, T)), "\"::find\""),
+        (quote!(), "\"::find\""),
+    ] {
+        let hidden = crate::block::hidden(&[], Some(&self_type), false, &quote!());
+        let expanded = expanded(Attribute::Cacheable, &quote!(#hidden, cache = "a"), &item);
+        assert!(expanded.contains(&format!("module_path ! () , {path})")), "{expanded}");
+    }
+    assert!(expanded(Attribute::Cacheable, &quote!(cache = "a"), &item).contains("module_path ! () , \"::find\")"));
 }

@@ -2,7 +2,10 @@
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
-use syn::{Expr, ExprTuple, ext::IdentExt, spanned::Spanned};
+use syn::{
+    Expr, ExprTuple, GenericArgument, PathArguments, Type, TypeArray, TypePath, TypeReference, TypeSlice,
+    ext::IdentExt, spanned::Spanned,
+};
 
 use super::expression::{Expression, Scope, instead, refuse_text};
 use crate::{
@@ -65,6 +68,60 @@ impl Key {
     }
 }
 
+impl Part {
+    /// Refuses parameters that are lists of references: the compiler would speak of lifetimes. Whether there is none.
+    /// What to write takes the place of what is blamed, or else is `written` as an argument.
+    fn is_owned(&self, written: Option<Name>, function: &Function, mistakes: &mut Mistakes) -> bool {
+        let tokens = match self {
+            Self::Tuple(parts, _) => {
+                // All of them, so that all are reported.
+                return parts.iter().filter(|part| !part.is_owned(written, function, mistakes)).count() == 0;
+            }
+            Self::One(tokens) => tokens,
+        };
+        let Ok(name) = syn::parse2::<Ident>(tokens.clone()) else { return true };
+        let named = |parameter: &&Parameter| parameter.name().is_some_and(|known| known.unraw() == name.unraw());
+        let Some(parameter) = function.parameters.iter().find(named) else { return true };
+        let lists_references = lists_references(&parameter.ty);
+        if lists_references {
+            let owned = format!("{name}.iter().map(|&it| it.to_owned()).collect::<Vec<_>>()");
+            let instead = match written {
+                Some(argument) => format!("`{} = {owned}`", argument.text()),
+                None => format!("`{owned}` in its place"),
+            };
+            mistakes.on(
+                &name,
+                format_args!("`{name}` lists references, and a key is made of owned values: write {instead}"),
+            );
+        }
+        !lists_references
+    }
+}
+
+/// Whether a type is written as a list of references.
+fn lists_references(ty: &Type) -> bool {
+    let is_reference = |ty: &Type| {
+        matches!(ty, Type::Reference(TypeReference { lifetime, .. })
+            if lifetime.as_ref().is_none_or(|lifetime| lifetime.ident != "static"))
+    };
+    match ty {
+        Type::Reference(TypeReference { elem, .. }) => lists_references(elem),
+        Type::Paren(inner) => lists_references(&inner.elem),
+        Type::Group(inner) => lists_references(&inner.elem),
+        Type::Slice(TypeSlice { elem, .. }) | Type::Array(TypeArray { elem, .. }) => is_reference(elem),
+        Type::Path(TypePath { path, .. }) => path.segments.last().is_some_and(|last| {
+            let is_list = ["Vec", "HashSet", "BTreeSet"].iter().any(|list| last.ident == list);
+            let PathArguments::AngleBracketed(arguments) = &last.arguments else { return false };
+            is_list
+                && arguments
+                    .args
+                    .iter()
+                    .any(|argument| matches!(argument, GenericArgument::Type(item) if is_reference(item)))
+        }),
+        _ => false,
+    }
+}
+
 fn explicit(
     expression: &Expr,
     name: &Ident,
@@ -95,7 +152,8 @@ fn explicit(
     let scope = Scope { attribute, function, what: "a key", without_result };
     let checked = scope.expression(expression, mistakes);
     let part = part(expression, mistakes)?;
-    let Expression { result, mentions, tied, .. } = checked?;
+    let owned = part.is_owned(None, function, mistakes);
+    let Expression { result, mentions, tied, .. } = checked.filter(|_| owned)?;
     Some(Key { part, result, mentions, tied })
 }
 
@@ -169,7 +227,7 @@ fn default(arguments: &Arguments, attribute: Attribute, function: &Function, mis
             Part::Tuple(parts, function.name().span())
         }
     };
-    complete.then(|| Key::new(part, &quote!(#(#names),*)))
+    (complete && part.is_owned(Some(Name::Key), function, mistakes)).then(|| Key::new(part, &quote!(#(#names),*)))
 }
 
 /// The names in `skip(..)`, of which each must be a parameter.
@@ -276,6 +334,21 @@ mod tests {
             assert!(matches!(&*messages, [message] if message.starts_with(&expected)), "{key}: {messages:?}");
         }
         assert_eq!(mistakes(&quote!(id.and_then(|id| id.checked_sub(1)?.checked_sub(1)))), [""; 0]);
+    }
+
+    #[test]
+    fn a_list_of_references_is_no_key_unless_it_is_made_one() {
+        let item = quote!(
+            async fn find(names: &[&str], ids: Vec<&'static str>, (a, b): (u8, u8)) -> Option<u64> {}
+        );
+        let mistakes = |arguments| mistakes_in(Attribute::Cacheable, arguments, item.clone());
+        for arguments in [quote!(cache = "a", key = (a, names)), quote!(cache = "a", key = names)] {
+            let messages = mistakes(arguments);
+            assert!(matches!(&*messages, [message] if message.starts_with("`names` lists references")), "{messages:?}");
+        }
+        for arguments in [quote!(cache = "a", key = ids), quote!(cache = "a", key = names.len())] {
+            assert_eq!(mistakes(arguments), [""; 0]);
+        }
     }
 
     #[test]

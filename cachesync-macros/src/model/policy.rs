@@ -251,10 +251,17 @@ fn predicate(argument: &Argument, scope: &Scope<'_>, mistakes: &mut Mistakes) ->
             let fits = has_one_parameter(closure, name, "the error", mistakes);
             scope.check(argument, mistakes).filter(|_| fits)
         }
-        Expr::Lit(_) | Expr::Binary(_) => {
+        Expr::Lit(_) => {
             mistakes.on(
                 value,
                 "`cache_err` says which errors are kept: write `cache_err = |error| ...` (`|_| true` for all)",
+            );
+            None
+        }
+        Expr::Binary(_) | Expr::Unary(_) | Expr::Macro(_) => {
+            mistakes.on(
+                value,
+                format_args!("`cache_err` is given the error: write `cache_err = |error| {}`", value.to_token_stream()),
             );
             None
         }

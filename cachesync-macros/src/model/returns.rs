@@ -25,6 +25,7 @@ impl Returns {
         attribute: Attribute,
         function: &Function,
         cache_value: bool,
+        is_batch: bool,
         mistakes: &mut Mistakes,
     ) -> Option<Self> {
         if function.form.is_unseen_future(&function.signature) {
@@ -42,13 +43,17 @@ impl Returns {
             good = false;
         }
         if attribute.keeps_a_value() {
+            let (must, instead) = if is_batch {
+                ("the keys and values of a batch must", "return what is owned, `String` for `&str`")
+            } else {
+                ("a cached value must", "return `Arc<T>`, or a clone")
+            };
             for (tokens, what) in &found.borrowed {
-                mistakes
-                    .on(tokens, format_args!("a cached value must be owned, and {what}: return `Arc<T>`, or a clone"));
+                mistakes.on(tokens, format_args!("{must} be owned, and {what}: {instead}"));
                 good = false;
             }
         }
-        if !cache_value && is_parameter(&ty, function) {
+        if !cache_value && !is_batch && is_parameter(&ty, function) {
             let (risk, otherwise) = match attribute {
                 Attribute::Cacheable | Attribute::CachePut => ("an error would be cached", "cache"),
                 Attribute::CacheEvict | Attribute::CacheConfig => ("an error would count as success", "act on"),

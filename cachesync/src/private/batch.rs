@@ -199,6 +199,45 @@ impl<N, V> Pairs for Vec<(N, V)> {
     }
 }
 
+/// What the body's answer calls a key; only the type that the list calls it by is one.
+#[diagnostic::on_unimplemented(
+    message = "the list has keys of type `{N}`, and the values that are returned go by `{Self}`",
+    label = "values by `{Self}`",
+    note = "return values by the elements of `keys`, `HashMap<{N}, V>` for example; of text, by `String`"
+)]
+pub trait NameOf<N> {
+    /// As the list calls it.
+    fn to_listed(name: Self) -> N;
+    /// As the body's answer calls it.
+    fn of_listed(name: N) -> Self;
+}
+
+#[diagnostic::do_not_recommend]
+impl<N> NameOf<N> for N {
+    fn to_listed(name: N) -> N {
+        name
+    }
+
+    fn of_listed(name: N) -> N {
+        name
+    }
+}
+
+/// A second implementation, for nobody: with the first alone the compiler would guess `N`, and what is no key would be
+/// refused a second time.
+impl<M> NameOf<Unnamed<M>> for M {
+    fn to_listed(name: M) -> Unnamed<M> {
+        Unnamed(name)
+    }
+
+    fn of_listed(Unnamed(name): Unnamed<M>) -> M {
+        name
+    }
+}
+
+/// What no list has.
+pub struct Unnamed<M>(M);
+
 /// How a return type relates to values by key.
 pub trait BatchReturned: Copy {
     /// The return type.
@@ -237,32 +276,33 @@ impl<R> Clone for Batch<R> {
 
 impl<R> Copy for Batch<R> {}
 
-/// First: a `Result`.
+/// First: a `Result` of values by key.
 pub trait BatchOfResult {
     /// What was chosen.
-    type Pairs;
-    /// What was chosen.
     type Choice;
     /// What was chosen.
-    fn returned_batch(&self) -> Self::Choice
-    where
-        Self::Pairs: Pairs;
+    fn returned_batch(&self) -> Self::Choice;
 }
 
-/// Last: anything.
+/// Second: values by key.
 pub trait BatchPlain {
     /// What was chosen.
-    type Pairs;
-    /// What was chosen.
     type Choice;
     /// What was chosen.
-    fn returned_batch(&self) -> Self::Choice
-    where
-        Self::Pairs: Pairs;
+    fn returned_batch(&self) -> Self::Choice;
 }
 
-impl<C, E> BatchOfResult for &Returns<Result<C, E>> {
-    type Pairs = C;
+/// After these: what is no batch. It is refused here, once, and goes on as [`NoBatch`], so that nothing else is wrong
+/// with it.
+pub trait BatchRefused<R, C> {
+    /// Compiles for values by key only.
+    fn returned_batch<N>(&self) -> NoBatch<R, N>
+    where
+        C: Pairs,
+        C::Value: Value;
+}
+
+impl<C: Pairs<Value: Value>, E> BatchOfResult for &&&Returns<Result<C, E>> {
     type Choice = BatchOk<Result<C, E>>;
 
     fn returned_batch(&self) -> Self::Choice {
@@ -270,12 +310,55 @@ impl<C, E> BatchOfResult for &Returns<Result<C, E>> {
     }
 }
 
-impl<C> BatchPlain for Returns<C> {
-    type Pairs = C;
+impl<C: Pairs<Value: Value>> BatchPlain for &&Returns<C> {
     type Choice = Batch<C>;
 
     fn returned_batch(&self) -> Self::Choice {
         Batch(PhantomData)
+    }
+}
+
+impl<C, E> BatchRefused<Result<C, E>, C> for &Returns<Result<C, E>> {
+    fn returned_batch<N>(&self) -> NoBatch<Result<C, E>, N>
+    where
+        C: Pairs,
+        C::Value: Value,
+    {
+        NoBatch(PhantomData)
+    }
+}
+
+impl<C> BatchRefused<C, C> for Returns<C> {
+    fn returned_batch<N>(&self) -> NoBatch<C, N>
+    where
+        C: Pairs,
+        C::Value: Value,
+    {
+        NoBatch(PhantomData)
+    }
+}
+
+/// In place of what is no batch; `N` is whatever the list calls its keys.
+pub struct NoBatch<R, N>(PhantomData<fn() -> (R, N)>);
+
+impl<R, N> Clone for NoBatch<R, N> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R, N> Copy for NoBatch<R, N> {}
+
+impl<R, N> BatchReturned for NoBatch<R, N> {
+    type Output = R;
+    type Pairs = Vec<(N, ())>;
+
+    fn pairs(output: R) -> Result<Self::Pairs, R> {
+        Err(output)
+    }
+
+    fn output(_: Self::Pairs) -> R {
+        unreachable!("it does not compile")
     }
 }
 
@@ -349,22 +432,25 @@ struct How<N, V, O> {
 }
 
 /// Looks many keys up in the cache of a function.
-pub fn batch<L, G, R, N, V>(
+pub fn batch<L, I, K, G, R, N, V>(
     sites: &'static [CallSite],
     call: Call<'_>,
     list: &L,
     keyring: G,
     returned: R,
-) -> BatchStep<L::Item, N, G::Key, V, R::Output>
+) -> BatchStep<I, N, K, V, R::Output>
 where
-    L: KeyList + ?Sized,
-    G: Keyring<L::Item, Name = N>,
-    R: BatchReturned<Pairs: Pairs<Name = N, Value = V>>,
+    L: KeyList<Item = I> + ?Sized,
+    I: Clone,
+    K: Key,
+    G: Keyring<I, Key = K, Name = N>,
+    R: BatchReturned<Pairs: Pairs<Value = V>>,
+    <R::Pairs as Pairs>::Name: NameOf<N>,
     N: Eq + Hash,
     V: Value,
 {
     _ = returned;
-    let site = sites.first().and_then(|site| Some((site, site.find::<G::Key, V>(&call)?)));
+    let site = sites.first().and_then(|site| Some((site, site.find::<K, V>(&call)?)));
     let Some((site, store)) = site else { return BatchStep::Miss(BatchLoading::bypassed(list)) };
     let keys = list.items().map(|item| {
         let key = keyring.key(item);
@@ -373,8 +459,14 @@ where
     let transaction = call.current_transaction();
     let batch = batch::Batch::begin(store, transaction.as_deref(), keys, site.function.tagged);
     let how = How {
-        pairs: |output| R::pairs(output).map(Pairs::into_pairs),
-        output: |pairs| R::output(R::Pairs::of_pairs(pairs)),
+        pairs: |output| {
+            let pairs = R::pairs(output)?.into_pairs();
+            Ok(pairs.into_iter().map(|(name, value)| (NameOf::to_listed(name), value)).collect())
+        },
+        output: |pairs| {
+            let pairs = pairs.into_iter().map(|(name, value)| (NameOf::of_listed(name), value));
+            R::output(R::Pairs::of_pairs(pairs.collect()))
+        },
     };
     let known = batch.is_known();
     let loading = BatchLoad(Keys::Asked(batch, how));

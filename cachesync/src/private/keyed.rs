@@ -1,9 +1,9 @@
 //! From a key expression to a key: which type the cache's key is, and how to look it up without making one.
 //!
 //! The attribute wraps the expression, `(&&&&&KeyProbe(&(expression))).keyed()`, and method resolution picks the first
-//! of four traits that applies (autoref specialization): [`KeyByStructure`] for what has a borrowed form (`&str`
-//! for `String`), [`KeyByReference`] for a reference to any other key, [`KeyByValue`] for any other key, and
-//! [`KeyRefused`] for what is no key, with the one error that says so.
+//! of three traits that applies (autoref specialization): [`KeyByStructure`] for what has a borrowed form (`&str`
+//! for `String`), [`KeyByReference`] for a reference to any other key, [`KeyByValue`] for any other key. What is no key
+//! goes on to `refused`.
 
 use std::{borrow::Cow, hash::Hasher, marker::PhantomData};
 
@@ -18,27 +18,6 @@ pub trait Keyed: KeyForm<Self::Key> {
 /// The key itself.
 pub fn own<Q: Keyed>(keyed: Q) -> Q::Key {
     keyed.to_key()
-}
-
-/// Keys, of which each is found out by itself.
-pub struct Keys<K>(Vec<K>);
-
-impl<K: Key> Keys<K> {
-    /// None yet.
-    #[expect(clippy::new_without_default, reason = "only the attributes make it")]
-    pub const fn new() -> Self {
-        Self(Vec::new())
-    }
-
-    /// One more.
-    pub fn push(&mut self, keyed: impl Keyed<Key = K>) {
-        self.0.push(keyed.to_key());
-    }
-
-    /// All of them.
-    pub fn into_vec(self) -> Vec<K> {
-        self.0
-    }
 }
 
 /// A key expression whose form is found by its structure.
@@ -212,7 +191,7 @@ pub trait KeyByReference {
     fn keyed(&self) -> Self::Keyed;
 }
 
-/// Last: any other key.
+/// Third: any other key.
 pub trait KeyByValue {
     /// The form.
     type Keyed;
@@ -245,49 +224,6 @@ impl<'a, T: Key> KeyByValue for &&KeyProbe<'a, T> {
     fn keyed(&self) -> Self::Keyed {
         ByValue(self.0)
     }
-}
-
-/// Last: what is no key. It is refused here, once, and goes on as [`NoKey`], so that nothing else is wrong with it.
-pub trait KeyRefused<T> {
-    /// Compiles for a key only.
-    fn keyed(&self) -> NoKey
-    where
-        T: Key;
-}
-
-impl<T> KeyRefused<T> for &KeyProbe<'_, &T> {
-    fn keyed(&self) -> NoKey
-    where
-        T: Key,
-    {
-        NoKey
-    }
-}
-
-impl<T> KeyRefused<T> for KeyProbe<'_, T> {
-    fn keyed(&self) -> NoKey
-    where
-        T: Key,
-    {
-        NoKey
-    }
-}
-
-/// In place of what is no key.
-pub struct NoKey;
-
-impl Keyed for NoKey {
-    type Key = ();
-}
-
-impl KeyForm<()> for NoKey {
-    fn hash_key<H: Hasher>(&self, _: &mut H) {}
-
-    fn is_key(&self, (): &()) -> bool {
-        true
-    }
-
-    fn to_key(&self) {}
 }
 
 impl<K: Key, Q: KeyForm<K>> Keyed for ByStructure<K, Q> {

@@ -1,13 +1,15 @@
 //! What the attributes expand to. Not for people: it changes without notice.
 //!
-//! `keyed` finds out what the key of an expression is, `returned` and `outcome` what is cached of a return type and
+//! `keyed` finds out what the key of an expression is, `refused` why it is none, `list` what is in a list of keys or tags, `returned` and `outcome` what is cached of a return type and
 //! what counts as success, `policy` what is kept on which terms, `step` looks, leads and settles, `batch` does so for many
 //! keys at once, `typed` holds an expansion against the types of its cache.
 
 mod batch;
 mod keyed;
+mod list;
 mod outcome;
 mod policy;
+mod refused;
 mod returned;
 mod step;
 mod typed;
@@ -15,32 +17,36 @@ mod typed;
 pub use std::boxed::Box;
 
 pub use batch::{
-    Batch, BatchLed, BatchLoad, BatchLoading, BatchOfResult, BatchOk, BatchPlain, BatchReturned, BatchStep, KeyList,
-    Keyring, MappedKeys, Pairs, SameKeys, batch, batch_value_type, borrow_list, key_of_each,
+    Batch, BatchLed, BatchLoad, BatchLoading, BatchOfResult, BatchOk, BatchPlain, BatchRefused, BatchReturned,
+    BatchStep, KeyList, Keyring, MappedKeys, NameOf, NoBatch, Pairs, SameKeys, Unnamed, batch, batch_value_type,
+    borrow_list, key_of_each,
 };
 pub use core;
 
-pub use keyed::{
-    ByStructure, ByValue, KeyByReference, KeyByStructure, KeyByValue, KeyExpr, KeyProbe, KeyRefused, Keyed, Keys,
-    NoKey, own,
-};
+pub use keyed::{ByStructure, ByValue, KeyByReference, KeyByStructure, KeyByValue, KeyExpr, KeyProbe, Keyed, own};
 #[cfg(not(target_family = "wasm"))]
 pub use linkme;
+pub use list::{KeysRefused, List, Listed, ManyKeys, ManyTags, NoList, TagsRefused, keys_of};
 pub use outcome::{Outcome, OutcomeOfResult, OutcomePlain};
 pub use policy::{
-    CachedError, HasError, HasNone, IntoTtl, Policy, Tags, error_of, is_none, is_nothing, judge, look, shared_failure,
-    ttl_of,
+    CachedError, HasError, HasNone, IntoTtl, Policy, TagText, Tags, error_of, is_none, is_nothing, judge, look,
+    shared_failure, ttl_of,
+};
+pub use refused::{
+    KeyClone, KeyDeserialize, KeyEq, KeyHash, KeyNotClone, KeyNotDeserialize, KeyNotEq, KeyNotHash, KeyNotSerialize,
+    KeyNotShared, KeyRefused, KeySerialize, KeyShared, NoKey, Refusal,
 };
 pub use returned::{
-    ErrorCloned, ErrorNotCloned, NoValue, PlainValue, Returned, Returns, ReturnsOption, ReturnsPlain, ReturnsRefused,
-    ReturnsResult, ReturnsResultOfOption, SharedError,
+    ErrorCloned, ErrorNotCloned, NoValue, PlainValue, Returned, Returns, ReturnsLacking, ReturnsOption, ReturnsPlain,
+    ReturnsRefused, ReturnsResult, ReturnsResultOfOption, SharedError, ValueClone, ValueShared,
 };
 pub use step::{Step, begin};
 
-pub use typed::{KeyOf, ValueOf, name_of, typed_batch, typed_key, typed_value, types_of};
+pub use typed::{KeyOf, TypedStatic, ValueOf, typed, typed_batch, typed_key, typed_value, types_of};
 
 use crate::key::Key;
 pub use crate::{
+    __register_call_sites as register,
     cache::load::{Led, Load, Miss as Loading, Verdict},
     call_site::{Call, CallSite, FunctionInfo, Role, SiteTypes},
     eviction::{AllKeys, Eviction, evict_all, evict_key, evict_keys, evict_tags},

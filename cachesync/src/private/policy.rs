@@ -27,13 +27,13 @@ impl Policy {
     }
 
     /// A tag of this entry.
-    pub fn tag(&mut self, tag: &(impl fmt::Display + ?Sized)) {
+    pub fn tag(&mut self, tag: &(impl TagText + ?Sized)) {
         self.0.terms.tags.push(Tag::new(tag));
     }
 
     /// Tags of this entry.
-    pub fn tags<T: fmt::Display>(&mut self, tags: impl IntoIterator<Item = T>) {
-        self.0.terms.tags.extend(tags.into_iter().map(|tag| Tag::new(&tag)));
+    pub fn tags<T: TagText>(&mut self, tags: impl Iterator<Item = T>) {
+        self.0.terms.tags.extend(tags.map(|tag| Tag::new(&tag)));
     }
 
     /// It is kept that there is nothing.
@@ -66,18 +66,23 @@ impl Tags {
 
     /// With one more.
     #[must_use]
-    pub fn tag(mut self, tag: &(impl fmt::Display + ?Sized)) -> Self {
+    pub fn tag(mut self, tag: &(impl TagText + ?Sized)) -> Self {
         self.0.push(Tag::new(tag));
         self
     }
-
-    /// With more.
-    #[must_use]
-    pub fn tags<T: fmt::Display>(mut self, tags: impl IntoIterator<Item = T>) -> Self {
-        self.0.extend(tags.into_iter().map(|tag| Tag::new(&tag)));
-        self
-    }
 }
+
+/// The text of a tag.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a tag",
+    label = "has no text",
+    note = "a tag is text: anything that is `Display`, such as `format!(\"team:{{id}}\")`",
+    note = "several tags are a list: write `[a, b]`"
+)]
+pub trait TagText: fmt::Display {}
+
+#[diagnostic::do_not_recommend]
+impl<T: fmt::Display + ?Sized> TagText for T {}
 
 /// What `ttl` can be.
 #[diagnostic::on_unimplemented(

@@ -82,8 +82,6 @@ markers! {
     OkValue;
     /// The `Ok(Some)` is cached.
     OkSomeValue;
-    /// In place of what has no value.
-    NoValue;
     /// The error is cloned for all.
     Cloned;
     /// The error is not shared.
@@ -157,23 +155,63 @@ impl<T: Value> ReturnsPlain for &&&&Returns<T> {
     }
 }
 
-/// After all others: what has no value. It is refused here, once, and goes on as [`NoValue`], so that nothing else is
-/// wrong with it.
+/// After all others, in a function with type parameters: what has no value. It is refused here, once, and goes on as
+/// [`NoValue`], so that nothing else is wrong with it. It asks for a [`Value`], so that the compiler offers to bound the
+/// type parameter by that.
 pub trait ReturnsRefused<R, T> {
     /// Compiles for a value only.
-    fn returned(&self) -> NoValue<R>
+    fn returned<V>(&self) -> NoValue<R, V>
     where
         T: Value;
 }
 
+/// The same in any other function, where what is missing can be named.
+pub trait ReturnsLacking<R, T> {
+    /// Compiles for a value only.
+    fn returned<V>(&self) -> NoValue<R, V>
+    where
+        T: ValueClone + ValueShared;
+}
+
+/// Can be given to many.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the value of a cache: it is not `Clone`",
+    label = "not `Clone`",
+    note = "every caller is given a clone: return an `Arc` of it, or add `#[derive(Clone)]` to it"
+)]
+pub trait ValueClone {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Clone> ValueClone for T {}
+
+/// Can be given to callers in any thread.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the value of a cache: it cannot be shared between threads",
+    label = "not `Send + Sync`",
+    note = "make it of what is: an `Arc` for an `Rc`, a `Mutex` for a `RefCell`, `dyn Trait + Send + Sync` for `dyn Trait`"
+)]
+pub trait ValueShared {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Send + Sync> ValueShared for T {}
+
 macro_rules! refused {
     ($([$($generics:ident)*] $probe:ty => $output:ty;)*) => {$(
         impl<$($generics),*> ReturnsRefused<$output, T> for $probe {
-            fn returned(&self) -> NoValue<$output>
+            fn returned<V>(&self) -> NoValue<$output, V>
             where
                 T: Value,
             {
-                NoValue::new()
+                NoValue(PhantomData)
+            }
+        }
+
+        impl<$($generics),*> ReturnsLacking<$output, T> for $probe {
+            fn returned<V>(&self) -> NoValue<$output, V>
+            where
+                T: ValueClone + ValueShared,
+            {
+                NoValue(PhantomData)
             }
         }
     )*};
@@ -186,15 +224,26 @@ refused! {
     [T] Returns<T> => T;
 }
 
-impl<R> Returned for NoValue<R> {
-    type Output = R;
-    type Value = ();
+/// In place of what has no value: whatever value is asked for.
+pub struct NoValue<R, V>(PhantomData<fn() -> (R, V)>);
 
-    fn value(_: &R) -> Option<&()> {
+impl<R, V> Clone for NoValue<R, V> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<R, V> Copy for NoValue<R, V> {}
+
+impl<R, V: Value> Returned for NoValue<R, V> {
+    type Output = R;
+    type Value = V;
+
+    fn value(_: &R) -> Option<&V> {
         None
     }
 
-    fn output((): ()) -> R {
+    fn output(_: V) -> R {
         unreachable!("it does not compile")
     }
 }

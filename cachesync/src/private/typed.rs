@@ -1,18 +1,41 @@
-//! What the attributes and `cache!` need of typed caches: the name at compile time, and types that agree.
+//! What the attributes and `cache!` need of typed caches: that they are such, and types that agree.
 
 use super::{BatchReturned, Keyed, Pairs, Returned, SiteTypes};
 use crate::{
+    call_site::Named,
     key::{Key, Value},
     registry::slot::{KeyType, ValueType},
     typed::TypedCache,
 };
 
-/// The name of a typed cache, for the initializer of another static.
-///
-/// Call it there and not in a `const`: a constant must not read a static that can change, and a typed cache remembers
-/// its handle.
-pub const fn name_of<K: Key, V: Value>(cache: &TypedCache<K, V>) -> &'static str {
-    cache.name()
+/// What `cache!` declares.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a cache",
+    label = "not declared by `cachesync::cache!`",
+    note = "write the name itself, `cache = \"users\"`, or the static of a cache that `cachesync::cache!` declares"
+)]
+pub trait TypedStatic: Named {
+    /// Its keys.
+    type Key: Key;
+    /// Its values.
+    type Value: Value;
+}
+
+impl<K: Key, V: Value> TypedStatic for TypedCache<K, V> {
+    type Key = K;
+    type Value = V;
+}
+
+impl<K: Key, V: Value> Named for TypedCache<K, V> {
+    fn name(&self) -> &'static str {
+        Self::name(self)
+    }
+}
+
+/// `cache` as it is, if it is one. Every mention of a typed cache goes through this, so that whatever is none is
+/// refused in the same words, which the compiler then says once.
+pub const fn typed<C: TypedStatic>(cache: &'static C) -> &'static C {
+    cache
 }
 
 /// The types of a typed cache.
@@ -41,30 +64,30 @@ pub trait ValueOf<V> {}
 impl<V> ValueOf<V> for V {}
 
 /// `keyed` as it is, if the cache has such keys.
-pub fn typed_key<K: Key, V: Value, Q>(cache: &TypedCache<K, V>, keyed: Q) -> Q
+pub fn typed_key<C: TypedStatic, Q>(cache: &C, keyed: Q) -> Q
 where
     Q: Keyed,
-    Q::Key: KeyOf<K>,
+    Q::Key: KeyOf<C::Key>,
 {
     _ = cache;
     keyed
 }
 
 /// `returned` as it is, if the cache has such values.
-pub fn typed_value<K: Key, V: Value, R>(cache: &TypedCache<K, V>, returned: R) -> R
+pub fn typed_value<C: TypedStatic, R>(cache: &C, returned: R) -> R
 where
     R: Returned,
-    R::Value: ValueOf<V>,
+    R::Value: ValueOf<C::Value>,
 {
     _ = cache;
     returned
 }
 
 /// `returned`, of a batch, as it is, if the cache has such values.
-pub fn typed_batch<K: Key, V: Value, R>(cache: &TypedCache<K, V>, returned: R) -> R
+pub fn typed_batch<C: TypedStatic, R>(cache: &C, returned: R) -> R
 where
     R: BatchReturned,
-    <R::Pairs as Pairs>::Value: ValueOf<V>,
+    <R::Pairs as Pairs>::Value: ValueOf<C::Value>,
 {
     _ = cache;
     returned
@@ -73,15 +96,27 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::private::{KeyProbe, PlainValue};
+    use crate::{
+        call_site::{CallSite, FunctionInfo, Role},
+        private::{KeyProbe, PlainValue},
+    };
 
     static USERS: TypedCache<u64, String> = TypedCache::new("users");
-    // What the attributes make: a static beside the function, from the name of a static with interior mutability.
-    static SITES: [&str; 2] = [name_of(&USERS), "names"];
+    // What the attributes make: a static beside the function, from a static with interior mutability.
+    static SITE: CallSite = CallSite::typed(&FUNCTION, typed(&USERS));
+    static FUNCTION: FunctionInfo = FunctionInfo {
+        function: "find",
+        file: "",
+        line: 1,
+        role: Role::Load,
+        explicit_registry: false,
+        tagged: false,
+        types: types_of::<u64, String>,
+    };
 
     #[test]
-    fn a_static_can_be_made_with_the_name_of_a_typed_cache() {
-        assert_eq!(SITES, ["users", "names"]);
+    fn a_call_site_can_be_made_of_a_typed_cache() {
+        assert_eq!(SITE.cache(), "users");
     }
 
     #[test]

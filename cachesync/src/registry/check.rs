@@ -32,7 +32,7 @@ impl Asking {
     fn function(site: &'static CallSite) -> Option<Self> {
         let info = site.function;
         let asking =
-            Self { cache: site.cache, path: info.function, file: info.file, line: info.line, types: info.types };
+            Self { cache: site.cache(), path: info.function, file: info.file, line: info.line, types: info.types };
         (!info.explicit_registry).then_some(asking)
     }
 

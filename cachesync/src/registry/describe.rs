@@ -101,7 +101,7 @@ impl Description {
 
 fn functions_of(cache: &str) -> Vec<FunctionDescription> {
     let mut functions: Vec<_> = annotated_functions()
-        .filter(|site| site.cache == cache)
+        .filter(|site| site.cache() == cache)
         .map(|site| FunctionDescription {
             name: site.function.function.into(),
             role: role_text(site.function.role).into(),

@@ -18,7 +18,7 @@ cachesync::cache! {
     NAMES: "names" => ((u32, String), u64);
 }
 
-const TTL: Duration = Duration::from_secs(60);
+const TTL: Duration = Duration::from_secs(30);
 
 #[derive(Clone)]
 pub struct User {
@@ -68,7 +68,7 @@ async fn negative(id: u8, name: String, payload: Vec<u8>) -> Result<Option<User>
 }
 
 #[cacheable(cache = "users", cache_err = is_gone, tags = tags)]
-#[cacheable(cache = "users", cache_err = self::is_gone, tags = tags.iter().map(|tag| format!("tag:{tag}")))]
+#[cacheable(cache = "more-users", cache_err = self::is_gone, tags = tags.iter().map(|tag| format!("tag:{tag}")))]
 fn plain(id: u64, tags: Vec<u32>) -> Result<User, Failure> {
     if id == 0 {
         return Err(Failure(0));
@@ -169,7 +169,7 @@ async fn evict_fields(id: u64) -> Result<Vec<User>, String> {
     Ok(vec![User::new(id)])
 }
 
-#[cacheable(cache = USERS, keys = ids, tags = [result.team], unless = result.draft || ids.is_empty(), ttl = |user| user.ttl())]
+#[cacheable(cache = USERS, keys = ids, tags = [result.team], unless = result.draft || ids.is_empty(), ttl = |user| user.ttl().or(Some(TTL)))]
 async fn many(ids: &[u64]) -> HashMap<u64, User> {
     ids.iter().map(|id| (*id, User::new(*id))).collect()
 }

@@ -1,7 +1,7 @@
 //! Defaults for the functions of a block, without a warning.
 
 #![deny(warnings, clippy::pedantic)]
-#![allow(dead_code, clippy::unused_async, clippy::unnecessary_wraps)]
+#![allow(dead_code, clippy::unused_async, clippy::unnecessary_wraps, clippy::unused_self)]
 
 use std::{future::Future, pin::Pin, time::Duration};
 
@@ -23,7 +23,7 @@ struct Users<Db, const N: usize> {
     registry: Registry,
 }
 
-#[cache_config(cache = "users", registry = self.registry, ttl = Duration::from_secs(60), requires_transaction)]
+#[cache_config(cache = "users", registry = self.registry, ttl = Duration::from_secs(30), requires_transaction)]
 impl<Db: Database, const N: usize> Users<Db, N>
 where
     Db: Send,

@@ -35,7 +35,7 @@ where
 
 /// `impl Trait` in a parameter, outside of the key and within.
 #[cacheable(cache = "numbers", key = id)]
-async fn argument(db: impl Debug, id: impl Hash + Eq + Clone + Serialize + for<'d> Deserialize<'d> + Send + Sync + Copy + 'static) -> Option<u64> {
+async fn argument(db: impl Debug, id: impl Hash + Eq + Serialize + for<'d> Deserialize<'d> + Send + Sync + Copy + 'static) -> Option<u64> {
     Some(format!("{db:?}").len() as u64).filter(|_| size_of_val(&id) > 0)
 }
 

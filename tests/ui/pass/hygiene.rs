@@ -4,7 +4,7 @@
 #![no_implicit_prelude]
 #![forbid(unsafe_code)]
 #![deny(warnings, clippy::pedantic)]
-#![allow(dead_code)]
+#![allow(dead_code, clippy::missing_errors_doc, clippy::must_use_candidate, clippy::redundant_closure_for_method_calls)]
 
 use ::cachesync::{cache_config, cache_evict, cache_put, cacheable};
 

@@ -23,15 +23,14 @@ pub mod caches {
         SEVERAL_ENTRIES_AND_NO_LAST_SEMICOLON: "several" => (u8, u8,)
     }
 
-    static SITES: [&str; 2] =
-        [::cachesync::__private::name_of(&USERS), ::cachesync::__private::name_of(&NAMES)];
+    static SITES: (&str, &str) = (USERS.name(), NAMES.name());
 
     /// Uses all of them.
-    pub fn sites() -> (&'static [&'static str], ::cachesync::CacheConfig) {
-        (&SITES, SEVERAL_ENTRIES_AND_NO_LAST_SEMICOLON.config())
+    pub fn sites() -> ((&'static str, &'static str), ::cachesync::CacheConfig) {
+        (SITES, SEVERAL_ENTRIES_AND_NO_LAST_SEMICOLON.config())
     }
 }
 
 fn main() {
-    ::std::assert_eq!(caches::sites().0, [caches::USERS.name(), caches::NAMES.name()]);
+    ::std::assert_eq!(caches::sites().0, (caches::USERS.name(), caches::NAMES.name()));
 }

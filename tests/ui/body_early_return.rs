@@ -1,0 +1,13 @@
+#![allow(dead_code, unused_variables)]
+
+use cachesync::cacheable;
+
+#[cacheable(cache = "users")]
+async fn find(id: u64) -> Option<u64> {
+    if id == 0 {
+        return 0;
+    }
+    Some(id)
+}
+
+fn main() {}

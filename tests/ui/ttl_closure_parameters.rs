@@ -1,0 +1,8 @@
+#![allow(dead_code, unused_variables)]
+
+use cachesync::cacheable;
+
+#[cacheable(cache = "users", ttl = |user, id| std::time::Duration::ZERO)]
+async fn find(id: u64) -> Option<u64> { Some(id) }
+
+fn main() {}

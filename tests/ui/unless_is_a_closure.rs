@@ -1,0 +1,8 @@
+#![allow(dead_code, unused_variables)]
+
+use cachesync::cacheable;
+
+#[cacheable(cache = "users", unless = |user| user > 3)]
+async fn find(id: u64) -> Option<u64> { Some(id) }
+
+fn main() {}
