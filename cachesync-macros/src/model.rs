@@ -67,7 +67,6 @@ impl Use {
     ) -> Option<Self> {
         function.check(attribute, mistakes);
         let caches = caches::check(attribute, &arguments, mistakes);
-        caches::refuse_twice(attribute, caches.as_deref().unwrap_or_default(), &function, mistakes);
         let cache_value = arguments.flag(Name::CacheValue).is_some();
         let is_batch = attribute == Attribute::Cacheable && arguments.attempted(Name::Keys);
         let returns = Returns::check(attribute, &function, cache_value, is_batch, mistakes);

@@ -141,6 +141,7 @@ impl FooServiceImpl {
 
     #[cacheable(cache = "foo-own", key = key)]
     #[cache_evict(all)]
+    #[expect(dead_code, reason = "what is described counts")]
     async fn both(&self, key: u64) -> u64 {
         self.calls.count().await
     }

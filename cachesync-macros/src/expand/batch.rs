@@ -34,9 +34,11 @@ pub(super) fn expand(used: &Use, batch: &Batch, policy: &Policy) -> TokenStream 
     };
     let step = call(used, begin, &bypassed);
     let lead = lead(used.function.form);
-    let body = load(used, mentions(policy.expressions()));
+    let body = load(used, mentions(policy.expressions_after_body()));
     let missing = missing(batch);
-    let settle = settle(policy);
+    let statements = Statements::of(policy);
+    let before = before(&statements);
+    let settle = settle(policy, &statements);
     quote_spanned! {Span::mixed_site()=>
         let __cachesync_loading = {
             let __cachesync_step = #step;
@@ -49,6 +51,7 @@ pub(super) fn expand(used: &Use, batch: &Batch, policy: &Policy) -> TokenStream 
             #private::BatchLed::Answer(__cachesync_output) => return __cachesync_output,
             #private::BatchLed::Load(__cachesync_load) => __cachesync_load,
         };
+        #before
         let __cachesync_output = { #missing #body };
         #settle
     }
@@ -122,26 +125,32 @@ fn keys(used: &Use, batch: &Batch) -> TokenStream {
     quote_spanned!(Span::mixed_site()=> #private::#kind(#private::key_of_each(#list, |#pattern| #own)))
 }
 
-/// The answer, after what was loaded has been kept.
-fn settle(policy: &Policy) -> TokenStream {
-    let private = private(Span::mixed_site());
+/// What is decided for all values alike, and before the body.
+fn before(Statements { before, .. }: &Statements) -> TokenStream {
     let declare = declare();
-    let Statements { shared, of_value } = Statements::of(policy);
+    quote_spanned! {Span::mixed_site()=>
+        let __cachesync_shared = { #declare #before __cachesync_policy };
+    }
+}
+
+/// The answer, after what was loaded has been kept.
+fn settle(policy: &Policy, Statements { shared, of_value, .. }: &Statements) -> TokenStream {
+    let private = private(Span::mixed_site());
+    let copy = quote_spanned! {Span::mixed_site()=>
+        let mut __cachesync_policy = #private::core::clone::Clone::clone(&__cachesync_shared);
+    };
     if !policy.none {
         return quote_spanned! {Span::mixed_site()=>
             __cachesync_load.settle(
                 __cachesync_output,
-                |__cachesync_value| { #declare #shared #of_value __cachesync_policy },
+                |__cachesync_value| { #copy #shared #of_value __cachesync_policy },
                 #private::core::option::Option::None,
             )
         };
     }
     let keep = keep_none(policy);
-    let copy = quote_spanned! {Span::mixed_site()=>
-        let mut __cachesync_policy = #private::core::clone::Clone::clone(&__cachesync_shared);
-    };
     quote_spanned! {Span::mixed_site()=>
-        let __cachesync_shared = { #declare #shared __cachesync_policy };
+        let __cachesync_shared = { #copy #shared __cachesync_policy };
         __cachesync_load.settle(
             __cachesync_output,
             |__cachesync_value| { #copy #of_value __cachesync_policy },

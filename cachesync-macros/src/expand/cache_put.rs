@@ -5,7 +5,7 @@ use quote::quote_spanned;
 
 use super::{
     body::{body, mentions},
-    call::{announce, settle},
+    call::{announce, if_announced, settle},
     keyed::keyed,
     policy::{Statements, declare, keep_none},
     private,
@@ -31,21 +31,24 @@ pub(super) fn expand(used: &Use, key: &Key, policy: &Policy) -> TokenStream {
         )
     });
     let key_after = is_later.then_some(&key.mentions);
-    let body = body(used, mentions(policy.expressions()).chain(key_after));
-    let store = if is_later { store_later(used, key, policy) } else { store(used, policy) };
+    let body = body(used, mentions(policy.expressions_after_body()).chain(key_after));
+    let statements = Statements::of(policy);
+    let declare = declare();
+    let before = if_announced(used, &variable("put"), &statements.before);
+    let store = if is_later { store_later(used, key, &statements) } else { store(used, policy, &statements) };
     let store = settle(used, &variable("put"), &store);
     quote_spanned! {Span::mixed_site()=>
         let __cachesync_put = #put;
+        #declare
+        #before
         let __cachesync_output = #body;
         #store
         __cachesync_output
     }
 }
 
-fn store(used: &Use, policy: &Policy) -> TokenStream {
+fn store(used: &Use, policy: &Policy, Statements { shared, of_value, .. }: &Statements) -> TokenStream {
     let private = private(Span::mixed_site());
-    let declare = declare();
-    let Statements { shared, of_value } = Statements::of(policy);
     // What does not look at the value goes for a `None` too, if that is kept.
     let (first, within) = if policy.none { (Some(shared), None) } else { (None, Some(shared)) };
     let (is_none, keep) = if policy.none {
@@ -57,7 +60,6 @@ fn store(used: &Use, policy: &Policy) -> TokenStream {
     };
     let look = look(used);
     quote_spanned! {Span::mixed_site()=>
-        #declare
         #first
         match #look {
             #private::core::option::Option::Some(__cachesync_value) => {
@@ -77,10 +79,8 @@ fn store(used: &Use, policy: &Policy) -> TokenStream {
     }
 }
 
-fn store_later(used: &Use, key: &Key, policy: &Policy) -> TokenStream {
+fn store_later(used: &Use, key: &Key, Statements { shared, of_value, .. }: &Statements) -> TokenStream {
     let private = private(Span::mixed_site());
-    let declare = declare();
-    let Statements { shared, of_value } = Statements::of(policy);
     let store = keyed(
         used,
         key,
@@ -92,7 +92,6 @@ fn store_later(used: &Use, key: &Key, policy: &Policy) -> TokenStream {
     quote_spanned! {Span::mixed_site()=>
         match #look {
             #private::core::option::Option::Some(__cachesync_value) => {
-                #declare
                 #shared
                 #of_value
                 #store

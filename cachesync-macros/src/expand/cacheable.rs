@@ -34,8 +34,8 @@ pub(super) fn expand(used: &Use, key: &Key, policy: &Policy) -> TokenStream {
     let bypassed = quote_spanned!(Span::mixed_site()=> #private::Step::Miss(#private::Loading::bypassed()));
     let step = call(used, begin, &bypassed);
     let lead = lead(used.function.form);
-    let body = load(used, mentions(policy.expressions()));
-    let (declare, decide) = policy_of(used, policy);
+    let body = load(used, mentions(policy.expressions_after_body()));
+    let Decisions { before, after } = Decisions::of(used, policy);
     quote_spanned! {Span::mixed_site()=>
         let __cachesync_miss = {
             let __cachesync_step = #step;
@@ -48,9 +48,9 @@ pub(super) fn expand(used: &Use, key: &Key, policy: &Policy) -> TokenStream {
             #private::Led::Answer(__cachesync_output) => return __cachesync_output,
             #private::Led::Load(__cachesync_load) => __cachesync_load,
         };
+        #before
         let __cachesync_output = #body;
-        #declare
-        #decide
+        #after
         __cachesync_load.settle(&__cachesync_output, __cachesync_policy);
         __cachesync_output
     }
@@ -64,26 +64,38 @@ pub(super) fn lead(form: Form) -> TokenStream {
     }
 }
 
-/// The declaration of the policy, and what decides about it if something is to be decided.
-fn policy_of(used: &Use, policy: &Policy) -> (TokenStream, TokenStream) {
-    let private = private(Span::mixed_site());
-    if policy.is_plain() {
-        let declare = quote_spanned!(Span::mixed_site()=> let __cachesync_policy = #private::Policy::new(););
-        return (declare, TokenStream::new());
-    }
-    let Statements { shared, of_value } = Statements::of(policy);
-    // What does not look at the value goes for a `None` and an error too.
-    let (first, within) = if policy.is_negative() { (Some(shared), None) } else { (None, Some(shared)) };
-    let negative = negative(used, policy);
-    let look = look(used);
-    let decide = quote_spanned! {Span::mixed_site()=>
-        if __cachesync_load.may_keep() {
-            #first
-            match #look {
-                #private::core::option::Option::Some(__cachesync_value) => { #within #of_value }
-                #private::core::option::Option::None => { #negative }
-            }
+/// The policy: its declaration and what can be decided before the body, and what is decided after it.
+struct Decisions {
+    before: TokenStream,
+    after: TokenStream,
+}
+
+impl Decisions {
+    fn of(used: &Use, policy: &Policy) -> Self {
+        let private = private(Span::mixed_site());
+        if policy.is_plain() {
+            let declare = quote_spanned!(Span::mixed_site()=> let __cachesync_policy = #private::Policy::new(););
+            return Self { before: declare, after: TokenStream::new() };
         }
-    };
-    (declare(), decide)
+        let Statements { before, shared, of_value } = Statements::of(policy);
+        // What does not look at the value goes for a `None` and an error too.
+        let (first, within) = if policy.is_negative() { (Some(shared), None) } else { (None, Some(shared)) };
+        let negative = negative(used, policy);
+        let look = look(used);
+        let declare = declare();
+        let before = quote_spanned! {Span::mixed_site()=>
+            #declare
+            if __cachesync_load.may_keep() { #before }
+        };
+        let after = quote_spanned! {Span::mixed_site()=>
+            if __cachesync_load.may_keep() {
+                #first
+                match #look {
+                    #private::core::option::Option::Some(__cachesync_value) => { #within #of_value }
+                    #private::core::option::Option::None => { #negative }
+                }
+            }
+        };
+        Self { before, after }
+    }
 }

@@ -1,4 +1,4 @@
-//! The policy: what the arguments say, after the body, about what is kept and for how long.
+//! The policy: what the arguments say about what is kept and for how long.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote_spanned;
@@ -8,18 +8,26 @@ use crate::model::{Life, Policy, Tags, Use, expression::Expression};
 
 /// Statements about `__cachesync_policy`.
 pub(super) struct Statements {
-    /// Those that do not look at the value.
+    /// Those that can be run before the body, which may take what they mention.
+    pub(super) before: TokenStream,
+    /// Those that follow the body and do not look at the value.
     pub(super) shared: TokenStream,
     /// Those that do; it is `__cachesync_value`.
     pub(super) of_value: TokenStream,
 }
 
 impl Statements {
-    /// Each expression is in one of the two, so that it stands in the expansion once.
+    /// Each expression is in one of them, so that it stands in the expansion once.
     pub(super) fn of(policy: &Policy) -> Self {
-        let mut statements = Self { shared: TokenStream::new(), of_value: TokenStream::new() };
+        let mut statements =
+            Self { before: TokenStream::new(), shared: TokenStream::new(), of_value: TokenStream::new() };
         if let Some(unless) = &policy.unless {
-            statements.add(unless, unless.result.is_some(), &refuse(unless));
+            let refuse = refuse(unless);
+            if unless.result.is_none() {
+                statements.shared.extend(refuse);
+            } else {
+                statements.add(unless, true, &refuse);
+            }
         }
         match &policy.ttl {
             Some(Life::Expression(ttl)) => statements.add(ttl, ttl.result.is_some(), &live(ttl)),
@@ -47,7 +55,7 @@ impl Statements {
         let value = variable("value");
         let value = quote_spanned!(Span::mixed_site()=> #value);
         let statement = with_result(expression.result.as_ref(), &value, statement);
-        if looks_at_value { &mut self.of_value } else { &mut self.shared }.extend(statement);
+        if looks_at_value { &mut self.of_value } else { &mut self.before }.extend(statement);
     }
 }
 

@@ -7,7 +7,6 @@ use syn::{Expr, ExprArray, ExprLit, ExprPath, Lit, LitStr, Path};
 use crate::{
     arguments::{Argument, Arguments, Name},
     attribute::Attribute,
-    function::Function,
     mistakes::Mistakes,
     names::peeled,
 };
@@ -76,36 +75,6 @@ pub(crate) fn of(argument: &Argument, mistakes: &mut Mistakes) -> Option<Vec<Cac
         }
     }
     caches.into_iter().collect::<Option<Vec<_>>>().filter(|_| good)
-}
-
-/// Refuses a second attribute that keeps the value of `function` in one of `caches`.
-pub(super) fn refuse_twice(attribute: Attribute, caches: &[Cache], function: &Function, mistakes: &mut Mistakes) {
-    if !attribute.keeps_a_value() {
-        return;
-    }
-    for other in &function.attributes {
-        let path = other.path();
-        let Some(last) = path.segments.last() else { continue };
-        let is_other = |known: &Attribute| last.ident == known.name();
-        let Some(kind) = [Attribute::Cacheable, Attribute::CachePut].into_iter().find(is_other) else { continue };
-        let Ok(meta) = other.meta.require_list() else { continue };
-        let arguments = Arguments::parse(meta.tokens.clone(), kind, &mut Mistakes::default());
-        let Some(argument) = arguments.expression(Name::Cache) else { continue };
-        let others = of(argument, &mut Mistakes::default()).unwrap_or_default();
-        if others.iter().any(|other| caches.iter().any(|cache| cache.text() == other.text())) {
-            let message = if kind == attribute {
-                format!("{attribute} is on this function twice, with the same cache: remove one of the two")
-            } else {
-                format!(
-                    "{} and {} keep the value of this function in the same cache: keep `#[cache_put]` to run the body at \
-                     every call, or else `#[cacheable]`",
-                    Attribute::CachePut,
-                    Attribute::Cacheable
-                )
-            };
-            mistakes.on(path, message);
-        }
-    }
 }
 
 fn one(expression: &Expr, mistakes: &mut Mistakes) -> Option<Cache> {
@@ -203,18 +172,6 @@ mod tests {
         ] {
             let messages = mistakes(&bad);
             assert!(matches!(&*messages, [message] if message.contains(says)), "{bad}: {messages:?}");
-        }
-    }
-
-    #[test]
-    fn one_function_keeps_its_value_in_a_cache_once() {
-        for (attributes, count) in [
-            (quote!(#[cacheable(cache = "a")]), 1),
-            (quote!(#[inline] #[cachesync::cache_put(cache = ["b", "a"], key = id)]), 1),
-            (quote!(#[cacheable(cache = "b")] #[cacheable] #[cache_evict(cache = "a")]), 0),
-        ] {
-            let item = quote!(#attributes async fn find(id: u64) -> Option<u64> {});
-            assert_eq!(mistakes_in(Attribute::Cacheable, quote!(cache = "a"), item).len(), count, "{attributes}");
         }
     }
 

@@ -99,16 +99,44 @@ impl Policy {
         self.none || self.error.is_some()
     }
 
+    /// The expressions that are evaluated after the body: a time or a tag that does not look at the value is evaluated
+    /// before it, which may take what they mention.
+    pub(crate) fn expressions_after_body(&self) -> impl Iterator<Item = &Expression> {
+        let looks_at_value = |life: &&Life| match life {
+            Life::Expression(expression) => expression.result.is_some(),
+            Life::Function(_) => true,
+        };
+        let ttl = self.ttl.as_ref().filter(looks_at_value).map(Life::expression);
+        let tags = self.tags.iter().flat_map(Tags::expressions).filter(|tag| tag.result.is_some());
+        self.others().chain(ttl).chain(tags)
+    }
+
     /// All expressions.
-    pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expression> {
-        let ttl = self.ttl.as_ref().map(|ttl| match ttl {
-            Life::Expression(expression) | Life::Function(expression) => expression,
-        });
-        let tags = self.tags.iter().flat_map(|tags| match tags {
-            Tags::Listed(tags) => tags.as_slice(),
-            Tags::All(tags) => std::slice::from_ref(&tags.expression),
-        });
-        [&self.unless, &self.none_ttl, &self.error, &self.error_ttl].into_iter().flatten().chain(ttl).chain(tags)
+    fn expressions(&self) -> impl Iterator<Item = &Expression> {
+        let ttl = self.ttl.as_ref().map(Life::expression);
+        self.others().chain(ttl).chain(self.tags.iter().flat_map(Tags::expressions))
+    }
+
+    /// All but `ttl` and `tags`.
+    fn others(&self) -> impl Iterator<Item = &Expression> {
+        [&self.unless, &self.none_ttl, &self.error, &self.error_ttl].into_iter().flatten()
+    }
+}
+
+impl Life {
+    fn expression(&self) -> &Expression {
+        match self {
+            Self::Expression(expression) | Self::Function(expression) => expression,
+        }
+    }
+}
+
+impl Tags {
+    fn expressions(&self) -> &[Expression] {
+        match self {
+            Self::Listed(tags) => tags,
+            Self::All(tags) => std::slice::from_ref(&tags.expression),
+        }
     }
 }
 

@@ -102,11 +102,11 @@ pub(super) fn types_and_names(node: &Arc<Node>) -> Vec<Error> {
 /// Functions that name a cache twice, by its name and as a typed cache: they would overtake themselves.
 fn named_twice() -> impl Iterator<Item = Error> {
     let mut seen = HashSet::new();
-    let again = move |site: &&CallSite| !seen.insert((std::ptr::from_ref(site.function).addr(), site.cache));
+    let again = move |site: &&CallSite| !seen.insert((std::ptr::from_ref(site.function).addr(), site.cache()));
     annotated_functions().filter(again).map(|site| {
         Error::configuration(format!(
             "{site} names the cache `{}` twice in one attribute: remove one of the two",
-            site.cache
+            site.cache()
         ))
     })
 }
