@@ -96,7 +96,7 @@ async fn it_comes_before_the_scope_and_is_not_that_of_the_body() {
 
 #[cache_evict(cache = "explicit", key = id, transaction = transaction, requires_transaction)]
 async fn never(transaction: &Transaction, id: u64) {
-    pending().await;
+    pending::<()>().await;
 }
 
 #[tokio::test]

@@ -194,7 +194,7 @@ async fn callers_at_the_same_time_share_one_load() {
 
 #[cache_evict(cache = ["several-a", "several-b"], key = id)]
 async fn never(id: u64) {
-    pending().await;
+    pending::<()>().await;
 }
 
 #[tokio::test]
