@@ -1,13 +1,15 @@
 //! What the attributes expand to. Not for people: it changes without notice.
 //!
-//! `keyed` finds out what the key of an expression is, `refused` why it is none, `list` what is in a list of keys or tags, `returned` and `outcome` what is cached of a return type and
-//! what counts as success, `policy` what is kept on which terms, `step` looks, leads and settles, `batch` does so for many
-//! keys at once, `typed` holds an expansion against the types of its cache.
+//! `keyed` finds out what the key of an expression is, `refused` why it is none, `list` what is in a list of keys or
+//! tags, `returned` and `outcome` what is cached of a return type and what counts as success, `policy` what is kept on
+//! which terms, `step` looks, leads and settles, `batch` does so for many keys at once, of whose values `pairs` knows,
+//! `typed` holds an expansion against the types of its cache.
 
 mod batch;
 mod keyed;
 mod list;
 mod outcome;
+mod pairs;
 mod policy;
 mod refused;
 mod returned;
@@ -17,8 +19,7 @@ mod typed;
 pub use std::boxed::Box;
 
 pub use batch::{
-    Batch, BatchLed, BatchLoad, BatchLoading, BatchOfResult, BatchOk, BatchPlain, BatchRefused, BatchReturned,
-    BatchStep, KeyList, Keyring, MappedKeys, NameOf, NoBatch, Pairs, SameKeys, Unnamed, batch, batch_value_type,
+    BatchLed, BatchLoad, BatchLoading, BatchStep, KeyList, Keyring, MappedKeys, SameKeys, batch, batch_value_type,
     borrow_list, key_of_each,
 };
 pub use core;
@@ -28,6 +29,9 @@ pub use keyed::{ByStructure, ByValue, KeyByReference, KeyByStructure, KeyByValue
 pub use linkme;
 pub use list::{KeysRefused, List, Listed, ManyKeys, ManyTags, NoList, TagsRefused, keys_of};
 pub use outcome::{Outcome, OutcomeOfResult, OutcomePlain};
+pub use pairs::{
+    Batch, BatchOfResult, BatchOk, BatchPlain, BatchRefused, BatchReturned, NameOf, NoBatch, Pairs, Unnamed,
+};
 pub use policy::{
     CachedError, HasError, HasNone, IntoTtl, Policy, TagText, Tags, error_of, is_none, is_nothing, judge, look,
     shared_failure, ttl_of,
