@@ -2,7 +2,7 @@
 
 use cachesync::{cache_evict, cacheable};
 
-#[cacheable(cache = "users", key = id, tags = [team])]
+#[cacheable(cache = "users", key = id, tags = [format!("{team} {result}")])]
 async fn tags(id: u64, team: String) -> Option<String> { Some(team) }
 
 #[cache_evict(cache = "users", key = (name, *result))]
