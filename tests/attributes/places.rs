@@ -5,6 +5,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -378,4 +379,38 @@ async fn methods_with_every_receiver_of_a_generic_impl_take_every_attribute() {
     };
     registry.scope(work).await;
     assert!(registry.describe().caches.iter().all(|cache| cache.problems.is_empty()));
+}
+
+#[async_trait]
+trait Lists {
+    async fn list(&self, kind: String, page: u32) -> Option<String>;
+}
+
+struct Shelf(Registry);
+
+#[async_trait]
+impl Lists for Shelf {
+    #[cacheable(cache = "place-lists", key = (&kind, page), registry = self.0, tags = [&kind], ttl = wait(&kind))]
+    async fn list(&self, kind: String, page: u32) -> Option<String> {
+        Some(kind + &page.to_string())
+    }
+}
+
+fn wait(kind: &str) -> Duration {
+    Duration::from_secs(kind.len() as u64)
+}
+
+/// Below `#[async_trait]` the body takes every parameter; what needs no result has been taken from them before.
+#[tokio::test]
+async fn tags_and_times_without_result_can_use_what_the_body_takes() {
+    let registry = registry(&["place-lists"]).await;
+    let shelf = Shelf(registry.clone());
+    let lists = cache::<(String, u32), String>(&registry, "place-lists");
+    for page in [1, 2] {
+        shelf.list("books".into(), page).await.expect("there is one");
+        shelf.list("games".into(), page).await.expect("there is one");
+    }
+    lists.evict_tag("books");
+    let left = [("books", 1), ("games", 1), ("games", 2)].map(|key| lists.get(key).is_some());
+    assert_eq!(left, [false, true, true]);
 }
