@@ -14,7 +14,11 @@
 //! Invariant: an entry of the cache whose tags are not in the index carries none. The converse need not hold: the index
 //! may name keys whose entries are about to leave.
 
-use std::{fmt, hash::BuildHasher, sync::Arc};
+use std::{
+    fmt,
+    hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
+    sync::Arc,
+};
 
 use cachesync_core::codec::MAX_TAG_BYTES;
 use hashbrown::{HashMap, HashSet};
@@ -81,7 +85,7 @@ impl<K: Key> TagIndex<K> {
     /// Registers a key that carries these tags, loaded since the eviction numbered `began`; `false` if one of them was
     /// evicted after that.
     pub(super) fn register(&mut self, key: &K, tags: &[Tag], began: u64) -> bool {
-        if tags.iter().any(|tag| self.marks[self.place(tag)] > began) {
+        if tags.iter().any(|tag| self.marks[Self::place(tag)] > began) {
             return false;
         }
         // First: should the key panic below, what it is forgotten by is there.
@@ -115,7 +119,7 @@ impl<K: Key> TagIndex<K> {
 
     /// Marks a tag as evicted by the eviction of this number; returns the keys that carry it.
     pub(super) fn evict(&mut self, tag: &Tag, number: u64) -> Vec<K> {
-        let place = self.place(tag);
+        let place = Self::place(tag);
         self.marks[place] = self.marks[place].max(number);
         self.keys.get(tag).into_iter().flatten().cloned().collect()
     }
@@ -125,8 +129,10 @@ impl<K: Key> TagIndex<K> {
         self.tags.get(&Probe::new(key)).is_some_and(|tags| tags.iter().any(chosen))
     }
 
-    fn place(&self, tag: &Tag) -> usize {
-        usize::try_from(self.keys.hasher().hash_one(tag) >> 32).unwrap_or(0) % MARKS
+    /// Which tags share a place is the same in every run, so that a simulated one can be repeated.
+    fn place(tag: &Tag) -> usize {
+        let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(tag);
+        usize::try_from(hash >> 32).unwrap_or(0) % MARKS
     }
 }
 

@@ -127,6 +127,7 @@ impl Engine {
         let serve = self.sessions(first);
         tokio::pin!(serve);
         let limit = tokio::select! {
+            biased;
             () = &mut serve => None,
             limit = drain_signal(&mut signal) => Some(limit),
         };
@@ -184,8 +185,11 @@ impl Engine {
         let mut signal = self.signal.clone();
         let ending = async { _ = drain_signal(&mut signal).await };
         tokio::select! {
-            error = receive(&self.node, &mut *subscriber, self.pace) => return Err(error),
+            // In this order, so that a flood of messages leaves something of the task's budget for the heartbeats; and
+            // in any, so that a simulated run can be repeated.
+            biased;
             sent = sender.send(&mut *publisher, ending) => sent?,
+            error = receive(&self.node, &mut *subscriber, self.pace) => return Err(error),
         }
         // Nothing is received any more: that the subscription ends with this is no loss.
         publisher.close().await;
@@ -213,13 +217,15 @@ async fn receive(node: &Arc<Node>, subscriber: &mut dyn Subscriber, pace: Pace) 
     let mut late = Instant::now() + pace.lease;
     loop {
         let delivery = tokio::select! {
-            delivery = subscriber.next() => delivery,
+            // First, or a flood of messages could hide that none of them is the heartbeat.
+            biased;
             () = sleep_until(late) => {
                 return BackendError::new(
                     BackendErrorKind::Lost,
                     format!("no heartbeat of this node came back for {:?}", pace.lease),
                 );
             }
+            delivery = subscriber.next() => delivery,
         };
         match delivery {
             Ok(delivery) => {

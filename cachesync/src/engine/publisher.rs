@@ -4,7 +4,7 @@
 //! as that takes, and goes out before anything newer (rule R7).
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -181,7 +181,8 @@ impl Sender {
 /// Divides keys or tags among frames: one hold to a frame, and no frame above the limits.
 fn frames_of<T>(waiting: HashMap<T, Duration>, bytes_of: impl Fn(&T) -> usize) -> Vec<(Duration, Vec<T>)> {
     let mut frames = Vec::new();
-    let mut open: HashMap<Duration, (usize, Vec<T>)> = HashMap::new();
+    // In the order of the holds, so that a simulated run can be repeated.
+    let mut open: BTreeMap<Duration, (usize, Vec<T>)> = BTreeMap::new();
     for (one, hold) in waiting {
         let (bytes, frame) = open.entry(hold).or_insert_with(|| (0, Vec::new()));
         *bytes += bytes_of(&one);
