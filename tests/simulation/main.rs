@@ -11,6 +11,7 @@
 //! | [`broker`], [`backend`] | the transport, within its promise and beyond it |
 //! | [`history`] | what happened, and which rule it broke |
 //! | [`time`], [`dice`] | virtual time, chance |
+//! | `mutations` | rules that are broken on purpose, of which each must be noticed |
 //!
 //! The rules that are checked:
 //!
@@ -32,6 +33,8 @@ mod client;
 mod database;
 mod dice;
 mod history;
+#[cfg(cachesync_mutations)]
+mod mutations;
 mod node;
 mod plan;
 mod run;

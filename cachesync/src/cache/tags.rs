@@ -24,7 +24,10 @@ use cachesync_core::codec::MAX_TAG_BYTES;
 use hashbrown::{HashMap, HashSet};
 use quick_cache::DefaultHashBuilder;
 
-use crate::key::{Key, KeyForm, Probe};
+use crate::{
+    key::{Key, KeyForm, Probe},
+    mutation::Mutation,
+};
 
 /// What an entry can be found by beside its key: any text. Two tags of different types that print alike are the same.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -85,7 +88,8 @@ impl<K: Key> TagIndex<K> {
     /// Registers a key that carries these tags, loaded since the eviction numbered `began`; `false` if one of them was
     /// evicted after that.
     pub(super) fn register(&mut self, key: &K, tags: &[Tag], began: u64) -> bool {
-        if tags.iter().any(|tag| self.marks[Self::place(tag)] > began) {
+        let is_older = tags.iter().any(|tag| self.marks[Self::place(tag)] > began);
+        if is_older && !Mutation::KeepLoadsOlderThanTheirTag.is_on() {
             return false;
         }
         // First: should the key panic below, what it is forgotten by is there.

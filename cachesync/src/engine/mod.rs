@@ -35,7 +35,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-use crate::{config::UnknownCaches, registry::node::Node};
+use crate::{config::UnknownCaches, mutation::Mutation, registry::node::Node};
 
 /// The first wait before a session is tried again.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
@@ -94,7 +94,9 @@ impl Engine {
         let began = self.node.clock.now();
         let session = self.backend.connect(self.interest(), None).await?;
         if !session.resumed {
-            self.node.clear();
+            if !Mutation::DoNotClearOnReconnect.is_on() {
+                self.node.clear();
+            }
             // Everything confirmed before the attempt began is gone with the clear, everything after it will come.
             // A session that resumes has yet to hear what it missed: only a heartbeat sent in it renews.
             self.node.lease.renew(began.after(self.pace.lease));
@@ -229,7 +231,12 @@ async fn receive(node: &Arc<Node>, subscriber: &mut dyn Subscriber, pace: Pace) 
         };
         match delivery {
             Ok(delivery) => {
-                if let Some(sent) = receiver.apply(&delivery) {
+                let heartbeat = receiver.apply(&delivery);
+                let is_renewed = heartbeat.is_some() || Mutation::RenewOnAnyFrame.is_on();
+                if is_renewed && (Mutation::RenewOnAnyFrame.is_on() || Mutation::RenewFromReceipt.is_on()) {
+                    node.lease.renew(node.clock.now().after(pace.lease));
+                }
+                if let Some(sent) = heartbeat {
                     node.lease.renew(sent.after(pace.lease));
                     late = Instant::now() + pace.lease;
                 }

@@ -23,10 +23,11 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::cache::tags::Tag;
+use crate::{cache::tags::Tag, mutation::Mutation};
 
 /// The most keys and tags that wait, over all caches.
-const MAX_KEYS: usize = 100_000;
+/// In the simulation that breaks the rules few, so that it comes to that.
+const MAX_KEYS: usize = if cfg!(cachesync_mutations) { 4 } else { 100_000 };
 /// The ticket of a push that came too late: it will never be confirmed.
 pub(crate) const NEVER: u64 = u64::MAX;
 /// The most bytes of keys and tags that wait, over all caches.
@@ -120,7 +121,7 @@ impl Outbox {
             }
             add(&mut state.now, hold);
             state.now.bound();
-            if !hold.is_zero() {
+            if !hold.is_zero() && !Mutation::DoNotRepeatAfterTheHold.is_on() {
                 let echo = state.echo(Instant::now() + hold);
                 add(echo, Duration::ZERO);
                 echo.bound();
@@ -277,6 +278,9 @@ impl Waiting {
             let largest = largest.0.clone();
             tracing::warn!(cache = %largest, "too many evictions wait for the broker: evicting all of the cache");
             self.collapse(&largest, Duration::ZERO);
+            if Mutation::DropOnOverflow.is_on() {
+                self.caches.remove(&largest);
+            }
         }
     }
 

@@ -4,6 +4,9 @@
 //! what counts as success, `policy` what is kept on which terms, `step` looks, leads and settles, `batch` does so for many
 //! keys at once, `typed` holds an expansion against the types of its cache.
 
+#[cfg(cachesync_mutations)]
+pub use crate::mutation::Mutation;
+
 mod batch;
 mod keyed;
 mod outcome;
