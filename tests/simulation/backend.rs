@@ -65,7 +65,7 @@ impl SimulatedBackend {
         let (outgoing, incoming) = (Outgoing(half()), Incoming(half()));
         sleep(broker.millis(0..20)).await;
         world.note(Some(*node), None, Event::Session(session));
-        world.bump(*node);
+        world.connected(*node);
         Ok(Session { publisher: Box::new(outgoing), subscriber: Box::new(incoming), resumed: false })
     }
 }

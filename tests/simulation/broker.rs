@@ -10,7 +10,7 @@
 //! With `Network::lost` above zero it breaks the promise: messages are missing within a session that goes on.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -48,6 +48,8 @@ pub(crate) struct Link {
     pub(crate) refused: u32,
     /// The node does not run.
     pub(crate) suspended: u32,
+    /// The caches of which it missed a message in a session that has ended since.
+    gaps: BTreeSet<Name>,
     changed: Arc<Notify>,
 }
 
@@ -161,7 +163,17 @@ impl Broker {
 
     /// The node has left the session.
     pub(crate) fn close(&self, session: u64) {
-        self.with(|state| state.sessions.remove(&session));
+        self.with(|state| {
+            if let Some(queue) = state.sessions.remove(&session) {
+                let missing = queue.heard.into_iter().filter(|(_, heard)| heard.missing);
+                state.links[queue.node].gaps.extend(missing.map(|((_, cache), _)| cache));
+            }
+        });
+    }
+
+    /// A node has a new session, and clears.
+    pub(crate) fn forget_gaps(&self, node: usize) {
+        self.with(|state| state.links[node].gaps.clear());
     }
 
     /// The broker drops the sessions of a node, or of all; returns them.
@@ -275,6 +287,7 @@ impl Broker {
             let missing =
                 |queue: &Queue| queue.heard.iter().any(|((_, name), heard)| heard.missing && name.as_str() == cache);
             state.sessions.values().any(|queue| queue.node == node && missing(queue))
+                || state.links[node].gaps.iter().any(|name| name.as_str() == cache)
         })
     }
 }
