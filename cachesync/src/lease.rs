@@ -8,7 +8,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::clock::{Clock, Moment};
+use crate::{
+    clock::{Clock, Moment},
+    mutation::Mutation,
+};
 
 const CLOSED: u64 = 0;
 /// Not closed, but not valid at any moment either.
@@ -60,7 +63,7 @@ impl Lease {
             return Some(Moment::PAST);
         }
         let now = clock.now();
-        (now.0 < until).then_some(now)
+        (now.0 < until || (Mutation::ServePastTheLease.is_on() && until > NOT_YET)).then_some(now)
     }
 
     /// When it ends; `None` if it has no limit.

@@ -120,6 +120,7 @@ mod error;
 mod eviction;
 mod key;
 mod lease;
+mod mutation;
 mod put;
 mod registry;
 mod statistics;

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use cachesync::{Cache, CacheConfig, ManualClock, Registry, Transaction, UnknownCaches, cache_evict};
+use cachesync::{Cache, CacheConfig, Coherence, ManualClock, Registry, Transaction, UnknownCaches, cache_evict};
 use cachesync_tests::wait::eventually;
 use futures_util::{FutureExt, poll};
 use tokio::task::yield_now;
@@ -202,4 +202,25 @@ async fn an_annotated_eviction_cancelled_after_its_transaction_ended_is_held() {
     transaction.commit();
     drop(saving);
     assert_evicted_with_a_hold(&users, &clock).await;
+}
+
+/// The interleaving: the answer to a commit is lost, and its eviction goes out, with a hold, while another node has no
+/// session. That node comes back, clears, and loads the old value, since the database has not committed yet. It knows of
+/// no hold and keeps it. Then the database commits.
+#[tokio::test(start_paused = true)]
+async fn a_node_that_comes_back_during_a_hold_does_not_keep_for_good_what_it_loads_then() {
+    let (away, writer) = pair().await;
+    away.backend.refuse(Some("the test says so"));
+    away.backend.cut();
+    eventually(DEADLINE, || matches!(away.registry.status().coherence, Coherence::Suspect { .. })).await;
+    let transaction = pending_eviction(&writer.users).await;
+    transaction.commit_with(ready(Err(io::ErrorKind::ConnectionReset))).await.unwrap_err();
+    writer.registry.flush().await.unwrap();
+
+    away.backend.refuse(None);
+    eventually(DEADLINE, || matches!(away.registry.status().coherence, Coherence::Coherent { .. })).await;
+    load(&away.users, 1, "old").await;
+    assert_eq!(away.users.get(&1), Some(name("old")), "it has heard of nothing");
+
+    eventually(DEADLINE, || away.users.get(&1).is_none()).await;
 }

@@ -1,6 +1,7 @@
 //! Development commands of cachesync; `cargo xtask help` lists them.
 
 mod rabbitmq;
+mod simulate;
 
 use std::{
     env,
@@ -35,11 +36,22 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "CARGO TEST ARGUMENTS")]
         arguments: Vec<OsString>,
     },
+    /// Runs the simulation: nodes, a broker that fails and a database in virtual time, as each seed says.
+    ///
+    /// Ends at the first seed that breaks a rule, with the last events that concern it, and the command that shows all
+    /// of them.
+    #[command(after_help = "Examples:\n  cargo xtask simulate --seeds 100000 --from 2000\n  \
+                            cargo xtask simulate --seeds 1 --from 4711 --trace\n  \
+                            cargo xtask simulate --mutations")]
+    Simulate(simulate::Options),
 }
 
 fn main() -> ExitCode {
-    let Arguments { command: Task::Test { arguments } } = Arguments::parse();
-    match test(&arguments) {
+    let status = match Arguments::parse().command {
+        Task::Test { arguments } => test(&arguments),
+        Task::Simulate(options) => simulate::simulate(&options),
+    };
+    match status {
         // What failed has been said by cargo, and its words are the last.
         Ok(status) if status.success() => ExitCode::SUCCESS,
         Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from),
@@ -52,13 +64,16 @@ fn main() -> ExitCode {
 
 fn test(arguments: &[OsString]) -> Result<ExitStatus> {
     rabbitmq::provide()?;
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut command = Command::new(cargo);
+    let mut command = cargo();
     command.arg("test");
     if !chooses_packages(arguments) {
         command.args(["--workspace", "--all-features", "--no-fail-fast"]);
     }
     command.args(arguments).status().context("cargo cannot be started")
+}
+
+fn cargo() -> Command {
+    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 /// Whether the arguments for `cargo test` say which packages are meant.

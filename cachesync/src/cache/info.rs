@@ -21,6 +21,7 @@ use crate::{
     config::CacheConfig,
     key::Key,
     lease::Lease,
+    mutation::Mutation,
     statistics::Counters,
 };
 
@@ -86,7 +87,7 @@ impl CacheInfo {
 
     pub(crate) fn tagged_are_held(&self) -> bool {
         let until = Moment(self.tagged_held_until.load(Ordering::Acquire));
-        until > Moment::PAST && until > self.clock.now()
+        until > Moment::PAST && until > self.clock.now() && !Mutation::IgnoreHolds.is_on()
     }
 
     /// The number of the last eviction.

@@ -26,6 +26,7 @@ use tags::Tag;
 
 use crate::{
     key::{Key, KeyForm, KeyRef, Value},
+    mutation::Mutation,
     put::Staged,
     registry::{Registry, slot::Slot},
     statistics::CacheStats,
@@ -107,8 +108,8 @@ impl<K: Key, V: Value> Cache<K, V> {
             return Ok(value);
         }
         let miss = match transaction {
-            Some(_) => Ok(Miss::alone(&self.store.info, by_hand())),
-            None => Miss::begin(vec![self.store.clone()], &key, by_hand(), false),
+            Some(_) if !Mutation::FillInsideTransactions.is_on() => Ok(Miss::alone(&self.store.info, by_hand())),
+            _ => Miss::begin(vec![self.store.clone()], &key, by_hand(), false),
         };
         drop(key);
         let led = match miss {

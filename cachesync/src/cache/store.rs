@@ -53,6 +53,7 @@ use super::{
 use crate::{
     clock::Moment,
     key::{Key, KeyForm, Probe, Value},
+    mutation::Mutation,
     statistics::count,
 };
 
@@ -194,6 +195,7 @@ impl<K: Key, V: Value> Store<K, V> {
         let (mut owned, mut unserved) = (None, None);
         let mut stripe = self.stripe(hash);
         if manner == Manner::Shared
+            && !Mutation::NeverShareLoads.is_on()
             && let Some(flight) = stripe.joinable(hash, key)
         {
             return Begun::Wait(flight.clone());
@@ -278,7 +280,9 @@ impl<K: Key, V: Value> Store<K, V> {
             discard(keys);
         }
         // Which tags the loads in flight will carry is not known: whoever comes now does not join them.
-        self.stripes.iter().for_each(|stripe| lock(stripe).detach_tagged());
+        if !Mutation::DoNotDetachTaggedLoads.is_on() {
+            self.stripes.iter().for_each(|stripe| lock(stripe).detach_tagged());
+        }
     }
 
     /// Stores what is newer than everything loaded so far, by a put that took its ticket before; whether it was kept.
@@ -317,7 +321,7 @@ impl<K: Key, V: Value> Store<K, V> {
     ) -> bool {
         let info = &self.info;
         stripe.marks.mark(hash, info.next_eviction());
-        let overtaken = stripe.overtake(hash, &key);
+        let overtaken = if Mutation::DoNotOvertakeByPuts.is_on() { Vec::new() } else { stripe.overtake(hash, &key) };
         let keepable = !info.config.evict_only
             && !info.key_codec_is_bad()
             && info.lease.valid_at(&info.clock, false).is_some()
@@ -407,6 +411,9 @@ impl<K: Key, V: Value> Store<K, V> {
     }
 
     fn is_held<Q: KeyForm<K>>(&self, stripe: &Stripe<K, V>, hash: u64, key: &Q) -> bool {
+        if Mutation::IgnoreHolds.is_on() {
+            return false;
+        }
         let now = || self.info.clock.now();
         let all_held_until = Moment(self.info.all_held_until.load(Ordering::Acquire));
         (all_held_until > Moment::PAST && all_held_until > now()) || stripe.is_held(hash, key, now)

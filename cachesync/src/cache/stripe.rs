@@ -11,6 +11,7 @@ use super::{flight::Flight, marks::Marks};
 use crate::{
     clock::Moment,
     key::{KeyForm, Probe},
+    mutation::Mutation,
 };
 
 /// The right to keep what is being loaded for a key, until an eviction takes it away.
@@ -82,6 +83,9 @@ impl<K: Eq, V> Stripe<K, V> {
     /// Takes every ticket of a key; they are returned so that they can be dropped outside the lock.
     pub(super) fn overtake(&mut self, hash: u64, key: &K) -> Vec<Ticket<K, V>> {
         let mut overtaken = Vec::new();
+        if Mutation::KeepOvertakenLoads.is_on() {
+            return overtaken;
+        }
         while let Ok(found) = self.tickets.find_entry(hash, |ticket| ticket.key == *key) {
             overtaken.push(found.remove().0);
         }
@@ -90,7 +94,7 @@ impl<K: Eq, V> Stripe<K, V> {
 
     /// Takes every ticket of every key.
     pub(super) fn overtake_all(&mut self) -> HashTable<Ticket<K, V>> {
-        std::mem::take(&mut self.tickets)
+        if Mutation::KeepOvertakenLoads.is_on() { HashTable::new() } else { std::mem::take(&mut self.tickets) }
     }
 
     /// For loads that begin before `until`, nothing of this key is kept. `false` if there is no room for the hold.

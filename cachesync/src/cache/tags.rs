@@ -21,7 +21,10 @@ use hashbrown::{HashMap, HashSet};
 use quick_cache::DefaultHashBuilder;
 
 use super::marks::Marks;
-use crate::key::{Key, KeyForm, Probe};
+use crate::{
+    key::{Key, KeyForm, Probe},
+    mutation::Mutation,
+};
 
 /// What an entry can be found by beside its key: any text. Two tags of different types that print alike are the same.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,7 +85,8 @@ impl<K: Key> TagIndex<K> {
     /// Registers a key that carries these tags, loaded since the eviction numbered `began`; `false` if one of them was
     /// evicted after that.
     pub(super) fn register(&mut self, key: &K, tags: &[Tag], began: u64) -> bool {
-        if tags.iter().any(|tag| self.marks.last(self.hash(tag)) > began) {
+        let is_older = tags.iter().any(|tag| self.marks.last(self.hash(tag)) > began);
+        if is_older && !Mutation::KeepLoadsOlderThanTheirTag.is_on() {
             return false;
         }
         // First: should the key panic below, what it is forgotten by is there.

@@ -35,7 +35,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout},
 };
 
-use crate::{config::UnknownCaches, registry::node::Node};
+use crate::{config::UnknownCaches, mutation::Mutation, registry::node::Node};
 
 /// The first wait before a session is tried again.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
@@ -94,7 +94,9 @@ impl Engine {
         let began = self.node.clock.now();
         let session = self.backend.connect(self.interest(), None).await?;
         if !session.resumed {
-            self.node.clear();
+            if !Mutation::DoNotClearOnReconnect.is_on() {
+                self.node.clear();
+            }
             // Everything confirmed before the attempt began is gone with the clear, everything after it will come.
             // A session that resumes has yet to hear what it missed: only a heartbeat sent in it renews.
             self.node.lease.renew(began.after(self.pace.lease));
@@ -127,6 +129,7 @@ impl Engine {
         let serve = self.sessions(first);
         tokio::pin!(serve);
         let limit = tokio::select! {
+            biased;
             () = &mut serve => None,
             limit = drain_signal(&mut signal) => Some(limit),
         };
@@ -184,8 +187,11 @@ impl Engine {
         let mut signal = self.signal.clone();
         let ending = async { _ = drain_signal(&mut signal).await };
         tokio::select! {
-            error = receive(&self.node, &mut *subscriber, self.pace) => return Err(error),
+            // In this order, so that a flood of messages leaves something of the task's budget for the heartbeats; and
+            // in any, so that a simulated run can be repeated.
+            biased;
             sent = sender.send(&mut *publisher, ending) => sent?,
+            error = receive(&self.node, &mut *subscriber, self.pace) => return Err(error),
         }
         // Nothing is received any more: that the subscription ends with this is no loss.
         publisher.close().await;
@@ -213,17 +219,24 @@ async fn receive(node: &Arc<Node>, subscriber: &mut dyn Subscriber, pace: Pace) 
     let mut late = Instant::now() + pace.lease;
     loop {
         let delivery = tokio::select! {
-            delivery = subscriber.next() => delivery,
+            // First, or a flood of messages could hide that none of them is the heartbeat.
+            biased;
             () = sleep_until(late) => {
                 return BackendError::new(
                     BackendErrorKind::Lost,
                     format!("no heartbeat of this node came back for {:?}", pace.lease),
                 );
             }
+            delivery = subscriber.next() => delivery,
         };
         match delivery {
             Ok(delivery) => {
-                if let Some(sent) = receiver.apply(&delivery) {
+                let heartbeat = receiver.apply(&delivery);
+                let is_renewed = heartbeat.is_some() || Mutation::RenewOnAnyFrame.is_on();
+                if is_renewed && (Mutation::RenewOnAnyFrame.is_on() || Mutation::RenewFromReceipt.is_on()) {
+                    node.lease.renew(node.clock.now().after(pace.lease));
+                }
+                if let Some(sent) = heartbeat {
                     node.lease.renew(sent.after(pace.lease));
                     late = Instant::now() + pace.lease;
                 }

@@ -4,7 +4,7 @@
 //! as that takes, and goes out before anything newer (rule R7).
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -19,7 +19,7 @@ use cachesync_core::{
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::outbox::{Batch, Outbox, Pending};
-use crate::{registry::node::Node, statistics::count};
+use crate::{clock::Moment, mutation::Mutation, registry::node::Node, statistics::count};
 
 pub(super) struct Sender {
     node: Arc<Node>,
@@ -50,6 +50,11 @@ impl Sender {
 
     pub(super) fn begin_session(&mut self) {
         self.session += 1;
+        if Mutation::DoNotResend.is_on()
+            && let (Some(batch), Some(outbox)) = (self.unconfirmed.take(), &self.node.outbox)
+        {
+            outbox.confirm(batch.ticket);
+        }
         self.sequences.clear();
     }
 
@@ -108,6 +113,9 @@ impl Sender {
         let Some(batch) = &mut self.unconfirmed else { return Ok(()) };
         let rest = &batch.messages[batch.confirmed..];
         let some = &rest[..rest.len().min(MESSAGES_AT_ONCE)];
+        if Mutation::ConfirmBeforeItIsTaken.is_on() {
+            outbox.confirm(batch.ticket);
+        }
         publisher.publish(some).await?;
         count(&self.node.counters.frames_sent, some.len());
         batch.confirmed += some.len();
@@ -125,6 +133,9 @@ impl Sender {
         let frame = self.frame(None, 0, KeyShape::NONE, Duration::ZERO, Operation::Heartbeat { at });
         let message = Message { topic: Topic::Heartbeat(self.node.origin), body: codec::encode(&frame) };
         publisher.publish(&[message]).await?;
+        if Mutation::RenewUnheard.is_on() {
+            self.node.lease.renew(Moment(at).after(self.heartbeat * 3));
+        }
         count(&self.node.counters.frames_sent, 1);
         Ok(())
     }
@@ -181,7 +192,8 @@ impl Sender {
 /// Divides keys or tags among frames: one hold to a frame, and no frame above the limits.
 fn frames_of<T>(waiting: HashMap<T, Duration>, bytes_of: impl Fn(&T) -> usize) -> Vec<(Duration, Vec<T>)> {
     let mut frames = Vec::new();
-    let mut open: HashMap<Duration, (usize, Vec<T>)> = HashMap::new();
+    // In the order of the holds, so that a simulated run can be repeated.
+    let mut open: BTreeMap<Duration, (usize, Vec<T>)> = BTreeMap::new();
     for (one, hold) in waiting {
         let (bytes, frame) = open.entry(hold).or_insert_with(|| (0, Vec::new()));
         *bytes += bytes_of(&one);

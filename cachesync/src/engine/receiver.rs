@@ -20,6 +20,7 @@ use super::sequence::Sequences;
 use crate::{
     cache::tags::Tag,
     clock::Moment,
+    mutation::Mutation,
     registry::{node::Node, slot::Slot},
     statistics::count,
 };
@@ -65,7 +66,7 @@ impl Receiver {
             return None;
         }
         count(&self.node.counters.frames_applied, 1);
-        if !self.sequences.note(&frame, cache) {
+        if !self.sequences.note(&frame, cache) && !Mutation::IgnoreGaps.is_on() {
             tracing::warn!(%cache, origin = %frame.origin, "a frame is missing: clearing the cache");
             self.node.clear_what_it_concerned(Some(cache));
         }

@@ -5,6 +5,9 @@
 //! which terms, `step` looks, leads and settles, `batch` does so for many keys at once, of whose values `pairs` knows,
 //! `typed` holds an expansion against the types of its cache.
 
+#[cfg(cachesync_mutations)]
+pub use crate::mutation::Mutation;
+
 mod batch;
 mod keyed;
 mod list;

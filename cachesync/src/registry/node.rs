@@ -24,6 +24,7 @@ use crate::{
     engine::outbox::{NEVER, Outbox},
     key::Key,
     lease::Lease,
+    mutation::Mutation,
     statistics::{NodeCounters, count},
 };
 
@@ -214,6 +215,9 @@ impl Node {
 
     /// Queues a broadcast; `None` if there is nobody to tell.
     fn queue(self: &Arc<Self>, slot: &Slot, push: impl FnOnce(&Outbox) -> u64) -> Option<Queued> {
+        if Mutation::TellNobody.is_on() {
+            return None;
+        }
         let ticket = push(self.outbox.as_ref()?);
         if ticket == NEVER {
             slot.problem(

@@ -27,6 +27,7 @@ use tokio::sync::Notify;
 use crate::{
     cache::{info::CacheInfo, store::discard, tags::Tag},
     key::{Key, KeyForm},
+    mutation::Mutation,
     registry::{
         node::{Node, Queued},
         slot::Slot,
@@ -156,6 +157,10 @@ impl Transaction {
         F: Future<Output = Result<(), E>>,
     {
         let in_doubt = InDoubt(Some(self));
+        if Mutation::ApplyBeforeTheDatabase.is_on() {
+            let committed = in_doubt.certain().commit();
+            return future.await.map(|()| committed);
+        }
         future.await?;
         Ok(in_doubt.certain().commit())
     }
@@ -183,6 +188,9 @@ impl Drop for InDoubt {
     fn drop(&mut self) {
         if let Some(mut transaction) = self.0.take() {
             transaction.ended = true;
+            if Mutation::DiscardUnknownOutcomes.is_on() {
+                return transaction.inner.roll_back();
+            }
             transaction.inner.settle();
         }
     }
@@ -228,6 +236,9 @@ impl Inner {
     }
 
     fn any_pending(&self, info: &CacheInfo, is_it: impl Fn(&Pending) -> bool) -> bool {
+        if Mutation::ReadWhatIsPending.is_on() {
+            return false;
+        }
         let mut transaction = Some(self);
         while let Some(one) = transaction {
             if matches!(&*one.state(), State::Open(caches) if caches.get(&info.id).is_some_and(&is_it)) {
@@ -326,6 +337,9 @@ impl Inner {
 
     fn roll_back(&self) {
         let discarded = self.take();
+        if Mutation::ApplyOnRollback.is_on() {
+            return self.apply(discarded, true);
+        }
         self.end(State::RolledBack);
         discarded.into_values().for_each(discard);
     }

@@ -1,0 +1,87 @@
+//! Ways to break the rules on purpose: each must make the simulation fail, or it checks less than it says.
+//!
+//! Architecture invariant: without `--cfg cachesync_mutations`, which `cargo xtask simulate --mutations` alone gives, the
+//! question whether one is on is the constant `false`. It is no Cargo feature, so no dependency of anybody's can turn it
+//! on.
+
+/// One way to break a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(cachesync_mutations), expect(unreachable_pub, reason = "the simulation reaches it with the flag"))]
+pub enum Mutation {
+    /// R1: an eviction leaves the tickets of loads in flight alone.
+    KeepOvertakenLoads,
+    /// R1: a put leaves them alone.
+    DoNotOvertakeByPuts,
+    /// R1: loads that may bring in an evicted tag can still be joined.
+    DoNotDetachTaggedLoads,
+    /// R1: a load that is older than the eviction of its tag is kept.
+    KeepLoadsOlderThanTheirTag,
+    /// R2: the commit is applied before the database's.
+    ApplyBeforeTheDatabase,
+    /// R2: a commit whose answer is lost is rolled back.
+    DiscardUnknownOutcomes,
+    /// R2: what is held is kept.
+    IgnoreHolds,
+    /// R2: an eviction of unknown outcome is sent once.
+    DoNotRepeatAfterTheHold,
+    /// R2: a rollback puts.
+    ApplyOnRollback,
+    /// R3: what a transaction evicts it still reads from the cache.
+    ReadWhatIsPending,
+    /// R3: what a transaction loads is kept.
+    FillInsideTransactions,
+    /// R4: an eviction stays on its node.
+    TellNobody,
+    /// R5: a missing frame is not noticed.
+    IgnoreGaps,
+    /// R6: entries are served past the lease.
+    ServePastTheLease,
+    /// R6: whatever is heard renews the lease.
+    RenewOnAnyFrame,
+    /// R6: a heartbeat that was sent renews it, heard or not.
+    RenewUnheard,
+    /// R6: the lease counts from when the heartbeat was heard.
+    RenewFromReceipt,
+    /// R7: too many evictions are dropped.
+    DropOnOverflow,
+    /// R7: what was not confirmed when the session was lost is not sent again.
+    DoNotResend,
+    /// R7: it is said to be confirmed when it is sent.
+    ConfirmBeforeItIsTaken,
+    /// R8: a new session does not clear.
+    DoNotClearOnReconnect,
+    /// R9: every caller loads for itself, although another does.
+    NeverShareLoads,
+}
+
+#[cfg(not(cachesync_mutations))]
+impl Mutation {
+    /// Never.
+    #[inline(always)]
+    #[expect(clippy::inline_always, clippy::unused_self, reason = "it is to leave nothing behind")]
+    pub(crate) const fn is_on(self) -> bool {
+        false
+    }
+}
+
+#[cfg(cachesync_mutations)]
+mod switch {
+    use std::cell::Cell;
+
+    use super::Mutation;
+
+    thread_local! {
+        static ON: Cell<Option<Mutation>> = const { Cell::new(None) };
+    }
+
+    impl Mutation {
+        pub(crate) fn is_on(self) -> bool {
+            ON.get() == Some(self)
+        }
+
+        /// Breaks the rule for what runs on this thread; `None` mends it.
+        pub fn set(mutation: Option<Self>) {
+            ON.set(mutation);
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The plan: what a seed means. How many nodes, how busy, how slow the network, and what goes wrong when.
+
+use std::{ops::Range, time::Duration};
+
+use crate::dice::Dice;
+
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) nodes: usize,
+    /// Of each table.
+    pub(crate) rows: u64,
+    /// Of each node.
+    pub(crate) clients: usize,
+    /// Milliseconds between two operations of a client.
+    pub(crate) think: Range<u64>,
+    /// Milliseconds of a step in the database.
+    pub(crate) database: Range<u64>,
+    /// Thousandths of the operations that write.
+    pub(crate) writes: u64,
+    /// Thousandths of the operations whose future is dropped at some await.
+    pub(crate) cancelled: u64,
+    /// Thousandths of the commits whose answer does not come.
+    pub(crate) unanswered: u64,
+    pub(crate) heartbeat: Duration,
+    pub(crate) lease: Duration,
+    pub(crate) settle: Duration,
+    pub(crate) load_wait: Duration,
+    /// For how long there are operations and faults.
+    pub(crate) active: Duration,
+    pub(crate) network: Network,
+    pub(crate) faults: Vec<(Duration, Fault)>,
+}
+
+/// How a network behaves that is not at fault.
+pub(crate) struct Network {
+    /// Milliseconds until a message is in a queue.
+    pub(crate) publish: Range<u64>,
+    /// Milliseconds from the queue to the node.
+    pub(crate) deliver: Range<u64>,
+    /// Milliseconds from the last queue to the confirmation.
+    pub(crate) confirm: Range<u64>,
+    /// Thousandths of the messages that are delivered twice.
+    pub(crate) twice: u64,
+    /// Thousandths of the messages that are lost for one session that goes on. No transport may do that: it is beyond
+    /// the promise, and only the sequences notice.
+    pub(crate) lost: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Fault {
+    /// The broker drops a session and its queue; the node learns of it later. Until then its messages may still be
+    /// taken.
+    Cut { node: usize, notice: Duration, half_open: bool },
+    /// Nothing goes in or out, and the broker may lose patience.
+    Partition { node: usize, lasts: Duration, cut: bool },
+    /// The same for all at once.
+    Split { lasts: Duration, cut: bool },
+    /// Nothing goes out of a node.
+    StallPublish { node: usize, lasts: Duration },
+    /// Nothing comes in.
+    StallDeliver { node: usize, lasts: Duration },
+    /// A node is cut off and cannot connect.
+    Refuse { node: usize, lasts: Duration },
+    /// All sessions and queues are gone, and none can be had for a while.
+    BrokerDown { lasts: Duration },
+    /// A node dies, and another takes its place.
+    Crash { node: usize, lasts: Duration },
+    /// A node shuts down, and another takes its place.
+    Restart { node: usize, lasts: Duration },
+    /// A node does not run for a while, and its clock does.
+    Suspend { node: usize, lasts: Duration },
+}
+
+impl Plan {
+    pub(crate) fn new(seed: u64) -> Self {
+        let mut dice = Dice::new(seed);
+        let dice = &mut dice;
+        // Few nodes more often than many: they find as much, and sooner.
+        let nodes = dice.pick(&[2, 2, 2, 3, 3, 4, 5, 8]);
+        let heartbeat = dice.millis(300..1000);
+        let slow = dice.chance(300);
+        // A lease must be longer than a heartbeat's way through a slow network, or there is none most of the time.
+        let lease = heartbeat * 3 + dice.millis(if slow { 2000..6000 } else { 0..4000 });
+        let settle = dice.millis(500..4000);
+        let active = dice.millis(6_000..16_000);
+        let network = Network {
+            publish: 0..dice.pick(&[1, 5, 50]),
+            deliver: 0..dice.pick(&[1, 20, if slow { 900 } else { 100 }]),
+            confirm: 0..dice.pick(&[1, 10, if slow { 700 } else { 50 }]),
+            twice: dice.pick(&[0, 0, 50]),
+            lost: if dice.chance(120) { 60 } else { 0 },
+        };
+        let count = dice.pick(&[0, 1, 2, 3, 4, 6, 8]);
+        let mut faults: Vec<_> = (0..count)
+            .map(|_| {
+                let at = dice.millis(200..u64::try_from(active.as_millis()).unwrap_or(u64::MAX));
+                (at, Fault::any(dice, nodes, lease))
+            })
+            .collect();
+        faults.sort_by_key(|(at, _)| *at);
+        Self {
+            seed,
+            nodes,
+            rows: dice.pick(&[1, 2, 3, 5]),
+            clients: if nodes > 4 { 1 } else { dice.pick(&[1, 2, 3]) },
+            think: 1..dice.pick(&[100, 300, 600]),
+            database: 0..dice.pick(&[2, 15, 80]),
+            writes: dice.pick(&[100, 250, 400]),
+            cancelled: dice.pick(&[0, 50, 200]),
+            unanswered: dice.pick(&[0, 0, 100, 300]),
+            heartbeat,
+            lease,
+            settle,
+            load_wait: dice.millis(50..2000),
+            active,
+            network,
+            faults,
+        }
+    }
+
+    /// Whether the transport breaks its promise.
+    pub(crate) fn is_beyond_the_promise(&self) -> bool {
+        self.network.lost > 0
+    }
+}
+
+impl Fault {
+    fn any(dice: &mut Dice, nodes: usize, lease: Duration) -> Self {
+        let node = dice.index(nodes);
+        let lease = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
+        let short = dice.chance(500);
+        let lasts = dice.millis(if short { 10..lease } else { lease..3 * lease });
+        match dice.within(0..13) {
+            0..=2 => Self::Cut { node, notice: dice.millis(0..dice_bound(short, lease)), half_open: dice.chance(500) },
+            3 | 4 => Self::Partition { node, lasts, cut: dice.chance(500) },
+            5 => Self::Split { lasts, cut: dice.chance(500) },
+            6 => Self::StallPublish { node, lasts },
+            7 => Self::StallDeliver { node, lasts },
+            8 => Self::Refuse { node, lasts },
+            9 => Self::BrokerDown { lasts },
+            10 => Self::Crash { node, lasts },
+            11 => Self::Restart { node, lasts },
+            _ => Self::Suspend { node, lasts },
+        }
+    }
+}
+
+fn dice_bound(short: bool, lease: u64) -> u64 {
+    if short { 50 } else { 2 * lease }
+}

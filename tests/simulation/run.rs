@@ -1,0 +1,232 @@
+//! One run: the plan of a seed is carried out, and when all is quiet the caches are compared with the source.
+
+use std::{sync::Arc, time::Duration};
+
+use cachesync::Coherence;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::{
+    dice::Dice,
+    history::Event,
+    node::Node,
+    plan::{Fault, Plan},
+    service::{self, Call, View},
+    source::{Row, RowKey, Table},
+    time::Clocks,
+    world::{Counts, World},
+};
+
+/// The longest that a node waits between two attempts to connect, and an attempt takes.
+const RECONNECT: Duration = Duration::from_secs(4 + 3);
+
+/// What came of a run.
+pub(crate) struct Outcome {
+    pub(crate) digest: u64,
+    pub(crate) counts: Counts,
+    /// The rule that was broken, and the report.
+    pub(crate) violation: Option<(&'static str, String)>,
+    pub(crate) trace: String,
+}
+
+/// Carries out the plan of a seed; the trace is written only if it is wanted, which takes time.
+pub(crate) fn run(seed: u64, traced: bool) -> Outcome {
+    // The pauses between attempts to connect have jitter, which is drawn from this generator of the thread.
+    fastrand::seed(seed);
+    let clocks = Clocks::default();
+    let world = World::new(Plan::new(seed), clocks.clone());
+    let runtime = clocks.runtime();
+    runtime.block_on(carry_out(&world));
+    // Before the world is looked at: tasks that are dropped may still have something to note.
+    drop(runtime);
+    let history = world.history();
+    let mut counts = world.counts();
+    (counts.runs, counts.events) = (1, history.events() as u64);
+    counts.faults = world.plan.faults.len() as u64;
+    Outcome {
+        digest: history.digest(),
+        counts,
+        violation: history.rule().map(|rule| (rule, history.report())),
+        trace: if traced { history.to_string() } else { String::new() },
+    }
+}
+
+async fn carry_out(world: &Arc<World>) {
+    let start = Instant::now();
+    // Sets the start of the clock.
+    world.now();
+    let mut dice = Dice::new(world.plan.seed ^ 0xd1ce);
+    let mut nodes: Vec<_> = (0..world.plan.nodes).map(|node| Node::new(world, node, dice.fork())).collect();
+    for node in &mut nodes {
+        node.start().await;
+    }
+    let mut ups: Vec<(Duration, usize)> = Vec::new();
+    let mut faults = world.plan.faults.iter().peekable();
+    loop {
+        let up = ups.iter().min().copied();
+        let fault = faults.peek().map(|(at, _)| *at);
+        let Some(next) = up.map(|(at, _)| at).into_iter().chain(fault).min() else { break };
+        sleep_until(start + next).await;
+        if world.history().has_violation() {
+            return;
+        }
+        if let Some(up) = up.filter(|(at, _)| *at == next) {
+            ups.retain(|other| *other != up);
+            nodes[up.1].start().await;
+        } else if let Some((_, fault)) = faults.next() {
+            strike(world, &mut nodes, &mut ups, fault).await;
+        }
+    }
+    sleep_until(start + world.plan.active).await;
+    calm(world).await;
+    if world.history().has_violation() {
+        return;
+    }
+    compare(world, &nodes).await;
+}
+
+/// Lets a fault happen; what ends by itself does so in a task of its own.
+async fn strike(world: &Arc<World>, nodes: &mut [Node], ups: &mut Vec<(Duration, usize)>, fault: &Fault) {
+    world.note(None, None, Event::Fault(fault.clone()));
+    match fault {
+        Fault::Cut { node, notice, half_open } => cut(world, Some(*node), *notice, *half_open),
+        Fault::Partition { node, lasts, cut: is_cut } => {
+            close(world, *node, *lasts, |link, by| {
+                link.out_closed = link.out_closed.wrapping_add_signed(by);
+                link.in_closed = link.in_closed.wrapping_add_signed(by);
+            });
+            if *is_cut {
+                cut(world, Some(*node), *lasts * 2, false);
+            }
+        }
+        Fault::Split { lasts, cut: is_cut } => {
+            for node in 0..nodes.len() {
+                close(world, node, *lasts, |link, by| {
+                    link.out_closed = link.out_closed.wrapping_add_signed(by);
+                    link.in_closed = link.in_closed.wrapping_add_signed(by);
+                });
+            }
+            if *is_cut {
+                cut(world, None, *lasts * 2, false);
+            }
+        }
+        Fault::StallPublish { node, lasts } => {
+            close(world, *node, *lasts, |link, by| link.out_closed = link.out_closed.wrapping_add_signed(by));
+        }
+        Fault::StallDeliver { node, lasts } => {
+            close(world, *node, *lasts, |link, by| link.in_closed = link.in_closed.wrapping_add_signed(by));
+        }
+        Fault::Refuse { node, lasts } => {
+            close(world, *node, *lasts, |link, by| link.refused = link.refused.wrapping_add_signed(by));
+            cut(world, Some(*node), Duration::from_millis(5), false);
+        }
+        Fault::BrokerDown { lasts } => {
+            world.broker.set_down(true);
+            cut(world, None, Duration::from_millis(20), false);
+            let (world, lasts) = (world.clone(), *lasts);
+            tokio::spawn(async move {
+                sleep(lasts).await;
+                world.broker.set_down(false);
+            });
+        }
+        Fault::Crash { node, lasts } => {
+            if nodes[*node].running.is_some() {
+                nodes[*node].crash();
+                ups.push((world.now() + *lasts, *node));
+            }
+        }
+        Fault::Restart { node, lasts } => {
+            if nodes[*node].running.is_some() {
+                nodes[*node].shut_down().await;
+                ups.push((world.now() + *lasts, *node));
+            }
+        }
+        Fault::Suspend { node, lasts } => {
+            close(world, *node, *lasts, |link, by| link.suspended = link.suspended.wrapping_add_signed(by));
+        }
+    }
+}
+
+fn close(
+    world: &Arc<World>,
+    node: usize,
+    lasts: Duration,
+    change: impl Fn(&mut crate::broker::Link, i32) + Send + 'static,
+) {
+    world.broker.link(node, |link| change(link, 1));
+    let world = world.clone();
+    tokio::spawn(async move {
+        sleep(lasts).await;
+        world.broker.link(node, |link| change(link, -1));
+    });
+}
+
+fn cut(world: &Arc<World>, node: Option<usize>, notice: Duration, half_open: bool) {
+    for (node, session) in world.broker.cut(node, half_open) {
+        world.note(Some(node), None, Event::SessionCut(session));
+        let world = world.clone();
+        tokio::spawn(async move {
+            sleep(notice).await;
+            world.broker.notice(session);
+        });
+    }
+}
+
+/// Waits until all faults are over and everybody has had the time to recover.
+async fn calm(world: &Arc<World>) {
+    let plan = &world.plan;
+    let longest = plan.lease * 6;
+    let faults_end = plan.faults.iter().map(|(at, _)| *at + longest).max().unwrap_or_default();
+    let quiet = faults_end.max(plan.active) + plan.settle + plan.lease + RECONNECT;
+    sleep(quiet.saturating_sub(world.now())).await;
+    world.note(None, None, Event::FaultsEnd);
+}
+
+/// What is cached must be what the source says.
+async fn compare(world: &Arc<World>, nodes: &[Node]) {
+    if world.plan.is_beyond_the_promise() {
+        // A gap is noticed by the next message of the same origin and cache.
+        for running in nodes.iter().filter_map(|node| node.running.as_ref()) {
+            for table in [Table::Plain, Table::Puts, Table::Items] {
+                running.registry.cache::<u64, Row>(table.cache()).expect("the cache is configured").evict(&u64::MAX);
+            }
+            _ = running.registry.flush().await;
+        }
+        sleep(world.plan.lease + Duration::from_secs(2)).await;
+    }
+    for node in nodes {
+        let Some(running) = &node.running else { continue };
+        let registry = &running.registry;
+        let status = registry.status();
+        if !matches!(status.coherence, Coherence::Coherent { .. }) || status.unconfirmed > 0 {
+            world.violated(node.index, None, "live", format!("it has not recovered: {status:?}"));
+        }
+        for key in world.rows() {
+            let RowKey { table, id } = key;
+            if world.plan.is_beyond_the_promise() && world.broker.has_gap(node.index, table.cache()) {
+                continue;
+            }
+            if table == Table::Items {
+                let call = Call {
+                    world: world.clone(),
+                    registry: registry.clone(),
+                    node: node.index,
+                    incarnation: 0,
+                    seed: 0,
+                    written: std::sync::Arc::default(),
+                    view: View::Now,
+                    panics: false,
+                    ran: false.into(),
+                };
+                let row = service::find(&call, id).await;
+                if !call.ran.load(std::sync::atomic::Ordering::Relaxed) {
+                    world.check_entry(node.index, key, row.as_ref());
+                }
+            } else {
+                let cache = registry.cache::<u64, Row>(table.cache()).expect("the cache is configured");
+                if let Some(row) = cache.get(&id) {
+                    world.check_entry(node.index, key, Some(&row));
+                }
+            }
+        }
+    }
+}

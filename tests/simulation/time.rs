@@ -1,0 +1,63 @@
+//! Virtual time: tokio's paused clock, and the clock of each node moved along with it.
+//!
+//! Tokio's clock jumps to the next timer when nothing is left to do. It does so while its only thread is parked, so a
+//! hook that runs when that ends moves the nodes' clocks before anybody can read them: a node never sees a clock that
+//! lags behind the timers, or runs ahead of them.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use cachesync::ManualClock;
+use tokio::{runtime::Runtime, time::Instant};
+
+/// The clocks of all nodes. Clones are the same.
+#[derive(Clone, Default)]
+pub(crate) struct Clocks(Arc<Mutex<Hands>>);
+
+#[derive(Default)]
+struct Hands {
+    start: Option<Instant>,
+    last: Option<Instant>,
+    clocks: Vec<ManualClock>,
+}
+
+impl Clocks {
+    /// A runtime whose time is these clocks'.
+    pub(crate) fn runtime(&self) -> Runtime {
+        let clocks = self.clone();
+        tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .start_paused(true)
+            .on_thread_unpark(move || clocks.follow())
+            .build()
+            .expect("a runtime without I/O needs nothing that could be missing")
+    }
+
+    /// A clock for a node.
+    pub(crate) fn clock(&self) -> ManualClock {
+        let clock = ManualClock::new();
+        // It shows 1 ns when it is new; a node has been up for a while.
+        clock.advance(Duration::from_secs(1000));
+        let mut hands = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hands.clocks.push(clock.clone());
+        clock
+    }
+
+    /// Since the run began.
+    pub(crate) fn elapsed(&self) -> Duration {
+        let start = *self.0.lock().unwrap_or_else(PoisonError::into_inner).start.get_or_insert_with(Instant::now);
+        start.elapsed()
+    }
+
+    fn follow(&self) {
+        let now = Instant::now();
+        let mut hands = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = hands.last.replace(now).or(hands.start).unwrap_or(now);
+        let passed = now - last;
+        if !passed.is_zero() {
+            hands.clocks.iter().for_each(|clock| clock.advance(passed));
+        }
+    }
+}
