@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cachesync_core::Name;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
@@ -32,6 +32,9 @@ pub struct CacheConfig {
     pub(crate) load_wait: Duration,
     #[serde(default)]
     pub(crate) evict_only: bool,
+    /// In place of the registry's.
+    #[serde(default)]
+    pub(crate) on_partition: Option<OnPartition>,
 }
 
 const fn default_capacity() -> usize {
@@ -53,6 +56,7 @@ impl CacheConfig {
             ttl: None,
             load_wait: default_load_wait(),
             evict_only: false,
+            on_partition: None,
         }
     }
 
@@ -87,6 +91,17 @@ impl CacheConfig {
         self
     }
 
+    /// What becomes of this cache while the lease has run out; by default what the
+    /// [registry](crate::RegistryBuilder::on_partition) says.
+    ///
+    /// In a configuration file it is `"bypass"` or `"serve_stale"`. It can be changed while the registry runs, see
+    /// [`Registry::set_on_partition_of`](crate::Registry::set_on_partition_of).
+    #[must_use]
+    pub fn on_partition(mut self, policy: OnPartition) -> Self {
+        self.on_partition = Some(policy);
+        self
+    }
+
     pub(crate) fn validate(&self) -> Result<Name, Error> {
         let name = Name::new(&self.name)?;
         if self.capacity == 0 {
@@ -97,6 +112,24 @@ impl CacheConfig {
         }
         Ok(name)
     }
+}
+
+/// What becomes of a cache while its node does not hear the others and the [lease](crate::RegistryBuilder::lease) has run
+/// out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum OnPartition {
+    /// Nothing is served from memory and nothing is kept, so that staleness is bounded by the lease. The default.
+    #[default]
+    Bypass = 0,
+    /// Entries are served all the same, and loads are kept, however long it takes: for data of which an old version is
+    /// better than none.
+    ///
+    /// What is served then may be as old as the partition. Entries still expire by their ttl, evictions of this node
+    /// still apply, and a session that is back clears as ever before anything is served in it.
+    ServeStale = 1,
 }
 
 /// What becomes of annotated functions that name a cache which the registry does not have.
@@ -123,6 +156,16 @@ mod tests {
     fn a_misspelt_setting_is_an_error_and_not_ignored() {
         let error = serde_json::from_str::<CacheConfig>(r#"{"name": "users", "tll": "5m"}"#).unwrap_err().to_string();
         assert!(error.contains("unknown field `tll`"), "{error}");
+    }
+
+    #[test]
+    fn the_policy_past_the_lease_can_be_read_from_a_file() {
+        let read = |text: &str| serde_json::from_str::<CacheConfig>(text);
+        let config = read(r#"{"name": "users", "on_partition": "serve_stale"}"#).unwrap();
+        assert_eq!(config, CacheConfig::new("users").on_partition(OnPartition::ServeStale));
+        assert_eq!(read(r#"{"name": "users"}"#).unwrap().on_partition, None);
+        let error = read(r#"{"name": "users", "on_partition": "stale"}"#).unwrap_err().to_string();
+        assert!(error.contains("unknown variant `stale`"), "{error}");
     }
 
     #[test]

@@ -138,7 +138,7 @@ pub use cachesync_macros::{cache_config, cache_evict, cache_put, cacheable};
 pub use crate::{
     cache::{Cache, Reservation},
     clock::ManualClock,
-    config::{CacheConfig, UnknownCaches},
+    config::{CacheConfig, OnPartition, UnknownCaches},
     error::Error,
     key::{Key, KeyForm, KeyRef, Value},
     registry::{

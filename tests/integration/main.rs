@@ -7,6 +7,7 @@
 //! | [`transactions`] | R2 and R3: after the commit, only after the commit; a transaction reads its own writes |
 //! | [`broadcast`] | R4, R7: every eviction travels, and waits while the broker is away |
 //! | [`sessions`] | R5, R6, R8: lost sessions, the lease, reconnecting |
+//! | [`partition`] | R6 past the lease: what is served, kept and shared then |
 //! | [`tags`] | R2, R4, R5, R7, R10 of evictions by tag |
 //! | [`typed`] | caches that are declared with their types |
 //! | [`waiters`] | single flight, and R9: cancellation, panics, errors, bounded waits |
@@ -23,6 +24,7 @@ mod lifecycle;
 mod nodes;
 mod outcomes;
 mod panics;
+mod partition;
 mod reentry;
 mod send;
 mod sessions;

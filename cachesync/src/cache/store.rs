@@ -134,7 +134,7 @@ impl<K: Key, V: Value> Store<K, V> {
     /// The entry, if one may be served now; it may have expired.
     #[inline]
     fn look<Q: KeyForm<K>>(&self, key: &Q) -> Option<(Stored<V>, Moment)> {
-        let now = self.info.lease.valid_at(&self.info.clock, self.info.config.ttl.is_some())?;
+        let now = self.info.serves_at(self.info.config.ttl.is_some())?;
         Some((self.entries.get(&Probe::new(key))?, now))
     }
 
@@ -185,7 +185,7 @@ impl<K: Key, V: Value> Store<K, V> {
         answers: impl Fn(&Content<V>) -> bool,
     ) -> Begun<K, V> {
         let info = &self.info;
-        let Some(now) = info.lease.valid_at(&info.clock, info.config.ttl.is_some()) else { return Begun::Alone };
+        let Some(now) = info.serves_at(info.config.ttl.is_some()) else { return Begun::Alone };
         if info.config.evict_only || !info.key_survives_the_wire(|| key.to_key()) {
             return Begun::Alone;
         }
@@ -320,7 +320,7 @@ impl<K: Key, V: Value> Store<K, V> {
         let overtaken = stripe.overtake(hash, &key);
         let keepable = !info.config.evict_only
             && !info.key_codec_is_bad()
-            && info.lease.valid_at(&info.clock, false).is_some()
+            && info.serves_at(false).is_some()
             && !self.is_held(&stripe, hash, &&key)
             && (terms.tags.is_empty() || !info.tagged_are_held());
         let kept = if let Some(began) = began.filter(|_| keepable) {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, ManualClock},
-    config::{CacheConfig, UnknownCaches},
+    config::{CacheConfig, OnPartition, UnknownCaches},
     engine::{self, Closing, Engine, Pace, Signal},
     error::Error,
 };
@@ -36,6 +36,7 @@ pub struct RegistryBuilder {
     pace: Pace,
     settle: Duration,
     limit: Duration,
+    on_partition: OnPartition,
     clock: Clock,
 }
 
@@ -50,6 +51,7 @@ impl RegistryBuilder {
             pace: Pace { heartbeat: HEARTBEAT, lease: LEASE },
             settle: SETTLE,
             limit: LIMIT,
+            on_partition: OnPartition::default(),
             clock: Clock::System,
         }
     }
@@ -99,6 +101,15 @@ impl RegistryBuilder {
     /// eviction was confirmed.
     pub fn lease(mut self, lease: Duration) -> Self {
         self.pace.lease = lease;
+        self
+    }
+
+    /// What becomes of the caches while the lease has run out; [`OnPartition::Bypass`] by default.
+    ///
+    /// A cache can have a policy of its own, see [`CacheConfig::on_partition`], and both can be changed while the
+    /// registry runs: [`Registry::set_on_partition`], [`Registry::set_on_partition_of`].
+    pub fn on_partition(mut self, policy: OnPartition) -> Self {
+        self.on_partition = policy;
         self
     }
 
@@ -202,6 +213,7 @@ impl RegistryBuilder {
             settle: self.settle,
             unknown: self.unknown,
             has_backend: self.backend.is_some(),
+            on_partition: self.on_partition,
         };
         let node = Arc::new(Node::new(settings, caches));
         errors.extend(check::types_and_names(&node));

@@ -41,7 +41,7 @@ pub enum Coherence {
         /// When the session was lost.
         since: SystemTime,
     },
-    /// The lease has run out: every call runs its body.
+    /// The lease has run out: what becomes of each cache says its [`OnPartition`](crate::OnPartition).
     Partitioned {
         /// When the session was lost; if none was, when this one was opened, or the registry was started.
         since: SystemTime,
@@ -109,7 +109,7 @@ impl StatusCell {
 impl Status {
     pub(crate) fn of(node: &Node, lease: Duration) -> Self {
         let session = node.status.session();
-        let until = node.lease.until();
+        let until = node.lease.ends_at();
         let lease_left = until.map(|until| until.since(node.clock.now()));
         let coherence = match (node.is_closed(), &node.outbox, lease_left) {
             (true, _, _) => Coherence::ShutDown,
