@@ -30,6 +30,8 @@ pub struct CacheConfig {
     pub(crate) ttl: Option<Duration>,
     #[serde(default = "default_load_wait", with = "humantime_serde")]
     pub(crate) load_wait: Duration,
+    #[serde(default = "default_max_concurrent_loads")]
+    pub(crate) max_concurrent_loads: usize,
     #[serde(default)]
     pub(crate) evict_only: bool,
     /// In place of the registry's.
@@ -45,6 +47,10 @@ const fn default_load_wait() -> Duration {
     Duration::from_secs(5)
 }
 
+const fn default_max_concurrent_loads() -> usize {
+    256
+}
+
 impl CacheConfig {
     /// A cache of 10,000 entries that do not expire.
     ///
@@ -55,6 +61,7 @@ impl CacheConfig {
             capacity: default_capacity(),
             ttl: None,
             load_wait: default_load_wait(),
+            max_concurrent_loads: default_max_concurrent_loads(),
             evict_only: false,
             on_partition: None,
         }
@@ -83,11 +90,27 @@ impl CacheConfig {
 
     /// How long a caller waits for another caller's load of the same key; 5 s by default.
     ///
-    /// After that it runs its own body, and does not keep the value. It is what ends loads that wait for each other,
+    /// After that it runs its own body, and does not keep the value. For as long it waits before, if need be, until fewer than
+    /// [`max_concurrent_loads`](Self::max_concurrent_loads) run. It is what ends loads that wait for each other,
     /// so set it above the slowest load that is healthy, not to infinity.
     #[must_use]
     pub fn load_wait(mut self, wait: Duration) -> Self {
         self.load_wait = wait;
+        self
+    }
+
+    /// How many loads of this cache run at the same time; at least 1, 256 by default.
+    ///
+    /// It is what the source sees at the most when everything is absent at once: past the lease, and after a clear. Set it
+    /// to what the source can take; well above what healthy misses need, which is their rate times the time that a load
+    /// takes. A batch is one load.
+    ///
+    /// The others wait their turn, for at most [`load_wait`](Self::load_wait), after which they load all the same; so a
+    /// limit that is too low costs time and not answers. Who does not wait is let in beyond the limit: plain functions,
+    /// loads inside a transaction, and what a load itself asks for of the same cache.
+    #[must_use]
+    pub fn max_concurrent_loads(mut self, loads: usize) -> Self {
+        self.max_concurrent_loads = loads;
         self
     }
 
@@ -107,6 +130,11 @@ impl CacheConfig {
         if self.capacity == 0 {
             return Err(Error::configuration(format!("cache `{name}`: the capacity must be at least 1")));
         }
+        if self.max_concurrent_loads == 0 {
+            return Err(Error::configuration(format!(
+                "cache `{name}`: `max_concurrent_loads` must be at least 1, or nothing could be loaded"
+            )));
+        }
         if self.ttl == Some(Duration::ZERO) {
             return Err(Error::configuration(format!("cache `{name}`: the ttl must be longer than zero")));
         }
@@ -122,6 +150,9 @@ impl CacheConfig {
 #[repr(u8)]
 pub enum OnPartition {
     /// Nothing is served from memory and nothing is kept, so that staleness is bounded by the lease. The default.
+    ///
+    /// Callers of one key share a load as long as that is younger than the lease, and at most
+    /// [`max_concurrent_loads`](CacheConfig::max_concurrent_loads) of a cache run at the same time.
     #[default]
     Bypass = 0,
     /// Entries are served all the same, and loads are kept, however long it takes: for data of which an old version is
@@ -172,6 +203,7 @@ mod tests {
     fn settings_that_cannot_work_are_refused_with_the_cache_named() {
         for (config, part) in [
             (CacheConfig::new("users").capacity(0), "capacity must be at least 1"),
+            (CacheConfig::new("users").max_concurrent_loads(0), "`max_concurrent_loads` must be at least 1"),
             (CacheConfig::new("users").ttl(Duration::ZERO), "ttl must be longer than zero"),
             (CacheConfig::new("us.ers"), "is not a valid name"),
         ] {

@@ -9,7 +9,10 @@
 //!
 //! Invariant: once closed, a lease is never valid again, under no policy.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use crate::{
     clock::{Clock, Moment},
@@ -24,6 +27,7 @@ const NOT_YET: u64 = 1;
 pub(crate) struct Lease {
     /// By the number of the policy: the end that heartbeats move, and one that is never unless it is closed.
     until: [AtomicU64; 2],
+    length: Duration,
 }
 
 impl OnPartition {
@@ -36,17 +40,22 @@ impl OnPartition {
 
 impl Lease {
     /// A lease that lasts until it is closed.
-    pub(crate) fn endless() -> Self {
-        Self::until(Moment::NEVER.0)
+    pub(crate) fn endless(length: Duration) -> Self {
+        Self::until(Moment::NEVER.0, length)
     }
 
     /// A lease that has yet to be renewed for the first time.
-    pub(crate) fn not_yet() -> Self {
-        Self::until(NOT_YET)
+    pub(crate) fn not_yet(length: Duration) -> Self {
+        Self::until(NOT_YET, length)
     }
 
-    fn until(until: u64) -> Self {
-        Self { until: [AtomicU64::new(until), AtomicU64::new(Moment::NEVER.0)] }
+    fn until(until: u64, length: Duration) -> Self {
+        Self { until: [AtomicU64::new(until), AtomicU64::new(Moment::NEVER.0)], length }
+    }
+
+    /// How long it lasts without being renewed; also of one that is endless.
+    pub(crate) fn length(&self) -> Duration {
+        self.length
     }
 
     /// The end that heartbeats move.
@@ -96,16 +105,16 @@ impl Lease {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::clock::ManualClock;
+
+    const LENGTH: Duration = Duration::from_secs(10);
 
     #[test]
     fn a_lease_is_valid_up_to_its_end_and_is_never_shortened() {
         let manual = ManualClock::new();
         let clock = Clock::Manual(manual.clone());
-        let lease = Lease::not_yet();
+        let lease = Lease::not_yet(LENGTH);
         assert!(lease.valid_at(OnPartition::Bypass, &clock, false).is_none());
         lease.renew(clock.now().after(Duration::from_secs(10)));
         lease.renew(clock.now().after(Duration::from_secs(3)));
@@ -117,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_closed_lease_stays_closed() {
-        let lease = Lease::endless();
+        let lease = Lease::endless(LENGTH);
         assert!(lease.valid_at(OnPartition::Bypass, &Clock::System, true).is_some());
         lease.close();
         lease.renew(Moment::NEVER);
@@ -127,7 +136,7 @@ mod tests {
 
     #[test]
     fn who_serves_stale_values_does_so_until_the_lease_is_closed() {
-        let lease = Lease::not_yet();
+        let lease = Lease::not_yet(LENGTH);
         let serves = |policy| lease.valid_at(policy, &Clock::System, true).is_some();
         assert!(serves(OnPartition::ServeStale) && !serves(OnPartition::Bypass));
         lease.renew(Clock::System.now());

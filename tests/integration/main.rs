@@ -2,6 +2,7 @@
 //!
 //! | module | rules |
 //! |---|---|
+//! | [`admission`] | how many loads run at the same time; R9 of those who wait for that |
 //! | [`stale_fill`] | R1: no value that an eviction overtook is kept |
 //! | [`outcomes`] | R2: what becomes of evictions when nobody knows whether the database committed |
 //! | [`transactions`] | R2 and R3: after the commit, only after the commit; a transaction reads its own writes |
@@ -19,6 +20,7 @@
 //! All annotated functions of this program are checked at every start, so registries that are not about that check
 //! bypass unknown caches.
 
+mod admission;
 mod broadcast;
 mod lifecycle;
 mod nodes;

@@ -14,8 +14,9 @@ use cachesync_core::{
     frame::EncodedKey,
     shape::KeyShape,
 };
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::Semaphore};
 
+use super::admission::Admission;
 use crate::{
     clock::{Clock, Moment},
     config::{CacheConfig, OnPartition},
@@ -37,6 +38,8 @@ pub(crate) struct CacheInfo {
     /// Whether that is its own, and not the registry's. Changed under the registry's lock alone.
     has_own_policy: AtomicBool,
     pub(crate) counters: Counters,
+    /// See [`Admission`].
+    pub(super) admissions: Semaphore,
     /// The runtime that keeps the time of bounded waits, whatever executor runs the caller.
     pub(crate) runtime: Handle,
     /// Until then no load of any key is kept.
@@ -67,12 +70,13 @@ impl CacheInfo {
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             name,
-            config,
             clock,
             lease,
             on_partition: AtomicU8::new(on_partition as u8),
             has_own_policy: AtomicBool::new(has_own_policy),
             counters: Counters::default(),
+            admissions: Admission::limit(config.max_concurrent_loads),
+            config,
             runtime,
             all_held_until: AtomicU64::new(Moment::PAST.0),
             tagged_held_until: AtomicU64::new(Moment::PAST.0),

@@ -115,7 +115,7 @@ impl RegistryBuilder {
 
     /// For how long loads are not kept after an eviction of unknown outcome; 5 s by default.
     ///
-    /// During that time every caller of the key runs its body, on every node.
+    /// During that time callers of the key share loads, and nothing is kept, on every node.
     ///
     /// Set it above the longest time that a database commit, whose answer never came, may still take.
     pub fn settle(mut self, settle: Duration) -> Self {
@@ -214,6 +214,7 @@ impl RegistryBuilder {
             unknown: self.unknown,
             has_backend: self.backend.is_some(),
             on_partition: self.on_partition,
+            lease: self.pace.lease,
         };
         let node = Arc::new(Node::new(settings, caches));
         errors.extend(check::types_and_names(&node));

@@ -71,19 +71,22 @@ pub(crate) struct NodeSettings {
     pub(crate) unknown: UnknownCaches,
     pub(crate) has_backend: bool,
     pub(crate) on_partition: OnPartition,
+    /// How long it lasts.
+    pub(crate) lease: Duration,
 }
 
 impl Node {
     pub(crate) fn new(settings: NodeSettings, caches: BTreeMap<Name, CacheConfig>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let NodeSettings { name, namespace, clock, runtime, settle, unknown, has_backend, on_partition } = settings;
+        let NodeSettings { name, namespace, clock, runtime, settle, unknown, has_backend, on_partition, lease } =
+            settings;
         let node = Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             origin: NodeId::random(),
             name,
             namespace,
             clock,
-            lease: Arc::new(if has_backend { Lease::not_yet() } else { Lease::endless() }),
+            lease: Arc::new(if has_backend { Lease::not_yet(lease) } else { Lease::endless(lease) }),
             runtime,
             settle,
             unknown,
