@@ -7,6 +7,15 @@
 //! A cache that [serves stale values](OnPartition::ServeStale) reads another end, which is never. So which policy a cache
 //! has costs its hits nothing but the place where they read.
 //!
+//! # Machines that sleep
+//!
+//! The end of a lease is a moment of boot time, which counts on while the machine is suspended. Reading that clock with every
+//! hit makes it slower by 22 ns of 30; what is done instead, by 2 ns. A hit compares with two coarse clocks, of 4.5 ns each, what the end is by them: the monotonic
+//! one, and that of the wall, which a suspended machine finds moved on before any of its processes runs again. If the
+//! latter says that the lease is over, somebody may have set it, and boot time decides. So between waking up and the first
+//! task that runs, nothing is served that must not be. What is left: that somebody sets the wall clock back by as much as
+//! the machine then sleeps, between two heartbeats.
+//!
 //! Invariant: once closed, a lease is never valid again, under no policy.
 
 use std::{
@@ -27,6 +36,10 @@ const NOT_YET: u64 = 1;
 pub(crate) struct Lease {
     /// By the number of the policy: the end that heartbeats move, and one that is never unless it is closed.
     until: [AtomicU64; 2],
+    /// The same end by boot time, which is what counts.
+    by_boot: AtomicU64,
+    /// The same end by the wall clock, for as long as nobody sets that.
+    by_wall: AtomicU64,
     length: Duration,
 }
 
@@ -50,7 +63,12 @@ impl Lease {
     }
 
     fn until(until: u64, length: Duration) -> Self {
-        Self { until: [AtomicU64::new(until), AtomicU64::new(Moment::NEVER.0)], length }
+        Self {
+            until: [AtomicU64::new(until), AtomicU64::new(Moment::NEVER.0)],
+            by_boot: AtomicU64::new(NOT_YET),
+            by_wall: AtomicU64::new(NOT_YET),
+            length,
+        }
     }
 
     /// How long it lasts without being renewed; also of one that is endless.
@@ -63,9 +81,19 @@ impl Lease {
         &self.until[OnPartition::Bypass.place()]
     }
 
-    /// Renews up to `until`; never shortens, and does nothing to a closed lease.
-    pub(crate) fn renew(&self, until: Moment) {
-        // Release: whoever sees the new end also sees the evictions that were applied before the renewal.
+    /// Renews, as of a moment of [boot time](Clock::boot) that may be long past; never shortens, and does nothing to a
+    /// closed lease. One task does this.
+    pub(crate) fn renew(&self, clock: &Clock, since: Moment) {
+        let end = since.after(self.length);
+        let left = end.since(clock.boot());
+        if left.is_zero() {
+            return;
+        }
+        let until = clock.now().after(left);
+        self.by_boot.fetch_max(end.0, Ordering::Relaxed);
+        self.by_wall.store(clock.wall().after(left).0, Ordering::Relaxed);
+        // Release: whoever sees the new end also sees the evictions that were applied before the renewal, and the ends by
+        // the other clocks. Who sees those before this one is bounded by the old end.
         let _ = self.moving().fetch_update(Ordering::Release, Ordering::Relaxed, |current| {
             (current != CLOSED && current < until.0).then_some(until.0)
         });
@@ -89,17 +117,28 @@ impl Lease {
     #[inline]
     pub(crate) fn valid_at(&self, policy: OnPartition, clock: &Clock, timed: bool) -> Option<Moment> {
         let until = self.until[policy.place()].load(Ordering::Acquire);
-        if until == Moment::NEVER.0 && !timed {
-            return Some(Moment::PAST);
+        if until == Moment::NEVER.0 {
+            return Some(if timed { clock.now() } else { Moment::PAST });
         }
         let now = clock.now();
-        (now.0 < until).then_some(now)
+        let valid =
+            now.0 < until && (clock.wall().0 < self.by_wall.load(Ordering::Relaxed) || self.is_valid_since_boot(clock));
+        valid.then_some(now)
     }
 
-    /// When it ends; `None` if it has no limit.
-    pub(crate) fn ends_at(&self) -> Option<Moment> {
+    #[cold]
+    fn is_valid_since_boot(&self, clock: &Clock) -> bool {
+        clock.boot().0 < self.by_boot.load(Ordering::Relaxed)
+    }
+
+    /// How much is left of it; `None` if it has no limit.
+    pub(crate) fn left(&self, clock: &Clock) -> Option<Duration> {
         let until = Moment(self.moving().load(Ordering::Acquire));
-        (until != Moment::NEVER).then_some(until)
+        if until == Moment::NEVER {
+            return None;
+        }
+        let by_boot = Moment(self.by_boot.load(Ordering::Relaxed));
+        Some(until.since(clock.now()).min(by_boot.since(clock.boot())))
     }
 }
 
@@ -110,27 +149,74 @@ mod tests {
 
     const LENGTH: Duration = Duration::from_secs(10);
 
-    #[test]
-    fn a_lease_is_valid_up_to_its_end_and_is_never_shortened() {
+    /// A clock, and a lease that began now.
+    fn fresh() -> (ManualClock, Clock, Lease) {
         let manual = ManualClock::new();
         let clock = Clock::Manual(manual.clone());
         let lease = Lease::not_yet(LENGTH);
-        assert!(lease.valid_at(OnPartition::Bypass, &clock, false).is_none());
-        lease.renew(clock.now().after(Duration::from_secs(10)));
-        lease.renew(clock.now().after(Duration::from_secs(3)));
-        manual.advance(Duration::from_secs(9));
-        assert!(lease.valid_at(OnPartition::Bypass, &clock, false).is_some());
-        manual.advance(Duration::from_secs(1));
-        assert!(lease.valid_at(OnPartition::Bypass, &clock, false).is_none());
+        lease.renew(&clock, clock.boot());
+        (manual, clock, lease)
+    }
+
+    fn is_valid(lease: &Lease, clock: &Clock) -> bool {
+        lease.valid_at(OnPartition::Bypass, clock, false).is_some()
+    }
+
+    #[test]
+    fn a_lease_is_valid_up_to_its_end_and_is_never_shortened() {
+        let (manual, clock, lease) = fresh();
+        assert!(!is_valid(&Lease::not_yet(LENGTH), &clock));
+        manual.advance(LENGTH / 2);
+        let earlier = clock.boot();
+        manual.advance(LENGTH / 4);
+        lease.renew(&clock, clock.boot());
+        lease.renew(&clock, earlier);
+        manual.advance(LENGTH.saturating_sub(Duration::from_nanos(1)));
+        assert!(is_valid(&lease, &clock));
+        assert_eq!(lease.left(&clock), Some(Duration::from_nanos(1)));
+        manual.advance(Duration::from_nanos(1));
+        assert!(!is_valid(&lease, &clock));
+        assert_eq!(lease.left(&clock), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_lease_runs_out_while_the_machine_is_suspended() {
+        let (manual, clock, lease) = fresh();
+        manual.advance(LENGTH / 2);
+        manual.suspend(LENGTH / 4);
+        assert!(is_valid(&lease, &clock));
+        let sent = clock.boot();
+        manual.suspend(LENGTH / 4);
+        assert!(!is_valid(&lease, &clock), "half of it awake, half of it asleep");
+        assert_eq!(lease.left(&clock), Some(Duration::ZERO));
+        lease.renew(&clock, sent);
+        assert_eq!(lease.left(&clock), Some(LENGTH / 4 * 3));
+        assert!(is_valid(&lease, &clock));
+        manual.suspend(LENGTH);
+        lease.renew(&clock, sent);
+        assert!(!is_valid(&lease, &clock), "a heartbeat from before");
+    }
+
+    #[test]
+    fn a_wall_clock_that_is_set_ahead_ends_no_lease() {
+        let (manual, clock, lease) = fresh();
+        manual.set_wall_clock_ahead(LENGTH * 100);
+        assert!(is_valid(&lease, &clock));
+        manual.advance(LENGTH);
+        assert!(!is_valid(&lease, &clock));
+        lease.renew(&clock, clock.boot());
+        assert!(is_valid(&lease, &clock));
+        manual.suspend(LENGTH);
+        assert!(!is_valid(&lease, &clock));
     }
 
     #[test]
     fn a_closed_lease_stays_closed() {
         let lease = Lease::endless(LENGTH);
-        assert!(lease.valid_at(OnPartition::Bypass, &Clock::System, true).is_some());
+        assert!(is_valid(&lease, &Clock::System));
         lease.close();
-        lease.renew(Moment::NEVER);
-        assert!(lease.valid_at(OnPartition::Bypass, &Clock::System, false).is_none());
+        lease.renew(&Clock::System, Clock::System.boot());
+        assert!(!is_valid(&lease, &Clock::System));
         assert!(lease.is_closed());
     }
 
@@ -139,7 +225,7 @@ mod tests {
         let lease = Lease::not_yet(LENGTH);
         let serves = |policy| lease.valid_at(policy, &Clock::System, true).is_some();
         assert!(serves(OnPartition::ServeStale) && !serves(OnPartition::Bypass));
-        lease.renew(Clock::System.now());
+        lease.renew(&Clock::System, Moment::PAST);
         assert!(serves(OnPartition::ServeStale) && !serves(OnPartition::Bypass));
         lease.close();
         assert!(!serves(OnPartition::ServeStale) && !serves(OnPartition::Bypass));

@@ -327,6 +327,39 @@ async fn past_the_lease_a_batch_shares_too_and_policies_of_what_is_kept_are_not_
 }
 
 #[tokio::test]
+async fn a_machine_that_was_suspended_serves_nothing_before_a_new_heartbeat_has_come_back() {
+    let here = Cut::with(CacheConfig::new("users"), OnPartition::Bypass).await;
+    load(&here.users, 1, "old").await;
+    eventually(DEADLINE, || here.registry.stats().frames_sent > 0).await;
+    // No task of the registry runs between this and the next await: as if the machine had just woken up.
+    here.backend.take_messages(false);
+    here.clock.suspend(LEASE.saturating_sub(Duration::from_nanos(1)));
+    assert_eq!(here.users.get(&1).as_deref(), Some("old"));
+    here.clock.suspend(Duration::from_nanos(1));
+    assert_eq!(here.users.get(&1), None);
+    let status = here.registry.status();
+    assert!(matches!(status.coherence, Coherence::Partitioned { .. }), "{status:?}");
+    assert_eq!(status.lease_left, Some(Duration::ZERO));
+
+    // The session has survived, so nothing was missed and nothing is cleared.
+    here.backend.take_messages(true);
+    eventually(DEADLINE, || here.users.get(&1).is_some()).await;
+    assert_eq!((here.registry.stats().sessions, here.users.stats().cleared), (1, 0));
+}
+
+#[tokio::test]
+async fn a_load_grows_older_while_the_machine_is_suspended() {
+    let here = Cut::with(CacheConfig::new("users"), OnPartition::Bypass).await;
+    here.partition().await;
+    let callers = Callers::of(&here.users);
+    let old = callers.add("old").await;
+    here.clock.suspend(LEASE);
+    let new = callers.add("new").await;
+    callers.gate.let_through(2);
+    assert_eq!((old.await.unwrap(), new.await.unwrap()), ("old".into(), "new".into()));
+}
+
+#[tokio::test]
 async fn the_policy_of_an_unknown_cache_cannot_be_changed() {
     let registry = node().start().await.unwrap();
     let error = registry.set_on_partition_of("user", OnPartition::ServeStale).unwrap_err();

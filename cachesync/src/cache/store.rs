@@ -234,8 +234,8 @@ impl<K: Key, V: Value> Store<K, V> {
             joinable: manner == Manner::Shared,
             tagged,
             keeps,
-            // Who keeps is joined at any age, unless the time was asked for because it may end.
-            began: serves.filter(|_| keeps).unwrap_or_else(|| info.clock.now()),
+            // Who keeps is joined at any age, unless its lease may end.
+            began: if keeps && serves == Some(Moment::PAST) { Moment::PAST } else { info.clock.boot() },
         });
         drop(stripe);
         discard(unserved);
@@ -245,7 +245,7 @@ impl<K: Key, V: Value> Store<K, V> {
     /// Whether a load that began then may be shared although nothing of it may be kept: who joins it gets a value that is
     /// no older than the load, and so no older than the lease (rule R6).
     fn is_young(&self, began: Moment) -> bool {
-        began > Moment::PAST && self.info.clock.now().since(began) < self.info.lease.length()
+        began > Moment::PAST && self.info.clock.boot().since(began) < self.info.lease.length()
     }
 
     /// Evicts a key: nothing that was loaded before this is left when it returns.

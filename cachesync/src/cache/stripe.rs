@@ -24,7 +24,7 @@ pub(super) struct Ticket<K, V> {
     pub(super) tagged: bool,
     /// Whether what it loads may be kept; if not, it is there to be shared.
     pub(super) keeps: bool,
-    /// When it began; [`Moment::PAST`] where nobody has asked for the time.
+    /// When it began, by boot time; [`Moment::PAST`] where nobody has asked.
     pub(super) began: Moment,
 }
 

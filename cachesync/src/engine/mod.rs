@@ -91,13 +91,13 @@ pub(crate) async fn attend(closing: Closing, mut signal: watch::Receiver<Signal>
 impl Engine {
     /// Opens a session: subscribes, then clears, then renews the lease. From then on the node serves.
     pub(crate) async fn open(&self) -> Result<Session, BackendError> {
-        let began = self.node.clock.now();
+        let began = self.node.clock.boot();
         let session = self.backend.connect(self.interest(), None).await?;
         if !session.resumed {
             self.node.clear();
             // Everything confirmed before the attempt began is gone with the clear, everything after it will come.
             // A session that resumes has yet to hear what it missed: only a heartbeat sent in it renews.
-            self.node.lease.renew(began.after(self.pace.lease));
+            self.node.lease.renew(&self.node.clock, began);
         }
         self.node.status.connected();
         self.node.counters.sessions.fetch_add(1, Ordering::Relaxed);
@@ -224,7 +224,7 @@ async fn receive(node: &Arc<Node>, subscriber: &mut dyn Subscriber, pace: Pace) 
         match delivery {
             Ok(delivery) => {
                 if let Some(sent) = receiver.apply(&delivery) {
-                    node.lease.renew(sent.after(pace.lease));
+                    node.lease.renew(&node.clock, sent);
                     late = Instant::now() + pace.lease;
                 }
                 // A flood of messages must not keep this task from publishing.

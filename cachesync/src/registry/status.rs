@@ -109,8 +109,7 @@ impl StatusCell {
 impl Status {
     pub(crate) fn of(node: &Node, lease: Duration) -> Self {
         let session = node.status.session();
-        let until = node.lease.ends_at();
-        let lease_left = until.map(|until| until.since(node.clock.now()));
+        let lease_left = node.lease.left(&node.clock);
         let coherence = match (node.is_closed(), &node.outbox, lease_left) {
             (true, _, _) => Coherence::ShutDown,
             (false, None, _) | (false, _, None) => Coherence::Local,
