@@ -9,12 +9,12 @@
 //!
 //! # Machines that sleep
 //!
-//! The end of a lease is a moment of boot time, which counts on while the machine is suspended. Reading that clock with every
-//! hit makes it slower by 22 ns of 30; what is done instead, by 2 ns. A hit compares with two coarse clocks, of 4.5 ns each, what the end is by them: the monotonic
-//! one, and that of the wall, which a suspended machine finds moved on before any of its processes runs again. If the
-//! latter says that the lease is over, somebody may have set it, and boot time decides. So between waking up and the first
-//! task that runs, nothing is served that must not be. What is left: that somebody sets the wall clock back by as much as
-//! the machine then sleeps, between two heartbeats.
+//! The end of a lease is a moment of boot time, which counts on while the machine is suspended. Reading that clock
+//! makes a hit slower by 22 ns of 30. So a hit compares the end with two coarse clocks, which costs 2 ns: the monotonic one,
+//! and that of the wall, which a suspended machine finds moved on before any of its processes runs again. If the latter says
+//! that the lease is over, somebody may have set it, and boot time decides. So between waking up and the first task that
+//! runs, nothing is served that must not be. What is left: that somebody sets the wall clock back by as much as the machine
+//! then sleeps, between two heartbeats.
 //!
 //! Invariant: once closed, a lease is never valid again, under no policy.
 

@@ -9,7 +9,9 @@
 //! | [`broadcast`] | R4, R7: every eviction travels, and waits while the broker is away |
 //! | [`sessions`] | R5, R6, R8: lost sessions, the lease, reconnecting |
 //! | [`partition`] | R6 past the lease: what is served, kept and shared then |
+//! | [`changes`] | being told of lost and new sessions |
 //! | [`tags`] | R2, R4, R5, R7, R10 of evictions by tag |
+//! | [`tasks`] | R2 and R3 in spawned tasks; transactions that outlive their registry |
 //! | [`typed`] | caches that are declared with their types |
 //! | [`waiters`] | single flight, and R9: cancellation, panics, errors, bounded waits |
 //! | [`panics`] | code of the user's that panics |
@@ -22,6 +24,7 @@
 
 mod admission;
 mod broadcast;
+mod changes;
 mod lifecycle;
 mod nodes;
 mod outcomes;
@@ -32,6 +35,7 @@ mod send;
 mod sessions;
 mod stale_fill;
 mod tags;
+mod tasks;
 mod transactions;
 mod typed;
 mod waiters;

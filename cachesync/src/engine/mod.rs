@@ -224,7 +224,11 @@ async fn receive(node: &Arc<Node>, subscriber: &mut dyn Subscriber, pace: Pace) 
         match delivery {
             Ok(delivery) => {
                 if let Some(sent) = receiver.apply(&delivery) {
+                    let had_run_out = node.lease.left(&node.clock) == Some(Duration::ZERO);
                     node.lease.renew(&node.clock, sent);
+                    if had_run_out {
+                        node.status.happened();
+                    }
                     late = Instant::now() + pace.lease;
                 }
                 // A flood of messages must not keep this task from publishing.

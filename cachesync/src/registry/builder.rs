@@ -233,7 +233,7 @@ impl RegistryBuilder {
         if engine.is_none() {
             tokio::spawn(engine::attend(Closing(node.clone()), signals));
         }
-        let core = Core { node, signal, lease: self.pace.lease, limit: self.limit };
+        let core = Core { node, signal, limit: self.limit };
         Ok((Registry(Arc::new(core)), engine))
     }
 

@@ -1,6 +1,7 @@
 //! The registry: the named caches of a node, their backend, and the task that keeps them coherent.
 
 mod builder;
+mod changes;
 mod check;
 pub(crate) mod current;
 mod describe;
@@ -11,6 +12,7 @@ mod status;
 use std::{fmt, sync::Arc, time::Duration};
 
 pub use builder::RegistryBuilder;
+pub use changes::StatusChanges;
 pub use describe::{CacheDeclaration, CacheDescription, Description, FunctionDescription};
 use node::Node;
 use slot::{Mismatch, Slot};
@@ -62,7 +64,6 @@ pub struct Registry(pub(crate) Arc<Core>);
 pub(crate) struct Core {
     pub(crate) node: Arc<Node>,
     signal: watch::Sender<Signal>,
-    lease: Duration,
     limit: Duration,
 }
 
@@ -83,7 +84,8 @@ impl Registry {
 
     /// Runs `future` with this registry in place of the installed one.
     ///
-    /// The scope belongs to the task: a task spawned inside it is outside. Scopes nest; the innermost counts.
+    /// The scope belongs to the task: a task spawned inside it is outside. A
+    /// [`TransactionHandle`](crate::TransactionHandle) takes it along. Scopes nest; the innermost counts.
     pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
         current::scope(self.clone(), future)
     }
@@ -165,7 +167,12 @@ impl Registry {
 
     /// How this node is doing.
     pub fn status(&self) -> Status {
-        Status::of(&self.0.node, self.0.lease)
+        Status::of(&self.0.node)
+    }
+
+    /// Tells from now on when this node begins or ceases to hear the others, for readiness probes and the like.
+    pub fn status_changes(&self) -> StatusChanges {
+        StatusChanges::of(&self.0.node)
     }
 
     /// What this node has counted.
