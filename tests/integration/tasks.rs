@@ -117,9 +117,9 @@ async fn what_a_task_evicts_after_the_end_is_evicted_with_a_hold_or_joins_the_tr
         let transaction = Transaction::begin();
         let late = transaction.handle();
         if commits {
-            _ = transaction.commit()
+            transaction.commit();
         } else {
-            transaction.rollback()
+            transaction.rollback();
         }
         late.scope(async { users.evict(&1) }).await;
         assert_eq!(load(&users, 1, "not to be trusted yet").await, "not to be trusted yet");

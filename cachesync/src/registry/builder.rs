@@ -95,7 +95,8 @@ impl RegistryBuilder {
     }
 
     /// For how long this node serves its caches without a heartbeat coming back; 10 s by default, at least three
-    /// heartbeats.
+    /// heartbeats, and at least one together with the time that the backend allows for a confirmation
+    /// ([`Backend::confirm_timeout`]).
     ///
     /// This is the bound of staleness when the network fails: no node serves a value later than this after its
     /// eviction was confirmed.
@@ -250,6 +251,16 @@ impl RegistryBuilder {
             errors.push(Error::configuration(format!(
                 "a lease of {lease:?} is too short for a heartbeat every {heartbeat:?}: make it at least \
                  {HEARTBEATS_PER_LEASE} heartbeats, and the heartbeat longer than zero"
+            )));
+        }
+        if let Some(confirm) = self.backend.as_ref().and_then(|backend| backend.confirm_timeout())
+            && lease < heartbeat.saturating_add(confirm)
+        {
+            errors.push(Error::configuration(format!(
+                "a lease of {lease:?} is too short for a heartbeat every {heartbeat:?} and a backend that allows {confirm:?} \
+                 for a confirmation: a broker that is slow and well would cost this node its caches; make the lease at least \
+                 {:?}, or shorten the backend's timeout (`AmqpBackend::publish_timeout`)",
+                heartbeat.saturating_add(confirm)
             )));
         }
         let too_long = |(what, duration): &(&str, Duration)| {
