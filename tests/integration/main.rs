@@ -6,6 +6,7 @@
 //! | [`stale_fill`] | R1: no value that an eviction overtook is kept |
 //! | [`outcomes`] | R2: what becomes of evictions when nobody knows whether the database committed |
 //! | [`transactions`] | R2 and R3: after the commit, only after the commit; a transaction reads its own writes |
+//! | [`bounds`] | nothing grows without limit |
 //! | [`broadcast`] | R4, R7: every eviction travels, and waits while the broker is away |
 //! | [`sessions`] | R5, R6, R8: lost sessions, the lease, reconnecting |
 //! | [`partition`] | R6 past the lease: what is served, kept and shared then |
@@ -23,6 +24,7 @@
 //! bypass unknown caches.
 
 mod admission;
+mod bounds;
 mod broadcast;
 mod changes;
 mod lifecycle;
