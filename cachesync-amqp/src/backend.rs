@@ -98,7 +98,8 @@ impl AmqpBackend {
     /// How long the broker may take to confirm what was published before the session is given up; 5 s unless set.
     /// More than zero, at most 1 h.
     ///
-    /// It counts anew for every 256 messages, or 1 MiB, of what is published at once.
+    /// It counts anew for every 256 messages, or 1 MiB, of what is published at once. Together with a heartbeat of the
+    /// registry it must fit into the registry's lease, 1 s and 10 s unless set; otherwise the registry does not start.
     #[must_use]
     pub fn publish_timeout(mut self, timeout: Duration) -> Self {
         self.publish_timeout = timeout;
@@ -173,6 +174,10 @@ impl Backend for AmqpBackend {
     /// Opens a session on a connection of its own. Nothing can be replayed, so `resume` is ignored.
     fn connect(&self, interest: Interest, _resume: Option<Position>) -> BoxFuture<'_, Result<Session, BackendError>> {
         Box::pin(connect::open_session(self, interest))
+    }
+
+    fn confirm_timeout(&self) -> Option<Duration> {
+        Some(self.publish_timeout)
     }
 }
 

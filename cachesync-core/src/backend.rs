@@ -3,7 +3,7 @@
 //! Architecture invariant: a backend never reconnects, never retries, never stores a value, and knows nothing of
 //! caches but their names. Whatever goes wrong ends the session with a [`BackendError`]; the engine opens the next.
 
-use std::{error::Error as StdError, fmt, pin::Pin};
+use std::{error::Error as StdError, fmt, pin::Pin, time::Duration};
 
 use crate::{frame::NodeId, name::Name};
 
@@ -26,6 +26,14 @@ pub trait Backend: Send + Sync + 'static {
     ///
     /// Dropping the future abandons the attempt and releases what it holds.
     fn connect(&self, interest: Interest, resume: Option<Position>) -> BoxFuture<'_, Result<Session, BackendError>>;
+
+    /// How long [`Publisher::publish`] may wait for the transport to take one message before it gives up; `None` if it
+    /// does not wait.
+    ///
+    /// A registry whose lease is so short that one heartbeat which takes this long would cost it does not start.
+    fn confirm_timeout(&self) -> Option<Duration> {
+        None
+    }
 }
 
 /// One live connection of a node to its backend, from subscribe to loss.

@@ -3,6 +3,10 @@
 //! Invariant: it never goes back. It is read on the hit path, so on Linux it is the kernel's coarse monotonic clock
 //! (8 ns a read, advancing every 1 to 4 ms) and not [`std::time::Instant`] (30 ns). Architecture invariant: no task
 //! ticks it; a blocked runtime or a stopped process must not freeze it.
+//!
+//! None of these counts the time while the machine is suspended. The clock that does, boot time, has no coarse form; the
+//! wall clock has one, is moved on by the same code of the kernel before any process runs again, and is also set by
+//! people. So the wall clock tells when to ask for boot time, see [`lease`](crate::lease).
 
 use std::{
     fmt,
@@ -14,7 +18,7 @@ use std::{
 };
 
 /// A moment, in nanoseconds since some fixed start.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Moment(pub(crate) u64);
 
 impl Moment {
@@ -34,7 +38,7 @@ impl Moment {
 
 /// A clock that moves only when told to, for tests of what depends on an entry's age.
 ///
-/// Clones show the same time.
+/// Clones show the same time. [`suspend`](Self::suspend) is what it takes to test a machine that sleeps.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -60,18 +64,54 @@ impl Moment {
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct ManualClock(Arc<AtomicU64>);
+pub struct ManualClock(Arc<Hands>);
+
+#[derive(Debug)]
+struct Hands {
+    now: AtomicU64,
+    /// How long the machine was suspended.
+    suspended: AtomicU64,
+    /// How far somebody has set the wall clock ahead.
+    set_ahead: AtomicU64,
+}
 
 impl ManualClock {
     /// A clock that stands still.
     pub fn new() -> Self {
-        Self(Arc::new(AtomicU64::new(1)))
+        Self(Arc::new(Hands { now: AtomicU64::new(1), suspended: AtomicU64::new(0), set_ahead: AtomicU64::new(0) }))
     }
 
     /// Moves the clock ahead.
     pub fn advance(&self, by: Duration) {
-        self.0.fetch_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX), Ordering::SeqCst);
+        add(&self.0.now, by);
     }
+
+    /// Lets the machine be suspended for this long: entries do not grow older, and the
+    /// [lease](crate::RegistryBuilder::lease) does.
+    pub fn suspend(&self, by: Duration) {
+        add(&self.0.suspended, by);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_wall_clock_ahead(&self, by: Duration) {
+        add(&self.0.set_ahead, by);
+    }
+
+    fn now(&self) -> u64 {
+        self.0.now.load(Ordering::SeqCst)
+    }
+
+    fn boot(&self) -> u64 {
+        self.now().saturating_add(self.0.suspended.load(Ordering::SeqCst))
+    }
+
+    fn wall(&self) -> u64 {
+        self.boot().saturating_add(self.0.set_ahead.load(Ordering::SeqCst))
+    }
+}
+
+fn add(time: &AtomicU64, by: Duration) {
+    time.fetch_add(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX), Ordering::SeqCst);
 }
 
 impl Default for ManualClock {
@@ -90,8 +130,26 @@ impl Clock {
     #[inline]
     pub(crate) fn now(&self) -> Moment {
         match self {
-            Self::System => Moment(system_nanos()),
-            Self::Manual(clock) => Moment(clock.0.load(Ordering::SeqCst)),
+            Self::System => Moment(system::monotonic()),
+            Self::Manual(clock) => Moment(clock.now()),
+        }
+    }
+
+    /// The same with the time while the machine was suspended, by a clock of its own: never to be compared with
+    /// [`now`](Self::now). Where there is no such clock, without that time.
+    pub(crate) fn boot(&self) -> Moment {
+        match self {
+            Self::System => Moment(system::boot()),
+            Self::Manual(clock) => Moment(clock.boot()),
+        }
+    }
+
+    /// The time of day, which can be set to anything. Where that is of no use, always the same.
+    #[inline]
+    pub(crate) fn wall(&self) -> Moment {
+        match self {
+            Self::System => Moment(system::wall()),
+            Self::Manual(clock) => Moment(clock.wall()),
         }
     }
 }
@@ -106,19 +164,47 @@ impl fmt::Debug for Clock {
 }
 
 #[cfg(target_os = "linux")]
-#[inline]
-fn system_nanos() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::MonotonicCoarse);
-    // A monotonic clock counts from boot and is not negative.
-    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+mod system {
+    use rustix::time::{ClockId, clock_gettime};
+
+    #[inline]
+    pub(super) fn monotonic() -> u64 {
+        nanos(ClockId::MonotonicCoarse)
+    }
+
+    pub(super) fn boot() -> u64 {
+        nanos(ClockId::Boottime)
+    }
+
+    #[inline]
+    pub(super) fn wall() -> u64 {
+        nanos(ClockId::RealtimeCoarse)
+    }
+
+    #[inline]
+    fn nanos(clock: ClockId) -> u64 {
+        let time = clock_gettime(clock);
+        // The wall clock can be set to before 1970; the others count from boot and are not negative.
+        u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+    }
 }
 
 #[cfg(not(target_os = "linux"))]
-fn system_nanos() -> u64 {
+mod system {
     use std::{sync::OnceLock, time::Instant};
 
-    static START: OnceLock<Instant> = OnceLock::new();
-    u64::try_from(START.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX).saturating_add(1)
+    pub(super) fn monotonic() -> u64 {
+        static START: OnceLock<Instant> = OnceLock::new();
+        u64::try_from(START.get_or_init(Instant::now).elapsed().as_nanos()).unwrap_or(u64::MAX).saturating_add(1)
+    }
+
+    pub(super) fn boot() -> u64 {
+        monotonic()
+    }
+
+    pub(super) fn wall() -> u64 {
+        0
+    }
 }
 
 #[cfg(test)]
@@ -130,6 +216,27 @@ mod tests {
         let first = Clock::System.now();
         assert!(first > Moment::PAST && first < Moment::NEVER);
         assert!(Clock::System.now() >= first);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn boot_time_and_wall_clock_go_on_with_the_monotonic_clock() {
+        let before = (Clock::System.boot(), Clock::System.wall());
+        assert!(before.0 > Moment::PAST && before.1 > Moment::PAST);
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(Clock::System.boot() >= before.0.after(Duration::from_millis(20)));
+        assert!(Clock::System.wall() > before.1);
+    }
+
+    #[test]
+    fn a_suspended_machine_has_a_boot_time_that_goes_on_and_a_monotonic_one_that_does_not() {
+        let manual = ManualClock::new();
+        let clock = Clock::Manual(manual.clone());
+        let before = (clock.now(), clock.boot(), clock.wall());
+        manual.suspend(Duration::from_secs(3));
+        assert_eq!(clock.now(), before.0);
+        assert_eq!(clock.boot(), before.1.after(Duration::from_secs(3)));
+        assert_eq!(clock.wall(), before.2.after(Duration::from_secs(3)));
     }
 
     #[test]

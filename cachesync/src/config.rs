@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cachesync_core::Name;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 
@@ -30,8 +30,13 @@ pub struct CacheConfig {
     pub(crate) ttl: Option<Duration>,
     #[serde(default = "default_load_wait", with = "humantime_serde")]
     pub(crate) load_wait: Duration,
+    #[serde(default = "default_max_concurrent_loads")]
+    pub(crate) max_concurrent_loads: usize,
     #[serde(default)]
     pub(crate) evict_only: bool,
+    /// In place of the registry's.
+    #[serde(default)]
+    pub(crate) on_partition: Option<OnPartition>,
 }
 
 const fn default_capacity() -> usize {
@@ -40,6 +45,10 @@ const fn default_capacity() -> usize {
 
 const fn default_load_wait() -> Duration {
     Duration::from_secs(5)
+}
+
+const fn default_max_concurrent_loads() -> usize {
+    256
 }
 
 impl CacheConfig {
@@ -52,7 +61,9 @@ impl CacheConfig {
             capacity: default_capacity(),
             ttl: None,
             load_wait: default_load_wait(),
+            max_concurrent_loads: default_max_concurrent_loads(),
             evict_only: false,
+            on_partition: None,
         }
     }
 
@@ -79,11 +90,38 @@ impl CacheConfig {
 
     /// How long a caller waits for another caller's load of the same key; 5 s by default.
     ///
-    /// After that it runs its own body, and does not keep the value. It is what ends loads that wait for each other,
+    /// After that it runs its own body, and does not keep the value. For as long it waits before, if need be, until fewer than
+    /// [`max_concurrent_loads`](Self::max_concurrent_loads) run. It is what ends loads that wait for each other,
     /// so set it above the slowest load that is healthy, not to infinity.
     #[must_use]
     pub fn load_wait(mut self, wait: Duration) -> Self {
         self.load_wait = wait;
+        self
+    }
+
+    /// How many loads of this cache run at the same time; at least 1, 256 by default.
+    ///
+    /// It is what the source sees at the most when everything is absent at once: past the lease, and after a clear. Set it
+    /// to what the source can take; well above what healthy misses need, which is their rate times the time that a load
+    /// takes. A batch is one load.
+    ///
+    /// The others wait their turn, for at most [`load_wait`](Self::load_wait), after which they load all the same; so a
+    /// limit that is too low costs time and not answers. Who does not wait is let in beyond the limit: plain functions,
+    /// loads inside a transaction, and what a load itself asks for of the same cache.
+    #[must_use]
+    pub fn max_concurrent_loads(mut self, loads: usize) -> Self {
+        self.max_concurrent_loads = loads;
+        self
+    }
+
+    /// What becomes of this cache while the lease has run out; by default what the
+    /// [registry](crate::RegistryBuilder::on_partition) says.
+    ///
+    /// In a configuration file it is `"bypass"` or `"serve_stale"`. It can be changed while the registry runs, see
+    /// [`Registry::set_on_partition_of`](crate::Registry::set_on_partition_of).
+    #[must_use]
+    pub fn on_partition(mut self, policy: OnPartition) -> Self {
+        self.on_partition = Some(policy);
         self
     }
 
@@ -92,11 +130,37 @@ impl CacheConfig {
         if self.capacity == 0 {
             return Err(Error::configuration(format!("cache `{name}`: the capacity must be at least 1")));
         }
+        if self.max_concurrent_loads == 0 {
+            return Err(Error::configuration(format!(
+                "cache `{name}`: `max_concurrent_loads` must be at least 1, or nothing could be loaded"
+            )));
+        }
         if self.ttl == Some(Duration::ZERO) {
             return Err(Error::configuration(format!("cache `{name}`: the ttl must be longer than zero")));
         }
         Ok(name)
     }
+}
+
+/// What becomes of a cache while its node does not hear the others and the [lease](crate::RegistryBuilder::lease) has run
+/// out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum OnPartition {
+    /// Nothing is served from memory and nothing is kept, so that staleness is bounded by the lease. The default.
+    ///
+    /// Callers of one key share a load as long as that is younger than the lease, and at most
+    /// [`max_concurrent_loads`](CacheConfig::max_concurrent_loads) of a cache run at the same time.
+    #[default]
+    Bypass = 0,
+    /// Entries are served all the same, and loads are kept, however long it takes: for data of which an old version is
+    /// better than none.
+    ///
+    /// What is served then may be as old as the partition. Entries still expire by their ttl, evictions of this node
+    /// still apply, and a session that is back clears as ever before anything is served in it.
+    ServeStale = 1,
 }
 
 /// What becomes of annotated functions that name a cache which the registry does not have.
@@ -128,9 +192,20 @@ mod tests {
     }
 
     #[test]
+    fn the_policy_past_the_lease_can_be_read_from_a_file() {
+        let read = |text: &str| serde_json::from_str::<CacheConfig>(text);
+        let config = read(r#"{"name": "users", "on_partition": "serve_stale"}"#).unwrap();
+        assert_eq!(config, CacheConfig::new("users").on_partition(OnPartition::ServeStale));
+        assert_eq!(read(r#"{"name": "users"}"#).unwrap().on_partition, None);
+        let error = read(r#"{"name": "users", "on_partition": "stale"}"#).unwrap_err().to_string();
+        assert!(error.contains("unknown variant `stale`"), "{error}");
+    }
+
+    #[test]
     fn settings_that_cannot_work_are_refused_with_the_cache_named() {
         for (config, part) in [
             (CacheConfig::new("users").capacity(0), "capacity must be at least 1"),
+            (CacheConfig::new("users").max_concurrent_loads(0), "`max_concurrent_loads` must be at least 1"),
             (CacheConfig::new("users").ttl(Duration::ZERO), "ttl must be longer than zero"),
             (CacheConfig::new("us.ers"), "is not a valid name"),
         ] {

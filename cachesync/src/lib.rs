@@ -69,7 +69,7 @@
 //!   that it read reaches others.
 //! - Backends carry evictions between nodes: [`memory::MemoryBackend`] within a process,
 //!   `amqp::AmqpBackend` (feature `amqp`) over RabbitMQ. They are swapped by one line.
-//! - [`Registry::status`], [`stats`](Registry::stats) and [`describe`](Registry::describe) tell how a node is doing, what
+//! - [`Registry::status`], which [`status_changes`](Registry::status_changes) watches, [`stats`](Registry::stats) and [`describe`](Registry::describe) tell how a node is doing, what
 //!   it has counted, and who uses which cache.
 //! - For tests, [`ManualClock`] moves when told to, and [`UnknownCaches::Bypass`] allows for annotated functions whose
 //!   caches a test does not configure.
@@ -139,15 +139,15 @@ pub use cachesync_macros::{cache_config, cache_evict, cache_put, cacheable};
 pub use crate::{
     cache::{Cache, Reservation},
     clock::ManualClock,
-    config::{CacheConfig, UnknownCaches},
+    config::{CacheConfig, OnPartition, UnknownCaches},
     error::Error,
     key::{Key, KeyForm, KeyRef, Value},
     registry::{
         CacheDeclaration, CacheDescription, Coherence, Description, FunctionDescription, Registry, RegistryBuilder,
-        Status,
+        Status, StatusChanges,
     },
     statistics::{CacheStats, RegistryStats},
-    transaction::{Committed, Transaction},
+    transaction::{Committed, Transaction, TransactionHandle},
     typed::TypedCache,
 };
 

@@ -1,7 +1,9 @@
 //! The in-process backend: nodes of one process that share a hub.
 //!
 //! For tests, for examples, and for several registries in one process. It is as strict as the contract demands:
-//! messages are delivered in one order to every session that wants them, and a session that is dropped is forgotten.
+//! messages are delivered in one order to every session that wants them, and a session that is dropped is forgotten. So is
+//! one that has not taken its messages for long: what waits for a session is bounded, and nothing of it is dropped while the
+//! session goes on.
 
 use std::{
     fmt,
@@ -12,7 +14,10 @@ use cachesync_core::{
     Backend, BackendError, BackendErrorKind, BoxFuture, Name, Publisher, Session, Subscriber,
     backend::{Caches, Delivery, Format, Interest, Message, Position, Topic},
 };
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+/// The most messages that wait for a session.
+const MAX_WAITING: usize = 65_536;
 
 /// A hub that connects the registries of one process. Clones share it.
 ///
@@ -42,7 +47,7 @@ pub struct MemoryBackend {
 /// One session that is subscribed.
 struct Member {
     interest: Interest,
-    inbox: UnboundedSender<Delivery>,
+    inbox: Sender<Delivery>,
 }
 
 impl MemoryBackend {
@@ -64,7 +69,7 @@ impl fmt::Debug for MemoryBackend {
 
 impl Backend for MemoryBackend {
     fn connect(&self, interest: Interest, _: Option<Position>) -> BoxFuture<'_, Result<Session, BackendError>> {
-        let (inbox, deliveries) = unbounded_channel();
+        let (inbox, deliveries) = channel(MAX_WAITING);
         let publisher = HubPublisher { backend: self.clone(), namespace: interest.namespace.clone() };
         let mut members = self.members();
         members.retain(|member| !member.inbox.is_closed());
@@ -95,24 +100,28 @@ struct HubPublisher {
 impl Publisher for HubPublisher {
     fn publish<'a>(&'a mut self, messages: &'a [Message]) -> BoxFuture<'a, Result<(), BackendError>> {
         // One lock for all: every session sees the messages in the same order.
-        let members = self.backend.members();
+        let mut members = self.backend.members();
         for Message { topic, body } in messages {
-            for member in members.iter().filter(|member| member.wants(&self.namespace, topic)) {
+            members.retain(|member| {
+                if !member.wants(&self.namespace, topic) {
+                    return true;
+                }
                 let cache = match topic {
                     Topic::Cache(cache) => Some(cache.clone()),
                     Topic::Heartbeat(_) => None,
                 };
                 let delivery = Delivery { body: body.clone(), format: Format::Frame, cache, position: None };
-                // A session that has ended wants nothing any more.
-                _ = member.inbox.send(delivery);
-            }
+                // A session that has ended wants nothing any more. One that is full of what it does not take misses this,
+                // so it ends when it has taken the rest.
+                member.inbox.try_send(delivery).is_ok()
+            });
         }
         drop(members);
         Box::pin(std::future::ready(Ok(())))
     }
 }
 
-struct Inbox(UnboundedReceiver<Delivery>);
+struct Inbox(Receiver<Delivery>);
 
 impl Subscriber for Inbox {
     fn next(&mut self) -> BoxFuture<'_, Result<Delivery, BackendError>> {
@@ -120,5 +129,39 @@ impl Subscriber for Inbox {
             let gone = || BackendError::new(BackendErrorKind::Lost, "the hub has forgotten this session");
             self.0.recv().await.ok_or_else(gone)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cachesync_core::frame::NodeId;
+
+    use super::*;
+
+    async fn session(hub: &MemoryBackend) -> Session {
+        let cache = Name::new("users").unwrap();
+        let interest = Interest {
+            namespace: Name::new("test").unwrap(),
+            node_name: "node".into(),
+            node: NodeId::random(),
+            caches: Caches::Named(vec![cache]),
+        };
+        hub.connect(interest, None).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_session_that_takes_nothing_ends_and_the_others_go_on() {
+        let hub = MemoryBackend::new();
+        let (mut sends, mut stuck) = (session(&hub).await, session(&hub).await);
+        let message = [Message { topic: Topic::Cache(Name::new("users").unwrap()), body: vec![1] }];
+        for _ in 0..=MAX_WAITING {
+            sends.publisher.publish(&message).await.unwrap();
+            sends.subscriber.next().await.unwrap();
+        }
+        assert_eq!(hub.members().len(), 1);
+        for _ in 0..MAX_WAITING {
+            stuck.subscriber.next().await.unwrap();
+        }
+        assert_eq!(stuck.subscriber.next().await.unwrap_err().kind(), BackendErrorKind::Lost);
     }
 }

@@ -6,7 +6,8 @@ use std::sync::{
 };
 
 use cachesync::{
-    Cache, CacheConfig, Coherence, Registry, Transaction, UnknownCaches, cache_evict, cacheable, memory::MemoryBackend,
+    Cache, CacheConfig, Coherence, Registry, Transaction, UnknownCaches, amqp::AmqpBackend, cache_evict, cacheable,
+    memory::MemoryBackend,
 };
 
 use cachesync_tests::wait::eventually;
@@ -91,6 +92,11 @@ async fn contradictory_settings_are_refused() {
     let seconds = std::time::Duration::from_secs;
     let error = node().heartbeat(seconds(1)).lease(seconds(2)).start().await.unwrap_err();
     assert!(error.is_configuration() && error.to_string().contains("lease of 2s is too short"), "{error}");
+    // No broker is asked: these times contradict each other whatever it does.
+    let slow = || AmqpBackend::new("amqp://localhost").unwrap().publish_timeout(seconds(9));
+    let error = node().backend(slow().publish_timeout(seconds(10))).start_lazy().await.unwrap_err();
+    assert!(error.is_configuration() && error.to_string().contains("make the lease at least 11s"), "{error}");
+    node().backend(slow()).start_lazy().await.unwrap().shutdown().await.unwrap();
     let error = node().settle(std::time::Duration::MAX).start().await.unwrap_err();
     assert!(error.is_configuration() && error.to_string().contains("too long"), "{error}");
     let error = node().namespace("a.b").start().await.unwrap_err();

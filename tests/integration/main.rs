@@ -2,12 +2,17 @@
 //!
 //! | module | rules |
 //! |---|---|
+//! | [`admission`] | how many loads run at the same time; R9 of those who wait for that |
 //! | [`stale_fill`] | R1: no value that an eviction overtook is kept |
 //! | [`outcomes`] | R2: what becomes of evictions when nobody knows whether the database committed |
 //! | [`transactions`] | R2 and R3: after the commit, only after the commit; a transaction reads its own writes |
+//! | [`bounds`] | nothing grows without limit |
 //! | [`broadcast`] | R4, R7: every eviction travels, and waits while the broker is away |
 //! | [`sessions`] | R5, R6, R8: lost sessions, the lease, reconnecting |
+//! | [`partition`] | R6 past the lease: what is served, kept and shared then |
+//! | [`changes`] | being told of lost and new sessions |
 //! | [`tags`] | R2, R4, R5, R7, R10 of evictions by tag |
+//! | [`tasks`] | R2 and R3 in spawned tasks; transactions that outlive their registry |
 //! | [`typed`] | caches that are declared with their types |
 //! | [`waiters`] | single flight, and R9: cancellation, panics, errors, bounded waits |
 //! | [`panics`] | code of the user's that panics |
@@ -18,16 +23,21 @@
 //! All annotated functions of this program are checked at every start, so registries that are not about that check
 //! bypass unknown caches.
 
+mod admission;
+mod bounds;
 mod broadcast;
+mod changes;
 mod lifecycle;
 mod nodes;
 mod outcomes;
 mod panics;
+mod partition;
 mod reentry;
 mod send;
 mod sessions;
 mod stale_fill;
 mod tags;
+mod tasks;
 mod transactions;
 mod typed;
 mod waiters;

@@ -84,6 +84,13 @@ fn with_users(registry: Registry) -> (Registry, Cache<u64, String>) {
     (registry, users)
 }
 
+/// Until every task has gone as far as it can; for tests whose tasks all run on one thread.
+pub(crate) async fn settled() {
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Fills a key by a load.
 pub(crate) async fn load(users: &Cache<u64, String>, key: u64, value: &str) -> String {
     users.get_with(key, async || value.to_owned()).await

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use cachesync::{Coherence, ManualClock, memory::MemoryBackend};
 use cachesync_core::{
-    backend::Format,
+    Backend, BackendError, BoxFuture, Session,
+    backend::{Format, Interest, Position},
     codec,
     frame::{Frame, Operation},
     shape::KeyShape,
@@ -83,6 +84,33 @@ async fn heartbeats_that_come_back_renew_the_lease_and_one_that_does_not_ends_th
     eventually(DEADLINE, || registry.status().last_error.is_some()).await;
     let error = registry.status().last_error.unwrap();
     assert!(error.contains("no heartbeat of this node came back for 10s"), "{error}");
+}
+
+#[tokio::test]
+async fn a_session_that_took_longer_than_the_lease_to_open_serves_nothing_before_its_first_heartbeat() {
+    let (clock, backend) = (ManualClock::new(), FaultyBackend::new(&MemoryBackend::new()));
+    let slow = Slow { backend: backend.clone(), clock: clock.clone() };
+    backend.take_messages(false);
+    let registry = node().backend(slow).lease(Duration::from_secs(10)).clock(clock).start().await.unwrap();
+    assert_eq!(registry.status().lease_left, Some(Duration::ZERO), "it began before the attempt");
+    let users = registry.cache::<u64, String>("users").unwrap();
+    load(&users, 1, "old").await;
+    assert_eq!(users.get(&1), None);
+    backend.take_messages(true);
+    eventually(DEADLINE, || registry.status().lease_left == Some(Duration::from_secs(10))).await;
+}
+
+/// A backend that takes as long as a lease to connect.
+struct Slow {
+    backend: FaultyBackend,
+    clock: ManualClock,
+}
+
+impl Backend for Slow {
+    fn connect(&self, interest: Interest, resume: Option<Position>) -> BoxFuture<'_, Result<Session, BackendError>> {
+        self.clock.advance(Duration::from_secs(10));
+        self.backend.connect(interest, resume)
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -17,6 +17,7 @@ use hashbrown::hash_map::Entry::{Occupied, Vacant};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
+    admission::{Admission, Patience},
     content::Content,
     flight::{Flight, Outcome},
     lead::Lead,
@@ -53,6 +54,9 @@ enum State<K: Key, V: Value> {
 pub(crate) struct Batch<I, N, K: Key, V: Value> {
     store: Arc<Store<K, V>>,
     tagged: bool,
+    /// Whether it can wait to be admitted.
+    patience: Patience,
+    admission: Option<Admission>,
     asked: Vec<Asked<I, N, K, V>>,
     /// Further names of keys, each with the key's place in `asked`: different elements of a list may have the same key.
     alike: HashMap<N, usize>,
@@ -68,7 +72,9 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
         keys: impl Iterator<Item = (I, N, K)>,
         tagged: bool,
     ) -> Self {
-        let mut batch = Self { store, tagged, asked: Vec::new(), alike: HashMap::new(), permit: None };
+        let patience = if transaction.is_some() { Patience::Goes } else { Patience::Waits };
+        let mut batch =
+            Self { store, tagged, patience, admission: None, asked: Vec::new(), alike: HashMap::new(), permit: None };
         let mut seen = hashbrown::HashMap::<K, usize, quick_cache::DefaultHashBuilder>::default();
         for (item, name, key) in keys {
             match seen.entry(key.clone()) {
@@ -92,35 +98,44 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
     }
 
     fn begin_key(&self, key: &K, manner: Manner) -> State<K, V> {
-        match self.store.begin(&key, manner, self.tagged, |content| !matches!(content, Content::Failure(_))) {
+        match load::begin(&self.store, &key, manner, self.tagged, |content| !matches!(content, Content::Failure(_))) {
             Begun::Hit(content) => known(content).map_or(State::Load(None), State::Known),
             Begun::Lead(lead) => State::Load(Some(lead)),
-            Begun::Wait(flight) if nesting::is_within(&flight) => State::Load(None),
             Begun::Wait(flight) => State::Wait(flight),
             Begun::Alone => State::Load(None),
         }
     }
 
-    /// Waits for the keys that others load.
+    /// Waits for the keys that others load, and to be admitted to load the rest.
     ///
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind.
     pub(crate) async fn lead(&mut self) {
         self.take_landed();
-        if !self.waits() {
-            return;
+        if self.waits() {
+            self.lead_after_others().await;
         }
+        if !self.is_known() {
+            self.admission = Admission::of(&self.store.info, self.patience).await;
+        }
+    }
+
+    async fn lead_after_others(&mut self) {
         for lead in self.leads() {
             lead.unshare();
         }
         let info = self.store.info.clone();
+        let admitted =
+            |asked: &Asked<_, _, _, _>| !matches!(&asked.state, State::Wait(flight) if !flight.is_admitted());
+        let wait = info.config.load_wait.saturating_mul(if self.asked.iter().all(admitted) { 1 } else { 2 });
         let in_time = tokio::select! {
             biased;
             () = self.wait_for_turn() => true,
-            () = timer::elapsed(&info.runtime, &info.lease, info.config.load_wait) => false,
+            () = timer::elapsed(&info.runtime, &info.lease, wait) => false,
         };
         if !in_time {
+            self.patience = Patience::Goes;
             tracing::debug!(cache = %info.name, "waited too long for other loads of the same keys");
             for asked in &mut self.asked {
                 if let State::Wait(flight) = &asked.state {
@@ -138,6 +153,9 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
             if let State::Wait(_) = self.asked[index].state {
                 self.load_separately(index);
             }
+        }
+        if !self.is_known() {
+            self.admission = Admission::now(&self.store.info).ok().flatten();
         }
     }
 
@@ -222,7 +240,8 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
         let items: Vec<_> = missing.map(|asked| asked.item.clone()).collect();
         let counters = &self.store.info.counters;
         count(&counters.loads, items.len());
-        count(&counters.not_kept, items.len() - self.leads().count());
+        count(&counters.not_kept, items.len() - self.leads().filter(|lead| lead.keeps()).count());
+        self.leads().for_each(|lead| lead.flight.admit());
         items
     }
 
@@ -257,11 +276,10 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
             if let State::Load(lead) = mem::replace(&mut self.asked[index].state, State::Known(Some(value.clone())))
                 && let Some(lead) = lead
             {
-                let verdict = verdict(&value);
-                if verdict.refused {
-                    lead.land(Outcome::Value(value));
-                } else {
-                    lead.keep(Outcome::Value(value), &verdict.terms);
+                // Code of the user's is asked only about what may be kept.
+                match lead.keeps().then(|| verdict(&value)).filter(|verdict| !verdict.refused) {
+                    Some(verdict) => _ = lead.keep(Outcome::Value(value), &verdict.terms),
+                    None => lead.land(Outcome::Value(value)),
                 }
             }
         }
@@ -298,7 +316,8 @@ pub(crate) fn run<I, N: Eq + Hash, K: Key, V: Value, F: Future>(
     body: F,
 ) -> impl Future<Output = F::Output> + use<I, N, K, V, F> {
     let leads = batch.into_iter().flat_map(Batch::leads);
-    nesting::within(leads.map(|lead| nesting::address(&lead.flight)).collect(), body)
+    let cache = batch.map_or(0, |batch| batch.store.info.id);
+    nesting::within(leads.map(|lead| nesting::address(&lead.flight)).collect(), cache, body)
 }
 
 /// What an entry says to a batch; `None` if nothing.

@@ -1,6 +1,9 @@
 //! One load in flight, and those who wait for it.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 use tokio::sync::Notify;
 
@@ -23,11 +26,13 @@ pub(crate) enum Outcome<V> {
 pub(crate) struct Flight<V> {
     outcome: OnceLock<Outcome<V>>,
     landed: Notify,
+    /// Whether its leader waits for nobody any more before it runs the body.
+    admitted: AtomicBool,
 }
 
 impl<V> Flight<V> {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { outcome: OnceLock::new(), landed: Notify::new() })
+        Arc::new(Self { outcome: OnceLock::new(), landed: Notify::new(), admitted: AtomicBool::new(false) })
     }
 
     /// States how it ended and wakes everybody. Only the first statement counts.
@@ -35,6 +40,16 @@ impl<V> Flight<V> {
         if self.outcome.set(outcome).is_ok() {
             self.landed.notify_waiters();
         }
+    }
+
+    /// States that its body is about to run.
+    pub(crate) fn admit(&self) {
+        // Relaxed, here and below: whoever sees the old state is only more careful, or more patient, than need be.
+        self.admitted.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_admitted(&self) -> bool {
+        self.admitted.load(Ordering::Relaxed)
     }
 
     /// How it ended, if it has.

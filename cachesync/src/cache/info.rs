@@ -4,7 +4,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -14,11 +14,12 @@ use cachesync_core::{
     frame::EncodedKey,
     shape::KeyShape,
 };
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::Semaphore};
 
+use super::admission::Admission;
 use crate::{
     clock::{Clock, Moment},
-    config::CacheConfig,
+    config::{CacheConfig, OnPartition},
     key::Key,
     lease::Lease,
     mutation::Mutation,
@@ -33,7 +34,13 @@ pub(crate) struct CacheInfo {
     pub(crate) config: CacheConfig,
     pub(crate) clock: Clock,
     pub(crate) lease: Arc<Lease>,
+    /// An [`OnPartition`].
+    on_partition: AtomicU8,
+    /// Whether that is its own, and not the registry's. Changed under the registry's lock alone.
+    has_own_policy: AtomicBool,
     pub(crate) counters: Counters,
+    /// See [`Admission`].
+    pub(super) admissions: Semaphore,
     /// The runtime that keeps the time of bounded waits, whatever executor runs the caller.
     pub(crate) runtime: Handle,
     /// Until then no load of any key is kept.
@@ -60,13 +67,17 @@ const BAD: u8 = 2;
 impl CacheInfo {
     pub(crate) fn new(name: Name, config: CacheConfig, clock: Clock, lease: Arc<Lease>, runtime: Handle) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        let (on_partition, has_own_policy) = (config.on_partition.unwrap_or_default(), config.on_partition.is_some());
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             name,
-            config,
             clock,
             lease,
+            on_partition: AtomicU8::new(on_partition as u8),
+            has_own_policy: AtomicBool::new(has_own_policy),
             counters: Counters::default(),
+            admissions: Admission::limit(config.max_concurrent_loads),
+            config,
             runtime,
             all_held_until: AtomicU64::new(Moment::PAST.0),
             tagged_held_until: AtomicU64::new(Moment::PAST.0),
@@ -75,6 +86,34 @@ impl CacheInfo {
             key_codec: AtomicU8::new(UNTRIED),
             longest_key: AtomicUsize::new(MAX_KEY_BYTES),
         }
+    }
+
+    /// The moment at which this cache was found to be allowed to serve, or `None`. See [`Lease::valid_at`].
+    #[inline]
+    pub(crate) fn serves_at(&self, timed: bool) -> Option<Moment> {
+        self.lease.valid_at(self.on_partition(), &self.clock, timed)
+    }
+
+    #[inline]
+    pub(crate) fn on_partition(&self) -> OnPartition {
+        // Relaxed: a caller may see the old policy for a moment, which is as if it had come before the change.
+        match self.on_partition.load(Ordering::Relaxed) {
+            0 => OnPartition::Bypass,
+            _ => OnPartition::ServeStale,
+        }
+    }
+
+    /// The registry's policy is now this one.
+    pub(crate) fn follow_on_partition(&self, registrys: OnPartition) {
+        if !self.has_own_policy.load(Ordering::Relaxed) {
+            self.on_partition.store(registrys as u8, Ordering::Relaxed);
+        }
+    }
+
+    /// From now on it has this policy of its own, or that of the registry.
+    pub(crate) fn set_own_on_partition(&self, own: Option<OnPartition>, registrys: OnPartition) {
+        self.has_own_policy.store(own.is_some(), Ordering::Relaxed);
+        self.on_partition.store(own.unwrap_or(registrys) as u8, Ordering::Relaxed);
     }
 
     pub(crate) fn hold_all(&self, until: Moment) {

@@ -22,18 +22,29 @@ pub(crate) struct Lead<K: Key, V: Value> {
     pub(super) flight: Arc<Flight<V>>,
     /// The number of the last eviction before it began; later ones of its tags overtake it.
     pub(super) began: u64,
+    /// Whether what it loads may be kept; if not, it is only shared.
+    keeps: bool,
     /// Whether the ticket may still be out and the end of the flight is still to be stated.
     pub(super) open: bool,
 }
 
 impl<K: Key, V: Value> Lead<K, V> {
-    pub(super) fn new(store: Arc<Store<K, V>>, hash: u64, flight: Arc<Flight<V>>, began: u64) -> Self {
-        Self { store, hash, flight, began, open: true }
+    pub(super) fn new(store: Arc<Store<K, V>>, hash: u64, flight: Arc<Flight<V>>, began: u64, keeps: bool) -> Self {
+        Self { store, hash, flight, began, keeps, open: true }
+    }
+
+    /// Whether what it loads may be kept.
+    pub(crate) fn keeps(&self) -> bool {
+        self.keeps
     }
 
     /// Keeps how the load ended, unless an eviction overtook it; either way it answers those who waited. Whether it was
     /// kept.
     pub(crate) fn keep(mut self, outcome: Outcome<V>, terms: &Terms) -> bool {
+        if !self.keeps {
+            self.end(outcome);
+            return false;
+        }
         let store = &self.store;
         let mut stripe = store.stripe(self.hash);
         let key = stripe.redeem(self.hash, &self.flight);

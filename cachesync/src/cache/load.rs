@@ -1,8 +1,9 @@
 //! Loading: what a caller does whose key is absent.
 //!
 //! ```text
-//! miss ── inside a transaction, held, past the lease ──> run the body, keep nothing
-//!    ├─── nobody loads this key ───────────────────────> lead: run the body, keep, answer those who wait
+//! miss ── inside a transaction ───────────────────────> run the body, keep nothing
+//!    ├─── nobody loads this key ───────────────────────> lead: run the body, keep, answer those who wait;
+//!    │                                                   held, or past the lease: keep nothing
 //!    └─── somebody does ───────────────────────────────> wait, at most `load_wait`
 //!             ├── a value ──> done
 //!             ├── nothing (`None`), or an error that can be cloned ──> done
@@ -11,12 +12,15 @@
 //!             └── too long, or for oneself ──> run the body, keep nothing
 //! ```
 //!
+//! Whoever runs a body is [admitted](super::admission) before, or goes without when that takes too long.
+//!
 //! No wait is without bound, so loads that wait for each other in a circle end (rule R9). Who cannot wait at all, a
 //! plain `fn`, loads for itself in place of waiting.
 //!
 //! With several caches the first of them is where callers wait for each other; the others are filled beside it.
 
 use std::{
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -25,6 +29,7 @@ use std::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
+    admission::{Admission, Full, Patience},
     content::{Content, SharedFailure, Terms},
     flight::{Flight, Outcome},
     info::CacheInfo,
@@ -111,6 +116,8 @@ pub struct Miss<K: Key, V: Value, O> {
     how: Option<How<O, V>>,
     others: Option<Others<K, V>>,
     tagged: bool,
+    /// Whether it can wait to be admitted.
+    patience: Patience,
 }
 
 /// The caches to be filled beside the first.
@@ -141,6 +148,9 @@ pub struct Load<K: Key, V: Value, O> {
     lead: Option<Lead<K, V>>,
     others: Vec<Lead<K, V>>,
     outcome: Option<fn(&O) -> Outcome<V>>,
+    /// The id of the cache that it loads for; 0 for none.
+    cache: u64,
+    _admission: Option<Admission>,
     _permit: Option<Box<OwnedSemaphorePermit>>,
 }
 
@@ -148,13 +158,13 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
     /// No cache takes part.
     #[must_use]
     pub fn bypassed() -> Self {
-        Self { way: Way::Uncached, how: None, others: None, tagged: false }
+        Self { way: Way::Uncached, how: None, others: None, tagged: false, patience: Patience::Goes }
     }
 
     /// Inside a transaction: it may read what is not committed, or an old snapshot. Nothing of that is kept, and nobody
-    /// joins.
+    /// joins. It does not wait either, see [`admission`](super::admission).
     pub(crate) fn alone(info: &Arc<CacheInfo>, how: How<O, V>) -> Self {
-        Self { way: Way::Alone(info.clone()), how: Some(how), others: None, tagged: false }
+        Self { way: Way::Alone(info.clone()), how: Some(how), others: None, tagged: false, patience: Patience::Goes }
     }
 
     /// Outside of a transaction, in the first of these caches; or the answer, if there is one after all.
@@ -168,18 +178,17 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
             return Ok(Self::bypassed());
         }
         let store = stores.remove(0);
-        let way = match store.begin(key, Manner::Shared, tagged, |content| how.answers(content)) {
+        let way = match begin(&store, key, Manner::Shared, tagged, |content| how.answers(content)) {
             Begun::Hit(content) => match how.answer(content) {
                 Some(output) => return Err(output),
                 None => Way::Alone(store.info.clone()),
             },
             Begun::Lead(lead) => Way::Lead(lead),
-            Begun::Wait(flight) if nesting::is_within(&flight) => Way::Alone(store.info.clone()),
             Begun::Wait(flight) => Way::Wait(Waiter { store, key: key.to_key(), flight, tagged }),
             Begun::Alone => Way::Alone(store.info.clone()),
         };
         let others = (!stores.is_empty()).then(|| Others { stores, key: key.to_key() });
-        Ok(Self { way, how: Some(how), others, tagged })
+        Ok(Self { way, how: Some(how), others, tagged, patience: Patience::Waits })
     }
 
     /// Waits, if somebody else loads the key, until there is an answer or it is this caller's turn.
@@ -189,23 +198,40 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
     /// Dropping the future leaves nothing behind; if others wait for this caller, one of them loads.
     pub fn lead(self) -> impl Future<Output = Led<K, V, O>> {
         if matches!(self.way, Way::Wait(_)) {
-            Leading::Wait(Box::pin(self.wait()))
-        } else {
-            Leading::Now(Some(self.load(None)))
+            return Leading::Wait(Box::pin(self.wait()));
+        }
+        match (self.info().map_or(Ok(None), Admission::now), self.patience) {
+            (Ok(admission), _) => Leading::Now(Some(self.load(admission, None))),
+            (Err(Full), Patience::Goes) => Leading::Now(Some(self.load(None, None))),
+            (Err(Full), Patience::Waits) => Leading::Wait(Box::pin(self.wait())),
+        }
+    }
+
+    /// The cache that it loads for.
+    fn info(&self) -> Option<&Arc<CacheInfo>> {
+        match &self.way {
+            Way::Alone(info) => Some(info),
+            Way::Lead(lead) => Some(&lead.store().info),
+            Way::Uncached | Way::Wait(_) => None,
         }
     }
 
     async fn wait(mut self) -> Led<K, V, O> {
         let mut permit = None;
-        if let (Way::Wait(waiter), Some(how)) = (self.way, &self.how) {
+        if let (Way::Wait(_), Some(how)) = (&self.way, &self.how)
+            && let Way::Wait(waiter) = mem::replace(&mut self.way, Way::Uncached)
+        {
             match waiter.wait(how).await {
                 Waited::Output(output) => return Led::Answer(output),
                 Waited::Load(way, permitted) => (self.way, permit) = (way, permitted.map(Box::new)),
+                Waited::TooLong(info) => (self.way, self.patience) = (Way::Alone(info), Patience::Goes),
             }
-        } else {
-            self.way = Way::Uncached;
         }
-        Led::Load(self.load(permit))
+        let admission = match self.info() {
+            Some(info) => Admission::of(info, self.patience).await,
+            None => None,
+        };
+        Led::Load(self.load(admission, permit))
     }
 
     /// The same without waiting: who would have to, loads for itself.
@@ -220,14 +246,19 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
                 Begun::Wait(_) | Begun::Alone => Way::Alone(store.info.clone()),
             };
         }
-        Led::Load(self.load(None))
+        let admission = self.info().and_then(|info| Admission::now(info).ok().flatten());
+        Led::Load(self.load(admission, None))
     }
 
-    fn load(self, permit: Option<Box<OwnedSemaphorePermit>>) -> Load<K, V, O> {
-        let Self { way, how, others, tagged } = self;
+    fn load(self, admission: Option<Admission>, permit: Option<Box<OwnedSemaphorePermit>>) -> Load<K, V, O> {
+        let cache = self.info().map_or(0, |info| info.id);
+        let Self { way, how, others, tagged, .. } = self;
         let lead = match way {
             Way::Lead(lead) => {
-                count(&lead.store().info.counters.loads, 1);
+                let counters = &lead.store().info.counters;
+                count(&counters.loads, 1);
+                count(&counters.not_kept, usize::from(!lead.keeps()));
+                lead.flight.admit();
                 Some(lead)
             }
             Way::Alone(info) => {
@@ -247,7 +278,7 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
             };
             stores.into_iter().filter_map(begin).collect()
         });
-        Load { lead, others, outcome: how.map(|how| how.outcome), _permit: permit }
+        Load { lead, others, outcome: how.map(|how| how.outcome), cache, _admission: admission, _permit: permit }
     }
 }
 
@@ -291,19 +322,18 @@ impl<K: Key, V: Value, O> Load<K, V, O> {
     ///
     /// That of `body`.
     pub fn run<F: Future<Output = O>>(&self, body: F) -> impl Future<Output = O> + use<K, V, O, F> {
-        nesting::within(self.lead.iter().map(|lead| nesting::address(&lead.flight)).collect(), body)
+        nesting::within(self.lead.iter().map(|lead| nesting::address(&lead.flight)).collect(), self.cache, body)
     }
 
     /// Whether the outcome may be kept.
     pub fn may_keep(&self) -> bool {
-        self.lead.is_some() || !self.others.is_empty()
+        self.lead.as_ref().is_some_and(Lead::keeps) || !self.others.is_empty()
     }
 
     /// The body has returned: keeps the outcome and answers those who wait, as `verdict` says.
     pub fn settle(self, output: &O, verdict: impl Into<Verdict>) {
-        let may_keep = self.may_keep();
         let Self { lead, others, outcome, .. } = self;
-        let Some(outcome) = outcome.filter(|_| may_keep) else { return };
+        let Some(outcome) = outcome.filter(|_| lead.is_some() || !others.is_empty()) else { return };
         let Verdict { refused, keep_nothing, failure, terms } = verdict.into();
         let outcome = outcome(output);
         let (outcome, keep) = match outcome {
@@ -339,21 +369,27 @@ enum Waited<K: Key, V: Value, O> {
     Output(O),
     /// The caller loads after all, never by waiting once more.
     Load(Way<K, V>, Option<OwnedSemaphorePermit>),
+    /// The caller has waited for so long that it does not wait any more, for anything.
+    TooLong(Arc<CacheInfo>),
 }
 
 impl<K: Key, V: Value> Waiter<K, V> {
     async fn wait<O>(mut self, how: &How<O, V>) -> Waited<K, V, O> {
         let info = self.store.info.clone();
+        // As long for the load as for its admission: those who wait for one load must not all become loads because that
+        // one has to wait.
+        let waits = if self.flight.is_admitted() { 1 } else { 2 };
+        let wait = info.config.load_wait.saturating_mul(waits);
         let waited = tokio::select! {
             biased;
             waited = self.answer(how) => Some(waited),
-            () = timer::elapsed(&info.runtime, &info.lease, info.config.load_wait) => None,
+            () = timer::elapsed(&info.runtime, &info.lease, wait) => None,
         };
         waited.unwrap_or_else(|| {
             tracing::debug!(cache = %info.name, "waited too long for another load of the same key");
             // A load that is stuck must not cost every caller to come the same wait.
             self.store.detach_key(&self.key, &self.flight);
-            Waited::Load(Way::Alone(info), None)
+            Waited::TooLong(info)
         })
     }
 
@@ -369,7 +405,7 @@ impl<K: Key, V: Value> Waiter<K, V> {
             };
             let permit = if failed { self.permit().await } else { None };
             let manner = if failed { Manner::Separate } else { Manner::Shared };
-            return match self.store.begin(&&self.key, manner, self.tagged, |content| how.answers(content)) {
+            return match begin(&self.store, &&self.key, manner, self.tagged, |content| how.answers(content)) {
                 Begun::Hit(content) => match how.answer(content) {
                     Some(output) => Waited::Output(output),
                     None => Waited::Load(Way::Alone(info), permit),
@@ -389,6 +425,24 @@ impl<K: Key, V: Value> Waiter<K, V> {
         let retries: Arc<Semaphore> = self.store.retries.clone();
         // The semaphore is never closed.
         retries.acquire_owned().await.ok()
+    }
+}
+
+/// As [`Store::begin`], for a task that may be in the middle of a load.
+pub(super) fn begin<K: Key, V: Value, Q: KeyForm<K>>(
+    store: &Arc<Store<K, V>>,
+    key: &Q,
+    manner: Manner,
+    tagged: bool,
+    answers: impl Fn(&Content<V>) -> bool,
+) -> Begun<K, V> {
+    match store.begin(key, manner, tagged, &answers) {
+        Begun::Wait(flight) if nesting::is_within(&flight) => Begun::Alone,
+        // That may wait to be admitted until this task ends.
+        Begun::Wait(flight) if !flight.is_admitted() && nesting::is_within_cache(store.info.id) => {
+            store.begin(key, Manner::Separate, tagged, answers)
+        }
+        begun => begun,
     }
 }
 

@@ -1,5 +1,6 @@
 //! Caches: named, bounded, typed maps in a registry.
 
+pub(crate) mod admission;
 pub(crate) mod batch;
 pub(crate) mod content;
 pub(crate) mod flight;

@@ -16,25 +16,36 @@ tokio::task_local! {
 struct Loading {
     /// The addresses of the flights. They are alive, and so their addresses unique, as long as the body runs.
     flights: Vec<usize>,
+    /// The id of their cache; 0 if no cache takes part.
+    cache: u64,
     outer: Option<Arc<Loading>>,
 }
 
-/// Runs a body as that of the flights with these [addresses](address).
+/// Runs a body as that of the flights with these [addresses](address), of the cache with this id.
 ///
 /// # Cancel safety
 ///
 /// That of `body`.
-pub(super) fn within<F: Future>(flights: Vec<usize>, body: F) -> impl Future<Output = F::Output> + use<F> {
-    LOADING.scope(Arc::new(Loading { flights, outer: LOADING.try_with(Arc::clone).ok() }), body)
+pub(super) fn within<F: Future>(flights: Vec<usize>, cache: u64, body: F) -> impl Future<Output = F::Output> + use<F> {
+    LOADING.scope(Arc::new(Loading { flights, cache, outer: LOADING.try_with(Arc::clone).ok() }), body)
 }
 
 /// Whether the calling task is in the middle of this load.
 pub(super) fn is_within<V>(flight: &Arc<Flight<V>>) -> bool {
     let address = address(flight);
+    any(|loading| loading.flights.contains(&address))
+}
+
+/// Whether the calling task is in the middle of a load of this cache.
+pub(super) fn is_within_cache(id: u64) -> bool {
+    any(|loading| loading.cache == id)
+}
+
+fn any(is_it: impl Fn(&Loading) -> bool) -> bool {
     let search = |innermost: &Arc<Loading>| {
         let mut loading = Some(innermost);
         while let Some(one) = loading {
-            if one.flights.contains(&address) {
+            if is_it(one) {
                 return true;
             }
             loading = one.outer.as_ref();

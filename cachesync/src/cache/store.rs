@@ -47,7 +47,7 @@ use super::{
     flight::Flight,
     info::CacheInfo,
     lead::Lead,
-    stripe::{Stripe, hash_of},
+    stripe::{Stripe, Ticket, hash_of},
     tags::{Tag, TagIndex},
 };
 use crate::{
@@ -99,7 +99,7 @@ pub(crate) enum Manner {
 pub(crate) enum Begun<K: Key, V: Value> {
     /// There is an entry after all.
     Hit(Content<V>),
-    /// It loads, and may keep the value.
+    /// It loads; others may wait for it, and it may keep the value unless that is only to be shared.
     Lead(Lead<K, V>),
     /// Another caller loads the same key.
     Wait(Arc<Flight<V>>),
@@ -135,7 +135,7 @@ impl<K: Key, V: Value> Store<K, V> {
     /// The entry, if one may be served now; it may have expired.
     #[inline]
     fn look<Q: KeyForm<K>>(&self, key: &Q) -> Option<(Stored<V>, Moment)> {
-        let now = self.info.lease.valid_at(&self.info.clock, self.info.config.ttl.is_some())?;
+        let now = self.info.serves_at(self.info.config.ttl.is_some())?;
         Some((self.entries.get(&Probe::new(key))?, now))
     }
 
@@ -186,7 +186,10 @@ impl<K: Key, V: Value> Store<K, V> {
         answers: impl Fn(&Content<V>) -> bool,
     ) -> Begun<K, V> {
         let info = &self.info;
-        let Some(now) = info.lease.valid_at(&info.clock, info.config.ttl.is_some()) else { return Begun::Alone };
+        let serves = info.serves_at(info.config.ttl.is_some());
+        if serves.is_none() && info.lease.is_closed() {
+            return Begun::Alone;
+        }
         if info.config.evict_only || !info.key_survives_the_wire(|| key.to_key()) {
             return Begun::Alone;
         }
@@ -194,14 +197,19 @@ impl<K: Key, V: Value> Store<K, V> {
         // What is not served is dropped after the lock is released.
         let (mut owned, mut unserved) = (None, None);
         let mut stripe = self.stripe(hash);
+        // Before the body begins, as the ticket is; and before it is asked for holds: an eviction by tag sets its hold,
+        // then takes its number, so whoever does not see the hold has a lower number.
+        let began = info.evictions();
+        let keeps = serves.is_some() && !self.is_held(&stripe, hash, key) && !(tagged && info.tagged_are_held());
         if manner == Manner::Shared
             && !Mutation::NeverShareLoads.is_on()
-            && let Some(flight) = stripe.joinable(hash, key)
+            && let Some(flight) = stripe.joinable(hash, key, |load| keeps && load.keeps || self.is_young(load.began))
         {
             return Begun::Wait(flight.clone());
         }
         // A load may have ended between the caller's look and the lock.
         if manner != Manner::ByHand
+            && let Some(now) = serves
             && let Some(stored) = self.entries.get(&Probe::new(key))
         {
             let mut expired = None;
@@ -214,20 +222,32 @@ impl<K: Key, V: Value> Store<K, V> {
             }
             unserved = Some((stored, expired));
         }
-        // Before the body begins, as the ticket is; and before it is asked for holds: an eviction by tag sets its hold,
-        // then takes its number, so whoever does not see the hold has a lower number.
-        let began = info.evictions();
-        if self.is_held(&stripe, hash, key) || tagged && info.tagged_are_held() {
+        if !keeps && manner != Manner::Shared {
             drop(stripe);
             discard((owned, unserved));
             return Begun::Alone;
         }
         let flight = Flight::new();
         let owned = owned.unwrap_or_else(|| key.to_key());
-        stripe.issue(hash, owned, &flight, manner == Manner::Shared, tagged);
+        stripe.issue(Ticket {
+            hash,
+            key: owned,
+            flight: flight.clone(),
+            joinable: manner == Manner::Shared,
+            tagged,
+            keeps,
+            // Who keeps is joined at any age, unless its lease may end.
+            began: if keeps && serves == Some(Moment::PAST) { Moment::PAST } else { info.clock.boot() },
+        });
         drop(stripe);
         discard(unserved);
-        Begun::Lead(Lead::new(self.clone(), hash, flight, began))
+        Begun::Lead(Lead::new(self.clone(), hash, flight, began, keeps))
+    }
+
+    /// Whether a load that began then may be shared although nothing of it may be kept: who joins it gets a value that is
+    /// no older than the load, and so no older than the lease (rule R6).
+    fn is_young(&self, began: Moment) -> bool {
+        began > Moment::PAST && self.info.clock.boot().since(began) < self.info.lease.length()
     }
 
     /// Evicts a key: nothing that was loaded before this is left when it returns.
@@ -324,7 +344,7 @@ impl<K: Key, V: Value> Store<K, V> {
         let overtaken = if Mutation::DoNotOvertakeByPuts.is_on() { Vec::new() } else { stripe.overtake(hash, &key) };
         let keepable = !info.config.evict_only
             && !info.key_codec_is_bad()
-            && info.lease.valid_at(&info.clock, false).is_some()
+            && info.serves_at(false).is_some()
             && !self.is_held(&stripe, hash, &&key)
             && (terms.tags.is_empty() || !info.tagged_are_held());
         let kept = if let Some(began) = began.filter(|_| keepable) {
@@ -460,7 +480,7 @@ mod tests {
     async fn a_load_that_begins_during_an_eviction_by_tag_is_overtaken_or_held() {
         let runtime = tokio::runtime::Handle::current();
         for round in 0..20_000 {
-            let (name, lease) = (Name::new("users").unwrap(), Arc::new(Lease::endless()));
+            let (name, lease) = (Name::new("users").unwrap(), Arc::new(Lease::endless(Duration::from_secs(10))));
             let info =
                 CacheInfo::new(name, CacheConfig::new("users").capacity(4), Clock::System, lease, runtime.clone());
             let store = Store::<u64, u64>::new(Arc::new(info));

@@ -14,15 +14,19 @@ use crate::{
     mutation::Mutation,
 };
 
-/// The right to keep what is being loaded for a key, until an eviction takes it away.
+/// The right to keep, or to share, what is being loaded for a key, until an eviction takes it away.
 pub(super) struct Ticket<K, V> {
-    hash: u64,
-    key: K,
-    flight: Arc<Flight<V>>,
+    pub(super) hash: u64,
+    pub(super) key: K,
+    pub(super) flight: Arc<Flight<V>>,
     /// Whether callers who miss the key may wait for this load.
-    joinable: bool,
+    pub(super) joinable: bool,
     /// Whether what it loads may carry tags.
-    tagged: bool,
+    pub(super) tagged: bool,
+    /// Whether what it loads may be kept; if not, it is there to be shared.
+    pub(super) keeps: bool,
+    /// When it began, by boot time; [`Moment::PAST`] where nobody has asked.
+    pub(super) began: Moment,
 }
 
 struct Hold<K> {
@@ -52,14 +56,20 @@ impl<K, V> Default for Stripe<K, V> {
 }
 
 impl<K: Eq, V> Stripe<K, V> {
-    /// The load of this key that can be waited for.
-    pub(super) fn joinable<Q: KeyForm<K>>(&self, hash: u64, key: &Q) -> Option<&Arc<Flight<V>>> {
-        self.tickets.find(hash, |ticket| ticket.joinable && key.is_key(&ticket.key)).map(|ticket| &ticket.flight)
+    /// The load of this key that can be waited for; one of which `may_join` is false will not be waited for by anybody.
+    pub(super) fn joinable<Q: KeyForm<K>>(
+        &mut self,
+        hash: u64,
+        key: &Q,
+        may_join: impl FnOnce(&Ticket<K, V>) -> bool,
+    ) -> Option<&Arc<Flight<V>>> {
+        let ticket = self.tickets.find_mut(hash, |ticket| ticket.joinable && key.is_key(&ticket.key))?;
+        ticket.joinable = may_join(ticket);
+        ticket.joinable.then_some(&ticket.flight)
     }
 
-    pub(super) fn issue(&mut self, hash: u64, key: K, flight: &Arc<Flight<V>>, joinable: bool, tagged: bool) {
-        let ticket = Ticket { hash, key, flight: flight.clone(), joinable, tagged };
-        self.tickets.insert_unique(hash, ticket, |ticket| ticket.hash);
+    pub(super) fn issue(&mut self, ticket: Ticket<K, V>) {
+        self.tickets.insert_unique(ticket.hash, ticket, |ticket| ticket.hash);
     }
 
     /// Takes the ticket of this flight back and returns its key; `None` if it was overtaken.

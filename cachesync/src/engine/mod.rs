@@ -91,7 +91,7 @@ pub(crate) async fn attend(closing: Closing, mut signal: watch::Receiver<Signal>
 impl Engine {
     /// Opens a session: subscribes, then clears, then renews the lease. From then on the node serves.
     pub(crate) async fn open(&self) -> Result<Session, BackendError> {
-        let began = self.node.clock.now();
+        let began = self.node.clock.boot();
         let session = self.backend.connect(self.interest(), None).await?;
         if !session.resumed {
             if !Mutation::DoNotClearOnReconnect.is_on() {
@@ -99,7 +99,7 @@ impl Engine {
             }
             // Everything confirmed before the attempt began is gone with the clear, everything after it will come.
             // A session that resumes has yet to hear what it missed: only a heartbeat sent in it renews.
-            self.node.lease.renew(began.after(self.pace.lease));
+            self.node.lease.renew(&self.node.clock, began);
         }
         self.node.status.connected();
         self.node.counters.sessions.fetch_add(1, Ordering::Relaxed);
@@ -232,12 +232,15 @@ async fn receive(node: &Arc<Node>, subscriber: &mut dyn Subscriber, pace: Pace) 
         match delivery {
             Ok(delivery) => {
                 let heartbeat = receiver.apply(&delivery);
-                let is_renewed = heartbeat.is_some() || Mutation::RenewOnAnyFrame.is_on();
-                if is_renewed && (Mutation::RenewOnAnyFrame.is_on() || Mutation::RenewFromReceipt.is_on()) {
-                    node.lease.renew(node.clock.now().after(pace.lease));
+                if Mutation::RenewOnAnyFrame.is_on() || heartbeat.is_some() && Mutation::RenewFromReceipt.is_on() {
+                    node.lease.renew(&node.clock, node.clock.boot());
                 }
                 if let Some(sent) = heartbeat {
-                    node.lease.renew(sent.after(pace.lease));
+                    let had_run_out = node.lease.left(&node.clock) == Some(Duration::ZERO);
+                    node.lease.renew(&node.clock, sent);
+                    if had_run_out {
+                        node.status.happened();
+                    }
                     late = Instant::now() + pace.lease;
                 }
                 // A flood of messages must not keep this task from publishing.

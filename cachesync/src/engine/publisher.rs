@@ -129,12 +129,12 @@ impl Sender {
     /// Publishes a heartbeat. Every frame confirmed so far is ahead of it in this node's own queue.
     async fn beat(&mut self, publisher: &mut dyn Publisher) -> Result<(), BackendError> {
         // Read before publishing: the lease counts from here.
-        let at = self.node.clock.now().0;
+        let at = self.node.clock.boot().0;
         let frame = self.frame(None, 0, KeyShape::NONE, Duration::ZERO, Operation::Heartbeat { at });
         let message = Message { topic: Topic::Heartbeat(self.node.origin), body: codec::encode(&frame) };
         publisher.publish(&[message]).await?;
         if Mutation::RenewUnheard.is_on() {
-            self.node.lease.renew(Moment(at).after(self.heartbeat * 3));
+            self.node.lease.renew(&self.node.clock, Moment(at));
         }
         count(&self.node.counters.frames_sent, 1);
         Ok(())

@@ -31,12 +31,14 @@ const MAX_HOLD: Duration = Duration::from_hours(1);
 pub(super) struct Receiver {
     node: Arc<Node>,
     sequences: Sequences,
+    /// How many gaps there were.
+    gaps: u64,
 }
 
 impl Receiver {
     /// For one session: what is known of others' sequences ends with it.
     pub(super) fn new(node: Arc<Node>) -> Self {
-        Self { node, sequences: Sequences::default() }
+        Self { node, sequences: Sequences::default(), gaps: 0 }
     }
 
     /// Applies one delivery; returns the time of this node's own heartbeat, if it is one.
@@ -67,7 +69,12 @@ impl Receiver {
         }
         count(&self.node.counters.frames_applied, 1);
         if !self.sequences.note(&frame, cache) && !Mutation::IgnoreGaps.is_on() {
-            tracing::warn!(%cache, origin = %frame.origin, "a frame is missing: clearing the cache");
+            self.gaps += 1;
+            // The 1st, 2nd, 4th, 8th, ... of this session.
+            if self.gaps.is_power_of_two() {
+                let so_far = self.gaps;
+                tracing::warn!(%cache, origin = %frame.origin, so_far, "a frame is missing: clearing the cache");
+            }
             self.node.clear_what_it_concerned(Some(cache));
         }
         if let Some(slot) = self.node.slot_or_hold(cache.as_str(), frame.hold.min(MAX_HOLD)) {

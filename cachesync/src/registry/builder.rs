@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, ManualClock},
-    config::{CacheConfig, UnknownCaches},
+    config::{CacheConfig, OnPartition, UnknownCaches},
     engine::{self, Closing, Engine, Pace, Signal},
     error::Error,
 };
@@ -36,6 +36,7 @@ pub struct RegistryBuilder {
     pace: Pace,
     settle: Duration,
     limit: Duration,
+    on_partition: OnPartition,
     clock: Clock,
 }
 
@@ -50,6 +51,7 @@ impl RegistryBuilder {
             pace: Pace { heartbeat: HEARTBEAT, lease: LEASE },
             settle: SETTLE,
             limit: LIMIT,
+            on_partition: OnPartition::default(),
             clock: Clock::System,
         }
     }
@@ -93,7 +95,8 @@ impl RegistryBuilder {
     }
 
     /// For how long this node serves its caches without a heartbeat coming back; 10 s by default, at least three
-    /// heartbeats.
+    /// heartbeats, and at least one together with the time that the backend allows for a confirmation
+    /// ([`Backend::confirm_timeout`]).
     ///
     /// This is the bound of staleness when the network fails: no node serves a value later than this after its
     /// eviction was confirmed.
@@ -102,9 +105,18 @@ impl RegistryBuilder {
         self
     }
 
+    /// What becomes of the caches while the lease has run out; [`OnPartition::Bypass`] by default.
+    ///
+    /// A cache can have a policy of its own, see [`CacheConfig::on_partition`], and both can be changed while the
+    /// registry runs: [`Registry::set_on_partition`], [`Registry::set_on_partition_of`].
+    pub fn on_partition(mut self, policy: OnPartition) -> Self {
+        self.on_partition = policy;
+        self
+    }
+
     /// For how long loads are not kept after an eviction of unknown outcome; 5 s by default.
     ///
-    /// During that time every caller of the key runs its body, on every node.
+    /// During that time callers of the key share loads, and nothing is kept, on every node.
     ///
     /// Set it above the longest time that a database commit, whose answer never came, may still take.
     pub fn settle(mut self, settle: Duration) -> Self {
@@ -203,6 +215,8 @@ impl RegistryBuilder {
             settle: self.settle,
             unknown: self.unknown,
             has_backend: self.backend.is_some(),
+            on_partition: self.on_partition,
+            lease: self.pace.lease,
         };
         let node = Arc::new(Node::new(settings, caches));
         errors.extend(check::types_and_names(&node));
@@ -221,7 +235,7 @@ impl RegistryBuilder {
         if engine.is_none() {
             tokio::spawn(engine::attend(Closing(node.clone()), signals));
         }
-        let core = Core { node, signal, lease: self.pace.lease, limit: self.limit };
+        let core = Core { node, signal, limit: self.limit };
         Ok((Registry(Arc::new(core)), engine))
     }
 
@@ -238,6 +252,16 @@ impl RegistryBuilder {
             errors.push(Error::configuration(format!(
                 "a lease of {lease:?} is too short for a heartbeat every {heartbeat:?}: make it at least \
                  {HEARTBEATS_PER_LEASE} heartbeats, and the heartbeat longer than zero"
+            )));
+        }
+        if let Some(confirm) = self.backend.as_ref().and_then(|backend| backend.confirm_timeout())
+            && lease < heartbeat.saturating_add(confirm)
+        {
+            errors.push(Error::configuration(format!(
+                "a lease of {lease:?} is too short for a heartbeat every {heartbeat:?} and a backend that allows {confirm:?} \
+                 for a confirmation: a broker that is slow and well would cost this node its caches; make the lease at least \
+                 {:?}, or shorten the backend's timeout (`AmqpBackend::publish_timeout`)",
+                heartbeat.saturating_add(confirm)
             )));
         }
         let too_long = |(what, duration): &(&str, Duration)| {

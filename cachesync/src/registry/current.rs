@@ -25,9 +25,14 @@ pub(crate) fn id() -> u64 {
     SCOPED.try_with(Registry::id).unwrap_or_else(|_| INSTALLED_ID.load(Ordering::Acquire))
 }
 
+/// The registry of the innermost scope.
+pub(crate) fn scoped() -> Option<Registry> {
+    SCOPED.try_with(Registry::clone).ok()
+}
+
 /// The registry that a call would use now.
 pub(crate) fn registry() -> Option<Registry> {
-    SCOPED.try_with(Registry::clone).ok().or_else(|| INSTALLED.load_full().map(Registry))
+    scoped().or_else(|| INSTALLED.load_full().map(Registry))
 }
 
 pub(super) fn scope<F: Future>(registry: Registry, future: F) -> impl Future<Output = F::Output> {

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::node::Node;
 use crate::{
     call_site::{Role, annotated_functions},
+    config::OnPartition,
     typed::typed_caches,
 };
 
@@ -39,6 +40,8 @@ pub struct CacheDescription {
     /// How long an entry is served; `None` for without end. Serialized as a text such as `10m`.
     #[serde(with = "humantime_serde")]
     pub ttl: Option<Duration>,
+    /// What becomes of it while the lease has run out.
+    pub on_partition: OnPartition,
     /// The Rust type of its keys, if it is known yet.
     pub key: Option<String>,
     /// The Rust type of its values, if it is known yet.
@@ -88,6 +91,7 @@ impl Description {
                 name: slot.info.name.to_string(),
                 capacity: if slot.info.config.evict_only { 0 } else { slot.info.config.capacity },
                 ttl: slot.info.config.ttl,
+                on_partition: slot.info.on_partition(),
                 key: slot.key_type().map(str::to_owned),
                 value: slot.value_type().map(str::to_owned),
                 declarations: declarations_of(slot.info.name.as_str()),
@@ -237,6 +241,7 @@ mod tests {
             name: "users".into(),
             capacity: 100_000,
             ttl: Some(Duration::from_mins(10)),
+            on_partition: OnPartition::Bypass,
             key: Some("u64".into()),
             value: Some("alloc::sync::Arc<shop::model::User>".into()),
             declarations: vec![CacheDeclaration { name: "shop::USERS".into(), file: "src/caches.rs".into(), line: 4 }],
@@ -253,6 +258,7 @@ mod tests {
             name: "names-by-tenant".into(),
             capacity: 0,
             ttl: None,
+            on_partition: OnPartition::Bypass,
             key: None,
             value: None,
             declarations: Vec::new(),

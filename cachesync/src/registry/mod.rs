@@ -1,6 +1,7 @@
 //! The registry: the named caches of a node, their backend, and the task that keeps them coherent.
 
 mod builder;
+mod changes;
 mod check;
 pub(crate) mod current;
 mod describe;
@@ -11,14 +12,16 @@ mod status;
 use std::{fmt, sync::Arc, time::Duration};
 
 pub use builder::RegistryBuilder;
+pub use changes::StatusChanges;
 pub use describe::{CacheDeclaration, CacheDescription, Description, FunctionDescription};
 use node::Node;
-use slot::Mismatch;
+use slot::{Mismatch, Slot};
 pub use status::{Coherence, Status};
 use tokio::sync::watch;
 
 use crate::{
     cache::Cache,
+    config::OnPartition,
     engine::Signal,
     error::{Error, Kind},
     key::{Key, Value},
@@ -61,7 +64,6 @@ pub struct Registry(pub(crate) Arc<Core>);
 pub(crate) struct Core {
     pub(crate) node: Arc<Node>,
     signal: watch::Sender<Signal>,
-    lease: Duration,
     limit: Duration,
 }
 
@@ -82,7 +84,8 @@ impl Registry {
 
     /// Runs `future` with this registry in place of the installed one.
     ///
-    /// The scope belongs to the task: a task spawned inside it is outside. Scopes nest; the innermost counts.
+    /// The scope belongs to the task: a task spawned inside it is outside. A
+    /// [`TransactionHandle`](crate::TransactionHandle) takes it along. Scopes nest; the innermost counts.
     pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
         current::scope(self.clone(), future)
     }
@@ -93,15 +96,49 @@ impl Registry {
     ///
     /// When there is no such cache, or its keys or values are of other types.
     pub fn cache<K: Key, V: Value>(&self, name: &str) -> Result<Cache<K, V>, Error> {
-        let node = &self.0.node;
-        let Some(slot) = node.slot(name) else {
-            let advice = "add `.cache(CacheConfig::new(...))` to the builder";
-            return Err(
-                Kind::UnknownCache(format!("there is no cache `{name}`; {}", check::known(node, advice))).into()
-            );
-        };
+        let slot = self.slot(name)?;
         let store = slot.store().map_err(|Mismatch(text)| Error::from(Kind::TypeMismatch(text)))?;
         Ok(Cache::new(self.clone(), slot, store))
+    }
+
+    fn slot(&self, name: &str) -> Result<Arc<Slot>, Error> {
+        let node = &self.0.node;
+        node.slot(name).ok_or_else(|| {
+            let advice = "add `.cache(CacheConfig::new(...))` to the builder";
+            Kind::UnknownCache(format!("there is no cache `{name}`; {}", check::known(node, advice))).into()
+        })
+    }
+
+    /// Changes what becomes of the caches while the lease has run out, from now on: of all that have no policy of their
+    /// own, whether they are there already or not.
+    pub fn set_on_partition(&self, policy: OnPartition) {
+        self.0.node.set_on_partition(policy);
+    }
+
+    /// Gives one cache a policy of its own, whatever its configuration says, or takes it away with `None`, so that the
+    /// cache has that of the registry.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cachesync::Error> {
+    /// # use cachesync::{CacheConfig, OnPartition, Registry};
+    /// # let registry = Registry::builder().cache(CacheConfig::new("rates")).start().await?;
+    /// // The broker will be away for a while: rates of an hour ago are better than none.
+    /// registry.set_on_partition_of("rates", OnPartition::ServeStale)?;
+    /// # assert_eq!(registry.describe().caches[0].on_partition, OnPartition::ServeStale);
+    /// // All is well again.
+    /// registry.set_on_partition_of("rates", None)?;
+    /// # assert_eq!(registry.describe().caches[0].on_partition, OnPartition::Bypass);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When there is no such cache.
+    pub fn set_on_partition_of(&self, cache: &str, policy: impl Into<Option<OnPartition>>) -> Result<(), Error> {
+        self.0.node.set_on_partition_of(&*self.slot(cache)?, policy.into());
+        Ok(())
     }
 
     /// Waits until every eviction queued so far has been confirmed by the broker; at most the
@@ -130,7 +167,12 @@ impl Registry {
 
     /// How this node is doing.
     pub fn status(&self) -> Status {
-        Status::of(&self.0.node, self.0.lease)
+        Status::of(&self.0.node)
+    }
+
+    /// Tells from now on when this node begins or ceases to hear the others, for readiness probes and the like.
+    pub fn status_changes(&self) -> StatusChanges {
+        StatusChanges::of(&self.0.node)
     }
 
     /// What this node has counted.

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     cache::{info::CacheInfo, tags::Tag},
     clock::{Clock, Moment},
-    config::{CacheConfig, UnknownCaches},
+    config::{CacheConfig, OnPartition, UnknownCaches},
     engine::outbox::{NEVER, Outbox},
     key::Key,
     lease::Lease,
@@ -41,13 +41,19 @@ pub(crate) struct Node {
     /// How long an eviction of unknown necessity is held.
     pub(crate) settle: Duration,
     pub(crate) unknown: UnknownCaches,
-    slots: RwLock<HashMap<Name, Arc<Slot>>>,
+    slots: RwLock<Slots>,
     /// Until then no load of a cache that is not here yet is kept: somebody evicted from it with a hold.
     strangers_held_until: AtomicU64,
     /// `None` without a backend.
     pub(crate) outbox: Option<Outbox>,
     pub(crate) status: StatusCell,
     pub(crate) counters: NodeCounters,
+}
+
+struct Slots {
+    named: HashMap<Name, Arc<Slot>>,
+    /// Of caches that have no policy of their own.
+    on_partition: OnPartition,
 }
 
 /// A place in a node's outbox: everything up to there was queued before.
@@ -65,23 +71,27 @@ pub(crate) struct NodeSettings {
     pub(crate) settle: Duration,
     pub(crate) unknown: UnknownCaches,
     pub(crate) has_backend: bool,
+    pub(crate) on_partition: OnPartition,
+    /// How long it lasts.
+    pub(crate) lease: Duration,
 }
 
 impl Node {
     pub(crate) fn new(settings: NodeSettings, caches: BTreeMap<Name, CacheConfig>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let NodeSettings { name, namespace, clock, runtime, settle, unknown, has_backend } = settings;
+        let NodeSettings { name, namespace, clock, runtime, settle, unknown, has_backend, on_partition, lease } =
+            settings;
         let node = Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             origin: NodeId::random(),
             name,
             namespace,
             clock,
-            lease: Arc::new(if has_backend { Lease::not_yet() } else { Lease::endless() }),
+            lease: Arc::new(if has_backend { Lease::not_yet(lease) } else { Lease::endless(lease) }),
             runtime,
             settle,
             unknown,
-            slots: RwLock::default(),
+            slots: RwLock::new(Slots { named: HashMap::new(), on_partition }),
             strangers_held_until: AtomicU64::new(Moment::PAST.0),
             outbox: has_backend.then(Outbox::default),
             status: StatusCell::default(),
@@ -95,10 +105,12 @@ impl Node {
 
     fn add_slot(&self, name: &Name, config: CacheConfig, declared: bool) -> Arc<Slot> {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        let slot = slots.entry(name.clone()).or_insert_with(|| {
+        let Slots { named, on_partition } = &mut *slots;
+        let slot = named.entry(name.clone()).or_insert_with(|| {
             let info =
                 CacheInfo::new(name.clone(), config, self.clock.clone(), self.lease.clone(), self.runtime.clone());
             // Under the lock, as `hold_stranger` is: a hold is either seen here, or sees this slot.
+            info.follow_on_partition(*on_partition);
             info.hold_all(Moment(self.strangers_held_until.load(Ordering::Acquire)));
             Arc::new(Slot::new(info, declared))
         });
@@ -125,13 +137,27 @@ impl Node {
     }
 
     pub(crate) fn existing_slot(&self, name: &str) -> Option<Arc<Slot>> {
-        self.slots.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+        self.slots.read().unwrap_or_else(PoisonError::into_inner).named.get(name).cloned()
+    }
+
+    /// Changes the policy of all caches that have none of their own, and of those that are yet to come.
+    pub(crate) fn set_on_partition(&self, policy: OnPartition) {
+        // Under the lock that orders this against new slots and other changes.
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        slots.on_partition = policy;
+        slots.named.values().for_each(|slot| slot.info.follow_on_partition(policy));
+    }
+
+    /// Gives a cache a policy of its own, or none.
+    pub(crate) fn set_on_partition_of(&self, slot: &Slot, policy: Option<OnPartition>) {
+        let slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        slot.info.set_own_on_partition(policy, slots.on_partition);
     }
 
     /// The slot of a cache that another node evicts from; if it is not here, a hold awaits it.
     pub(crate) fn slot_or_hold(&self, name: &str, hold: Duration) -> Option<Arc<Slot>> {
         let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
-        let slot = slots.get(name).cloned();
+        let slot = slots.named.get(name).cloned();
         if slot.is_none() && !hold.is_zero() {
             self.strangers_held_until.fetch_max(self.clock.now().after(hold).0, Ordering::AcqRel);
         }
@@ -140,7 +166,8 @@ impl Node {
 
     /// Every slot, in the order of names.
     pub(crate) fn slots(&self) -> Vec<Arc<Slot>> {
-        let mut slots: Vec<_> = self.slots.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let mut slots: Vec<_> =
+            self.slots.read().unwrap_or_else(PoisonError::into_inner).named.values().cloned().collect();
         slots.sort_by(|a, b| a.info.name.cmp(&b.info.name));
         slots
     }
@@ -253,5 +280,28 @@ impl Node {
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Node").field("name", &self.name).field("id", &self.origin).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{CacheConfig, OnPartition, Registry, UnknownCaches};
+
+    #[tokio::test]
+    async fn a_cache_that_is_made_later_has_the_policy_of_then_and_nobody_serves_after_the_end() {
+        let created = UnknownCaches::Create(CacheConfig::new("any"));
+        let registry = Registry::builder().unknown_caches(created).start().await.unwrap();
+        registry.set_on_partition(OnPartition::ServeStale);
+        let policy = |name: &str| registry.0.node.slot(name).unwrap().info.on_partition();
+        assert_eq!(policy("users"), OnPartition::ServeStale);
+        registry.set_on_partition(OnPartition::Bypass);
+        assert_eq!((policy("users"), policy("later")), (OnPartition::Bypass, OnPartition::Bypass));
+
+        registry.set_on_partition(OnPartition::ServeStale);
+        registry.shutdown().await.unwrap();
+        for name in ["users", "met after the end"] {
+            let name = name.replace(' ', "-");
+            assert!(registry.0.node.slot(&name).unwrap().info.serves_at(false).is_none(), "{name}");
+        }
     }
 }

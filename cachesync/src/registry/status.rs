@@ -41,7 +41,7 @@ pub enum Coherence {
         /// When the session was lost.
         since: SystemTime,
     },
-    /// The lease has run out: every call runs its body.
+    /// The lease has run out: what becomes of each cache says its [`OnPartition`](crate::OnPartition).
     Partitioned {
         /// When the session was lost; if none was, when this one was opened, or the registry was started.
         since: SystemTime,
@@ -54,6 +54,8 @@ pub enum Coherence {
 pub(crate) struct StatusCell {
     session: Mutex<SessionState>,
     stopped: watch::Sender<bool>,
+    /// Something has happened that may have changed the [`Coherence`].
+    events: watch::Sender<()>,
 }
 
 struct SessionState {
@@ -65,7 +67,7 @@ struct SessionState {
 impl Default for StatusCell {
     fn default() -> Self {
         let session = SessionState { connected: false, changed: SystemTime::now(), last_error: None };
-        Self { session: Mutex::new(session), stopped: watch::Sender::new(false) }
+        Self { session: Mutex::new(session), stopped: watch::Sender::new(false), events: watch::Sender::new(()) }
     }
 }
 
@@ -73,6 +75,17 @@ impl StatusCell {
     pub(crate) fn connected(&self) {
         let mut session = self.session();
         (session.connected, session.changed) = (true, SystemTime::now());
+        drop(session);
+        self.happened();
+    }
+
+    /// Tells those who wait for changes to look again.
+    pub(crate) fn happened(&self) {
+        self.events.send_replace(());
+    }
+
+    pub(super) fn events(&self) -> watch::Receiver<()> {
+        self.events.subscribe()
     }
 
     pub(crate) fn is_connected(&self) -> bool {
@@ -87,6 +100,8 @@ impl StatusCell {
         if was_connected {
             session.changed = SystemTime::now();
         }
+        drop(session);
+        self.happened();
         was_connected || first
     }
 
@@ -94,6 +109,7 @@ impl StatusCell {
     pub(crate) fn closed(&self) {
         self.session().connected = false;
         self.stopped.send_replace(true);
+        self.happened();
     }
 
     pub(crate) async fn stopped(&self) {
@@ -107,16 +123,15 @@ impl StatusCell {
 }
 
 impl Status {
-    pub(crate) fn of(node: &Node, lease: Duration) -> Self {
+    pub(crate) fn of(node: &Node) -> Self {
         let session = node.status.session();
-        let until = node.lease.until();
-        let lease_left = until.map(|until| until.since(node.clock.now()));
+        let lease_left = node.lease.left(&node.clock);
         let coherence = match (node.is_closed(), &node.outbox, lease_left) {
             (true, _, _) => Coherence::ShutDown,
             (false, None, _) | (false, _, None) => Coherence::Local,
             (false, Some(_), Some(Duration::ZERO)) => Coherence::Partitioned { since: session.changed },
             (false, Some(_), Some(left)) if session.connected => {
-                Coherence::Coherent { lag: lease.saturating_sub(left) }
+                Coherence::Coherent { lag: node.lease.length().saturating_sub(left) }
             }
             (false, Some(_), Some(_)) => Coherence::Suspect { since: session.changed },
         };

@@ -10,6 +10,7 @@
 //! - whenever it is not known whether the database committed, the evictions are applied, with a hold.
 
 mod committed;
+mod handle;
 mod pending;
 
 use std::{
@@ -20,6 +21,7 @@ use std::{
 };
 
 pub use committed::Committed;
+pub use handle::TransactionHandle;
 pub(crate) use pending::StagedPut;
 use pending::{Outcome, Pending, Replaced};
 use tokio::sync::Notify;
@@ -59,7 +61,11 @@ pub(crate) fn current() -> Option<Arc<Inner>> {
 /// A transaction that [begins](Self::begin) inside the scope of another is an inner one, like a savepoint: its commit
 /// hands its evictions to the outer one, its rollback discards only its own.
 ///
-/// The scope belongs to the task. A task spawned inside it (`tokio::spawn`) is outside.
+/// The scope belongs to the task. A task spawned inside it (`tokio::spawn`) is outside, unless it takes the scope along by a
+/// [`TransactionHandle`].
+///
+/// A transaction may outlive its registry. Its commit then evicts nothing that anybody could still read here, and
+/// [`Committed::confirmed`] says that other nodes were not told: end transactions before you shut down.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
