@@ -361,6 +361,45 @@ async fn a_batch_whose_condition_is_false_is_its_body() {
     assert_eq!(cache::<u64, u64>(&registry, "batch-condition").get(&3), None);
 }
 
+/// What only some calls may evaluate.
+fn of_few<T>(ids: &[u64], value: T) -> T {
+    assert!(ids.len() < 3, "evaluated for nothing");
+    value
+}
+
+#[cacheable(
+    cache = "batch-skipped", keys = ids, condition = ids.len() < 3, ttl = of_few(ids, SETTLE),
+    tags = [of_few(ids, "few"), of_few(ids, *result).to_string()]
+)]
+async fn few_values(ids: &[u64]) -> HashMap<u64, u64> {
+    tenfold(ids)
+}
+
+#[cacheable(
+    cache = "batch-skipped", keys = ids, condition = ids.len() < 3, unless = of_few(ids, false), tags = [of_few(ids, 1)],
+    cache_none, none_ttl = of_few(ids, SETTLE)
+)]
+fn few_absences(ids: &[u64]) -> HashMap<u64, u64> {
+    tenfold(ids)
+}
+
+#[tokio::test]
+async fn what_is_said_of_entries_is_not_evaluated_where_none_is_kept() {
+    let registry = registry(&["batch-skipped"]).await;
+    let whole = HashMap::from([(1, 10), (2, 20)]);
+    let work = async {
+        assert_eq!(few_values(&[0, 1, 2]).await, whole);
+        assert_eq!(few_absences(&[0, 1, 2]), whole);
+        let reading = Transaction::read_only();
+        let of_transaction = async { (few_values(&[1, 2]).await, few_absences(&[1, 2])) };
+        assert_eq!(reading.scope(of_transaction).await, (whole.clone(), whole.clone()));
+        assert_eq!(few_absences(&[0, 1]), HashMap::from([(1, 10)]));
+    };
+    registry.scope(work).await;
+    let numbers = cache::<u64, u64>(&registry, "batch-skipped");
+    assert_eq!((numbers.get(&1), numbers.get(&2)), (Some(10), None));
+}
+
 #[cache_evict(cache = "batch-many", keys = result.iter().map(|pair| pair.0))]
 async fn save_many(pairs: Vec<(u64, u64)>) -> Result<Vec<(u64, u64)>, String> {
     if pairs.is_empty() { Err("nothing".into()) } else { Ok(pairs) }

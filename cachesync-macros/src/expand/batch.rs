@@ -129,7 +129,11 @@ fn keys(used: &Use, batch: &Batch) -> TokenStream {
 fn before(Statements { before, .. }: &Statements) -> TokenStream {
     let declare = declare();
     quote_spanned! {Span::mixed_site()=>
-        let __cachesync_shared = { #declare #before __cachesync_policy };
+        let __cachesync_shared = {
+            #declare
+            if __cachesync_load.may_keep() { #before }
+            __cachesync_policy
+        };
     }
 }
 
@@ -150,11 +154,17 @@ fn settle(policy: &Policy, Statements { shared, of_value, .. }: &Statements) -> 
     }
     let keep = keep_none(policy);
     quote_spanned! {Span::mixed_site()=>
-        let __cachesync_shared = { #copy #shared __cachesync_policy };
+        let (__cachesync_shared, __cachesync_none) = if __cachesync_load.may_keep() {
+            let __cachesync_shared = { #copy #shared __cachesync_policy };
+            let __cachesync_none = { #copy #keep __cachesync_policy };
+            (__cachesync_shared, #private::core::option::Option::Some(__cachesync_none))
+        } else {
+            (__cachesync_shared, #private::core::option::Option::None)
+        };
         __cachesync_load.settle(
             __cachesync_output,
             |__cachesync_value| { #copy #of_value __cachesync_policy },
-            #private::core::option::Option::Some({ #copy #keep __cachesync_policy }),
+            __cachesync_none,
         )
     }
 }

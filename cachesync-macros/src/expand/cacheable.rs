@@ -75,7 +75,8 @@ impl Decisions {
         let private = private(Span::mixed_site());
         if policy.is_plain() {
             let declare = quote_spanned!(Span::mixed_site()=> let __cachesync_policy = #private::Policy::new(););
-            return Self { before: declare, after: TokenStream::new() };
+            // After the body: it need not live across the `.await`.
+            return Self { before: TokenStream::new(), after: declare };
         }
         let Statements { before, shared, of_value } = Statements::of(policy);
         // What does not look at the value goes for a `None` and an error too.

@@ -231,6 +231,11 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
         self.asked.iter().all(|asked| matches!(asked.state, State::Known(_)))
     }
 
+    /// Whether anything of what the body loads may be kept.
+    pub(crate) fn may_keep(&self) -> bool {
+        self.leads().next().is_some()
+    }
+
     /// What the body is to load.
     pub(crate) fn missing(&self) -> Vec<I>
     where

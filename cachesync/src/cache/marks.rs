@@ -23,8 +23,7 @@ impl Marks {
     /// What has this hash is evicted by the eviction of this number.
     pub(super) fn mark(&mut self, hash: u64, number: u64) {
         if self.numbers.len() >= self.limit && !self.numbers.contains_key(&hash) {
-            let highest = self.numbers.values().copied().max().unwrap_or_default();
-            self.mark_all(highest);
+            self.mark_all(0);
         }
         let mark = self.numbers.entry(hash).or_default();
         *mark = number.max(*mark);
@@ -32,8 +31,8 @@ impl Marks {
 
     /// Everything is.
     pub(super) fn mark_all(&mut self, number: u64) {
-        self.numbers.clear();
-        self.floor = self.floor.max(number);
+        // Numbers may arrive out of order: a higher one stays.
+        self.floor = self.numbers.drain().map(|(_, last)| last).fold(self.floor.max(number), u64::max);
     }
 
     /// The number of the last eviction of what has this hash; 0 if there was none.
@@ -56,6 +55,18 @@ mod tests {
         marks.mark_all(8);
         marks.mark(2, 9);
         assert_eq!([marks.last(1), marks.last(2), marks.last(3)], [8, 9, 8]);
+    }
+
+    #[test]
+    fn numbers_may_arrive_out_of_order() {
+        let mut marks = Marks::new(2);
+        marks.mark(1, 9);
+        marks.mark(1, 5);
+        assert_eq!(marks.last(1), 9);
+        marks.mark_all(7);
+        assert!(marks.last(1) >= 9 && marks.last(2) >= 7);
+        marks.mark(1, 3);
+        assert!(marks.last(1) >= 9);
     }
 
     #[test]

@@ -286,6 +286,14 @@ impl<I: Clone, N: Eq + Hash, K: Key, V: Value, O> BatchLoad<I, N, K, V, O> {
         batch::run(batch, body)
     }
 
+    /// Whether anything of the outcome may be kept.
+    pub fn may_keep(&self) -> bool {
+        match &self.0 {
+            Keys::Asked(batch, _) => batch.may_keep(),
+            Keys::Bypassed(_) => false,
+        }
+    }
+
     /// The body has returned; returns the whole answer. `policy` is asked for each value, `none` is for keys that the
     /// body did not return.
     pub fn settle(self, output: O, policy: impl Fn(&V) -> Policy, none: Option<Policy>) -> O {

@@ -144,8 +144,9 @@ impl RegistryBuilder {
     ///
     /// All mistakes at once: settings that cannot work; annotated functions that disagree about the types of a cache
     /// that is configured; caches that are named and not configured, see [`unknown_caches`](Self::unknown_caches).
-    /// Functions with `registry = ...` are left out, since they may mean another registry. And, with a backend, that it
-    /// cannot be reached, after the time that the backend allows.
+    /// Of these, functions with `registry = ...` are left out, since they may mean another registry. Attributes that
+    /// name a cache twice, by its name and as a typed cache. And, with a backend, that it cannot be reached, after the
+    /// time that the backend allows.
     ///
     /// # Panics
     ///
