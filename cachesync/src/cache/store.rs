@@ -200,8 +200,11 @@ impl<K: Key, V: Value> Store<K, V> {
         // Before the body begins, as the ticket is; and before it is asked for holds: an eviction by tag sets its hold,
         // then takes its number, so whoever does not see the hold has a lower number.
         let began = info.evictions();
-        let keeps = serves.is_some() && !self.is_held(&stripe, hash, key) && !(tagged && info.tagged_are_held());
+        let held = self.is_held(&stripe, hash, key) || tagged && info.tagged_are_held();
+        let keeps = serves.is_some() && !held;
+        // While a key is held the database may commit at any moment: each caller loads for itself.
         if manner == Manner::Shared
+            && !held
             && !Mutation::NeverShareLoads.is_on()
             && let Some(flight) = stripe.joinable(hash, key, |load| keeps && load.keeps || self.is_young(load.began))
         {
@@ -222,7 +225,7 @@ impl<K: Key, V: Value> Store<K, V> {
             }
             unserved = Some((stored, expired));
         }
-        if !keeps && manner != Manner::Shared {
+        if held || !keeps && manner != Manner::Shared {
             drop(stripe);
             discard((owned, unserved));
             return Begun::Alone;
