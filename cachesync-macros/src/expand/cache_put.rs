@@ -5,7 +5,7 @@ use quote::quote_spanned;
 
 use super::{
     body::{body, mentions},
-    call::{announce, if_announced, settle},
+    call::{announce, settle},
     keyed::keyed,
     policy::{Statements, declare, keep_none},
     private,
@@ -31,24 +31,23 @@ pub(super) fn expand(used: &Use, key: &Key, policy: &Policy) -> TokenStream {
         )
     });
     let key_after = is_later.then_some(&key.mentions);
-    let body = body(used, mentions(policy.expressions_after_body()).chain(key_after));
-    let statements = Statements::of(policy);
-    let declare = declare();
-    let before = if_announced(used, &variable("put"), &statements.before);
+    let body = body(used, mentions(policy.expressions()).chain(key_after));
+    let mut statements = Statements::of(policy);
+    // All of them follow the body: it may change what the entry is tagged by.
+    statements.before.extend(std::mem::take(&mut statements.shared));
     let store = if is_later { store_later(used, key, &statements) } else { store(used, policy, &statements) };
     let store = settle(used, &variable("put"), &store);
     quote_spanned! {Span::mixed_site()=>
         let __cachesync_put = #put;
-        #declare
-        #before
         let __cachesync_output = #body;
         #store
         __cachesync_output
     }
 }
 
-fn store(used: &Use, policy: &Policy, Statements { shared, of_value, .. }: &Statements) -> TokenStream {
+fn store(used: &Use, policy: &Policy, Statements { before: shared, of_value, .. }: &Statements) -> TokenStream {
     let private = private(Span::mixed_site());
+    let declare = declare();
     // What does not look at the value goes for a `None` too, if that is kept.
     let (first, within) = if policy.none { (Some(shared), None) } else { (None, Some(shared)) };
     let (is_none, keep) = if policy.none {
@@ -60,6 +59,7 @@ fn store(used: &Use, policy: &Policy, Statements { shared, of_value, .. }: &Stat
     };
     let look = look(used);
     quote_spanned! {Span::mixed_site()=>
+        #declare
         #first
         match #look {
             #private::core::option::Option::Some(__cachesync_value) => {
@@ -79,8 +79,9 @@ fn store(used: &Use, policy: &Policy, Statements { shared, of_value, .. }: &Stat
     }
 }
 
-fn store_later(used: &Use, key: &Key, Statements { shared, of_value, .. }: &Statements) -> TokenStream {
+fn store_later(used: &Use, key: &Key, Statements { before: shared, of_value, .. }: &Statements) -> TokenStream {
     let private = private(Span::mixed_site());
+    let declare = declare();
     let store = keyed(
         used,
         key,
@@ -92,6 +93,7 @@ fn store_later(used: &Use, key: &Key, Statements { shared, of_value, .. }: &Stat
     quote_spanned! {Span::mixed_site()=>
         match #look {
             #private::core::option::Option::Some(__cachesync_value) => {
+                #declare
                 #shared
                 #of_value
                 #store

@@ -62,20 +62,6 @@ pub(super) fn announce(used: &Use, work: impl FnOnce(&TokenStream) -> TokenStrea
     call(used, some, &quote_spanned!(Span::mixed_site()=> #private::core::option::Option::None))
 }
 
-/// Statements that are run if something was announced as `name`, which they leave as it is.
-pub(super) fn if_announced(used: &Use, name: &Ident, statements: &TokenStream) -> TokenStream {
-    if used.condition.is_none() || statements.is_empty() {
-        return statements.clone();
-    }
-    let private = private(Span::mixed_site());
-    quote_spanned! {Span::mixed_site()=>
-        match &#name {
-            #private::core::option::Option::Some(_) => { #statements }
-            #private::core::option::Option::None => {}
-        }
-    }
-}
-
 /// Statements that settle what was announced as `name`, if it was.
 pub(super) fn settle(used: &Use, name: &Ident, statements: &TokenStream) -> TokenStream {
     if used.condition.is_none() {

@@ -112,7 +112,7 @@ impl Policy {
     }
 
     /// All expressions.
-    fn expressions(&self) -> impl Iterator<Item = &Expression> {
+    pub(crate) fn expressions(&self) -> impl Iterator<Item = &Expression> {
         let ttl = self.ttl.as_ref().map(Life::expression);
         self.others().chain(ttl).chain(self.tags.iter().flat_map(Tags::expressions))
     }
