@@ -59,6 +59,8 @@ struct Queue {
     waiting: BTreeMap<(Instant, u64), Waiting>,
     /// When the last message of each origin arrived.
     arrived: BTreeMap<usize, Instant>,
+    /// When the next message can be delivered, at the earliest.
+    next: Instant,
     /// Of each origin and cache, what was heard last, and whether something is missing since.
     heard: BTreeMap<(NodeId, Name), Heard>,
     /// The broker has it.
@@ -152,6 +154,7 @@ impl Broker {
                 interest,
                 waiting: BTreeMap::new(),
                 arrived: BTreeMap::new(),
+                next: Instant::now(),
                 heard: BTreeMap::new(),
                 open: true,
                 noticed: false,
@@ -270,12 +273,13 @@ impl Broker {
             if link.in_closed > 0 || link.suspended > 0 {
                 return Next::Wait(None);
             }
-            let ready = first.get().ready.max(first.key().0);
+            let ready = first.get().ready.max(first.key().0).max(queue.next);
             if ready > Instant::now() {
                 return Next::Wait(Some(ready));
             }
             let Waiting { message, delivery, frame, .. } = first.remove();
             queue.hear(&frame);
+            queue.next = Instant::now() + state.dice.millis(world.plan.network.trickle.clone());
             let own_heartbeat = delivery.cache.is_none();
             world.note(Some(queue.node), None, Event::Delivered { session, message, own_heartbeat });
             Next::Delivery(delivery)

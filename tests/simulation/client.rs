@@ -94,10 +94,13 @@ impl Client {
         let rows = self.world.plan.rows;
         let id = dice.within(0..rows);
         let call = self.call(&mut dice, written, View::Now);
+        if !writes && dice.chance(self.world.plan.tagged) {
+            return self.read_items(&call, id).await;
+        }
         if !writes {
             match dice.within(0..12) {
                 0 => self.read_snapshot(call, &mut dice).await,
-                1..=3 => self.read_items(&call, id).await,
+                1..=3 | 8 => self.read_items(&call, id).await,
                 4 => self.read_batch(&call, &mut dice).await,
                 5 | 6 => self.read_pair(&call, id).await,
                 7 => self.reserve(&call, id, &mut dice).await,
@@ -292,7 +295,10 @@ impl Client {
     }
 
     async fn write_row(&self, call: &Call, database: &mut DatabaseTransaction, dice: &mut Dice) {
-        let key = RowKey { table: dice.pick(&TABLES), id: dice.within(0..self.world.plan.rows) };
+        let key = RowKey {
+            table: if dice.chance(self.world.plan.tagged) { Table::Items } else { dice.pick(&TABLES) },
+            id: dice.within(0..self.world.plan.rows),
+        };
         let Some(version) = database.write(key, false) else { return };
         let RowKey { table, id } = key;
         match table {
