@@ -59,6 +59,8 @@ struct Queue {
     waiting: BTreeMap<(Instant, u64), Waiting>,
     /// When the last message of each origin arrived.
     arrived: BTreeMap<usize, Instant>,
+    /// When the next message can be delivered, at the earliest.
+    next: Instant,
     /// Of each origin and cache, what was heard last, and whether something is missing since.
     heard: BTreeMap<(NodeId, Name), Heard>,
     /// The broker has it.
@@ -73,7 +75,8 @@ struct Queue {
 struct Heard {
     session: u64,
     any: bool,
-    missing: bool,
+    /// The last sequence that was lost.
+    missing: Option<u64>,
 }
 
 struct Waiting {
@@ -151,6 +154,7 @@ impl Broker {
                 interest,
                 waiting: BTreeMap::new(),
                 arrived: BTreeMap::new(),
+                next: Instant::now(),
                 heard: BTreeMap::new(),
                 open: true,
                 noticed: false,
@@ -165,7 +169,7 @@ impl Broker {
     pub(crate) fn close(&self, session: u64) {
         self.with(|state| {
             if let Some(queue) = state.sessions.remove(&session) {
-                let missing = queue.heard.into_iter().filter(|(_, heard)| heard.missing);
+                let missing = queue.heard.into_iter().filter(|(_, heard)| heard.missing.is_some());
                 state.links[queue.node].gaps.extend(missing.map(|((_, cache), _)| cache));
             }
         });
@@ -269,12 +273,13 @@ impl Broker {
             if link.in_closed > 0 || link.suspended > 0 {
                 return Next::Wait(None);
             }
-            let ready = first.get().ready.max(first.key().0);
+            let ready = first.get().ready.max(first.key().0).max(queue.next);
             if ready > Instant::now() {
                 return Next::Wait(Some(ready));
             }
             let Waiting { message, delivery, frame, .. } = first.remove();
             queue.hear(&frame);
+            queue.next = Instant::now() + state.dice.millis(world.plan.network.trickle.clone());
             let own_heartbeat = delivery.cache.is_none();
             world.note(Some(queue.node), None, Event::Delivered { session, message, own_heartbeat });
             Next::Delivery(delivery)
@@ -284,8 +289,9 @@ impl Broker {
     /// Whether a node has missed a message that it cannot know of yet, beyond the promise.
     pub(crate) fn has_gap(&self, node: usize, cache: &str) -> bool {
         self.with(|state| {
-            let missing =
-                |queue: &Queue| queue.heard.iter().any(|((_, name), heard)| heard.missing && name.as_str() == cache);
+            let missing = |queue: &Queue| {
+                queue.heard.iter().any(|((_, name), heard)| heard.missing.is_some() && name.as_str() == cache)
+            };
             state.sessions.values().any(|queue| queue.node == node && missing(queue))
                 || state.links[node].gaps.iter().any(|name| name.as_str() == cache)
         })
@@ -306,7 +312,7 @@ impl Queue {
         let Some(cache) = &frame.cache else { return false };
         match self.heard.get_mut(&(frame.origin, cache.clone())) {
             Some(heard) if heard.any && heard.session == frame.session => {
-                heard.missing = true;
+                heard.missing = Some(frame.sequence);
                 true
             }
             _ => false,
@@ -317,8 +323,9 @@ impl Queue {
         let Some(cache) = &frame.cache else { return };
         let heard = self.heard.entry((frame.origin, cache.clone())).or_default();
         // Sequences begin anew with each session of the origin: what was missing at the end of one is never noticed.
-        let missing = heard.missing && heard.session != frame.session;
-        let session = if missing { heard.session } else { frame.session };
+        // What was on its way before the missing one says nothing either.
+        let missing = heard.missing.filter(|lost| heard.session != frame.session || frame.sequence < *lost);
+        let session = if missing.is_some() { heard.session } else { frame.session };
         *heard = Heard { session, any: true, missing };
     }
 }

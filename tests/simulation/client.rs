@@ -18,8 +18,8 @@ use crate::{
     database::{Answer, DatabaseTransaction, Versions, Written},
     dice::Dice,
     history::{Event, How},
-    service::{self, Call, View},
-    source::{Row, RowKey, Table},
+    service::{self, Call, NotLoaded, View},
+    source::{Row, RowKey, TABLES, Table},
     world::World,
 };
 
@@ -94,12 +94,16 @@ impl Client {
         let rows = self.world.plan.rows;
         let id = dice.within(0..rows);
         let call = self.call(&mut dice, written, View::Now);
+        if !writes && dice.chance(self.world.plan.tagged) {
+            return self.read_items(&call, id).await;
+        }
         if !writes {
             match dice.within(0..12) {
                 0 => self.read_snapshot(call, &mut dice).await,
-                1..=3 => self.read_items(&call, id).await,
+                1..=3 | 8 => self.read_items(&call, id).await,
                 4 => self.read_batch(&call, &mut dice).await,
-                5 => self.reserve(&call, id, &mut dice).await,
+                5 | 6 => self.read_pair(&call, id).await,
+                7 => self.reserve(&call, id, &mut dice).await,
                 _ => {
                     let table = dice.pick(&[Table::Plain, Table::Puts]);
                     self.read(&call, table, id).await;
@@ -124,6 +128,8 @@ impl Client {
             written,
             view,
             panics: self.world.plan.cancelled > 0 && dice.chance(20),
+            // What waited for a load that failed is loaded by everybody at once, which rule E would not know.
+            fails: self.world.plan.cancelled > 0 && dice.chance(50),
             ran: AtomicBool::new(false),
         }
     }
@@ -147,11 +153,27 @@ impl Client {
         let key = RowKey { table, id };
         let floor = self.world.floor(key, self.node);
         call.ran.store(false, Ordering::Relaxed);
-        let row = self.cache(table).get_with(&id, || async {
-            call.load(table, id, false).await.expect("rows of this table are never deleted")
-        });
-        let row = row.await;
-        self.check(call, key, floor, Some(&row));
+        let load = || async { call.load(table, id, false).await.filter(|_| !call.fails).ok_or(NotLoaded) };
+        if let Ok(row) = self.cache(table).try_get_with(&id, load).await {
+            self.check(call, key, floor, Some(&row));
+        }
+    }
+
+    async fn read_pair(&self, call: &Call, id: u64) {
+        let key = RowKey { table: Table::Pairs, id };
+        let floor = self.world.floor(key, self.node);
+        call.ran.store(false, Ordering::Relaxed);
+        if let Ok(row) = service::find_pair(call, id).await {
+            self.check(call, key, floor, Some(&row));
+        }
+    }
+
+    async fn read_any(&self, call: &Call, RowKey { table, id }: RowKey) {
+        match table {
+            Table::Items => self.read_items(call, id).await,
+            Table::Pairs => self.read_pair(call, id).await,
+            Table::Plain | Table::Puts => self.read(call, table, id).await,
+        }
     }
 
     async fn read_items(&self, call: &Call, id: u64) {
@@ -188,21 +210,20 @@ impl Client {
     /// Reads over an old snapshot of the database, in a scope.
     async fn read_snapshot(&self, mut call: Call, dice: &mut Dice) {
         call.view = View::Snapshot(self.world.source().snapshot());
-        call.panics = false;
+        (call.panics, call.fails) = (false, false);
         let scope = Transaction::read_only();
         for _ in 0..dice.within(1..4) {
             sleep(dice.millis(0..400)).await;
             let id = dice.within(0..self.world.plan.rows);
-            match dice.pick(&[Table::Plain, Table::Puts, Table::Items]) {
-                Table::Items => scope.scope(self.read_items(&call, id)).await,
-                table => scope.scope(self.read(&call, table, id)).await,
-            }
+            scope.scope(self.read_any(&call, RowKey { table: dice.pick(&TABLES), id })).await;
         }
     }
 
     /// Writes by an annotated function, in a transaction of the database that is the function's own.
     async fn save(&self, call: &Call, id: u64, dice: &mut Dice) {
-        let saved = if dice.chance(300) {
+        let saved = if dice.chance(250) {
+            service::save_pair(call, id).await
+        } else if dice.chance(300) {
             service::save_group(call, 0).await
         } else {
             // Rows of group 0 are always there: an eviction by tag does not find that there is nothing.
@@ -226,10 +247,14 @@ impl Client {
         let plan = &self.world.plan;
         let mut database = call.begin();
         call.view = View::Transaction(database.id);
-        call.panics = false;
+        (call.panics, call.fails) = (false, false);
         let transaction = Transaction::begin();
         for _ in 0..dice.within(1..4) {
-            transaction.scope(self.write_row(&call, &mut database, &mut dice)).await;
+            if dice.chance(200) {
+                transaction.scope(self.write_inner(&call, &mut database, &mut dice)).await;
+            } else {
+                transaction.scope(self.write_row(&call, &mut database, &mut dice)).await;
+            }
             sleep(dice.millis(plan.database.clone())).await;
         }
         let unanswered = dice.chance(plan.unanswered);
@@ -254,9 +279,24 @@ impl Client {
         }
     }
 
+    /// Writes in an inner transaction, over a savepoint of the database.
+    async fn write_inner(&self, call: &Call, database: &mut DatabaseTransaction, dice: &mut Dice) {
+        let savepoint = database.writes.len();
+        let inner = Transaction::begin();
+        for _ in 0..dice.within(1..3) {
+            inner.scope(self.write_row(call, database, dice)).await;
+        }
+        if dice.chance(500) {
+            inner.commit();
+        } else {
+            database.roll_back_to(savepoint);
+            inner.rollback();
+        }
+    }
+
     async fn write_row(&self, call: &Call, database: &mut DatabaseTransaction, dice: &mut Dice) {
         let key = RowKey {
-            table: dice.pick(&[Table::Plain, Table::Puts, Table::Items]),
+            table: if dice.chance(self.world.plan.tagged) { Table::Items } else { dice.pick(&TABLES) },
             id: dice.within(0..self.world.plan.rows),
         };
         let Some(version) = database.write(key, false) else { return };
@@ -276,12 +316,14 @@ impl Client {
                     items.evict(&id);
                 }
             }
+            Table::Pairs => {
+                for cache in table.caches() {
+                    self.registry.cache::<u64, Row>(cache).expect("the cache is configured").evict(&id);
+                }
+            }
         }
         if dice.chance(500) {
-            match table {
-                Table::Items => self.read_items(call, id).await,
-                _ => self.read(call, table, id).await,
-            }
+            self.read_any(call, key).await;
             self.check_own(call, key, version);
         }
     }

@@ -63,6 +63,15 @@ impl DatabaseTransaction {
         Some(version)
     }
 
+    /// Undoes what was written after the first `writes` writes.
+    pub(crate) fn roll_back_to(&mut self, writes: usize) {
+        let undone = self.writes.split_off(writes);
+        self.world.source().undo(&undone);
+        for (key, version) in undone {
+            self.world.note(Some(self.node), Some(key), Event::RolledBack { transaction: self.id, version });
+        }
+    }
+
     /// Commits; the answer takes its time, as the commit does.
     pub(crate) async fn commit(&mut self, answer: Answer, mut dice: Dice) -> Result<(), NoAnswer> {
         self.stage = Stage::Committing;

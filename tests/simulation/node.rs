@@ -52,7 +52,9 @@ impl Node {
             .unknown_caches(UnknownCaches::Bypass)
             .clock(world.clocks.clock());
         for table in TABLES {
-            builder = builder.cache(CacheConfig::new(table.cache()).load_wait(plan.load_wait));
+            for cache in table.caches() {
+                builder = builder.cache(CacheConfig::new(*cache).load_wait(plan.load_wait));
+            }
         }
         let registry = builder.start_lazy().await.expect("the registry's settings are right");
         world.note(Some(node), None, Event::Started);
@@ -111,7 +113,7 @@ impl Node {
 }
 
 fn cache(registry: &Registry, table: Table) -> Cache<u64, Row> {
-    registry.cache(table.cache()).expect("the cache is configured")
+    registry.cache(table.caches()[0]).expect("the cache is configured")
 }
 
 /// Notes which evictions the broker has confirmed. One task and one wait at a time, in their order.

@@ -13,6 +13,8 @@ pub(crate) struct Plan {
     pub(crate) clients: usize,
     /// Milliseconds between two operations of a client.
     pub(crate) think: Range<u64>,
+    /// Thousandths of the operations that are about rows with tags, whatever else there is.
+    pub(crate) tagged: u64,
     /// Milliseconds of a step in the database.
     pub(crate) database: Range<u64>,
     /// Thousandths of the operations that write.
@@ -37,6 +39,8 @@ pub(crate) struct Network {
     pub(crate) publish: Range<u64>,
     /// Milliseconds from the queue to the node.
     pub(crate) deliver: Range<u64>,
+    /// Milliseconds between two deliveries of one queue: a backlog does not come all at once.
+    pub(crate) trickle: Range<u64>,
     /// Milliseconds from the last queue to the confirmation.
     pub(crate) confirm: Range<u64>,
     /// Thousandths of the messages that are delivered twice.
@@ -78,14 +82,17 @@ impl Plan {
         // Few nodes more often than many: they find as much, and sooner.
         let nodes = dice.pick(&[2, 2, 2, 3, 3, 4, 5, 8]);
         let heartbeat = dice.millis(300..1000);
-        let slow = dice.chance(300);
+        let (slow, trickles) = (dice.chance(300), dice.chance(330));
         // A lease must be longer than a heartbeat's way through a slow network, or there is none most of the time.
-        let lease = heartbeat * 3 + dice.millis(if slow { 2000..6000 } else { 0..4000 });
+        let lease = heartbeat * 3 + dice.millis(if slow || trickles { 2000..6000 } else { 0..4000 });
         let settle = dice.millis(500..4000);
-        let active = dice.millis(6_000..16_000);
+        // Short and hot: few rows, slow loads, and many who want them at the same time.
+        let hot = dice.chance(250);
+        let active = if hot { dice.millis(3_000..6_000) } else { dice.millis(6_000..14_000) };
         let network = Network {
             publish: 0..dice.pick(&[1, 5, 50]),
             deliver: 0..dice.pick(&[1, 20, if slow { 900 } else { 100 }]),
+            trickle: 0..if trickles { dice.pick(&[60, 250]) } else { 1 },
             confirm: 0..dice.pick(&[1, 10, if slow { 700 } else { 50 }]),
             twice: dice.pick(&[0, 0, 50]),
             lost: if dice.chance(120) { 60 } else { 0 },
@@ -101,10 +108,11 @@ impl Plan {
         Self {
             seed,
             nodes,
-            rows: dice.pick(&[1, 2, 3, 5]),
+            rows: if hot { 1 } else { dice.pick(&[1, 2, 3, 5]) },
             clients: if nodes > 4 { 1 } else { dice.pick(&[1, 2, 3]) },
-            think: 1..dice.pick(&[100, 300, 600]),
-            database: 0..dice.pick(&[2, 15, 80]),
+            think: 1..if hot { 60 } else { dice.pick(&[100, 300, 600]) },
+            tagged: if hot { 600 } else { 0 },
+            database: 0..if hot { 200 } else { dice.pick(&[2, 15, 80]) },
             writes: dice.pick(&[100, 250, 400]),
             cancelled: dice.pick(&[0, 50, 200]),
             unanswered: dice.pick(&[0, 0, 100, 300]),

@@ -11,7 +11,7 @@ use crate::{
     node::Node,
     plan::{Fault, Plan},
     service::{self, Call, View},
-    source::{Row, RowKey, Table},
+    source::{Row, RowKey, TABLES, Table},
     time::Clocks,
     world::{Counts, World},
 };
@@ -186,8 +186,8 @@ async fn compare(world: &Arc<World>, nodes: &[Node]) {
     if world.plan.is_beyond_the_promise() {
         // A gap is noticed by the next message of the same origin and cache.
         for running in nodes.iter().filter_map(|node| node.running.as_ref()) {
-            for table in [Table::Plain, Table::Puts, Table::Items] {
-                running.registry.cache::<u64, Row>(table.cache()).expect("the cache is configured").evict(&u64::MAX);
+            for cache in TABLES.iter().flat_map(|table| table.caches()) {
+                running.registry.cache::<u64, Row>(cache).expect("the cache is configured").evict(&u64::MAX);
             }
             _ = running.registry.flush().await;
         }
@@ -202,7 +202,7 @@ async fn compare(world: &Arc<World>, nodes: &[Node]) {
         }
         for key in world.rows() {
             let RowKey { table, id } = key;
-            if world.plan.is_beyond_the_promise() && world.broker.has_gap(node.index, table.cache()) {
+            if world.plan.is_beyond_the_promise() && world.has_gap(node.index, table) {
                 continue;
             }
             if table == Table::Items {
@@ -215,6 +215,7 @@ async fn compare(world: &Arc<World>, nodes: &[Node]) {
                     written: std::sync::Arc::default(),
                     view: View::Now,
                     panics: false,
+                    fails: false,
                     ran: false.into(),
                 };
                 let row = service::find(&call, id).await;
@@ -222,9 +223,11 @@ async fn compare(world: &Arc<World>, nodes: &[Node]) {
                     world.check_entry(node.index, key, row.as_ref());
                 }
             } else {
-                let cache = registry.cache::<u64, Row>(table.cache()).expect("the cache is configured");
-                if let Some(row) = cache.get(&id) {
-                    world.check_entry(node.index, key, Some(&row));
+                for cache in table.caches() {
+                    let cache = registry.cache::<u64, Row>(cache).expect("the cache is configured");
+                    if let Some(row) = cache.get(&id) {
+                        world.check_entry(node.index, key, Some(&row));
+                    }
                 }
             }
         }

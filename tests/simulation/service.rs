@@ -27,6 +27,8 @@ pub(crate) struct Call {
     /// What the bodies see.
     pub(crate) view: View,
     pub(crate) panics: bool,
+    /// The body returns an error, where it can.
+    pub(crate) fails: bool,
     /// Whether the body has run.
     pub(crate) ran: AtomicBool,
 }
@@ -96,6 +98,25 @@ pub(crate) async fn find_many(call: &Call, ids: &[u64]) -> Vec<(u64, Row)> {
     }
     rows
 }
+
+/// In two caches: what is not in the first may be in the second.
+#[cacheable(cache = ["left", "right"], key = id, registry = &call.registry)]
+pub(crate) async fn find_pair(call: &Call, id: u64) -> Result<Row, NotLoaded> {
+    let row = call.load(Table::Pairs, id, true).await.filter(|_| !call.fails);
+    row.ok_or(NotLoaded)
+}
+
+#[cache_evict(cache = ["left", "right"], key = id, registry = &call.registry)]
+pub(crate) async fn save_pair(call: &Call, id: u64) -> Result<DatabaseTransaction, NotWritten> {
+    let mut transaction = call.begin();
+    transaction.write(RowKey { table: Table::Pairs, id }, false).ok_or(NotWritten)?;
+    transaction.commit(Answer::Committed, call.dice()).await?;
+    Ok(transaction)
+}
+
+/// A body failed.
+#[derive(Debug)]
+pub(crate) struct NotLoaded;
 
 /// Why nothing was written.
 #[derive(Debug)]

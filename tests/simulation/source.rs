@@ -13,16 +13,20 @@ pub(crate) enum Table {
     Puts,
     /// Read and written by annotated functions, with tags and with rows that are not there.
     Items,
+    /// By annotated functions with two caches each.
+    Pairs,
 }
 
-pub(crate) const TABLES: [Table; 3] = [Table::Plain, Table::Puts, Table::Items];
+pub(crate) const TABLES: [Table; 4] = [Table::Plain, Table::Puts, Table::Items, Table::Pairs];
 
 impl Table {
-    pub(crate) fn cache(self) -> &'static str {
+    /// The caches that hold its rows.
+    pub(crate) fn caches(self) -> &'static [&'static str] {
         match self {
-            Self::Plain => "plain",
-            Self::Puts => "puts",
-            Self::Items => "items",
+            Self::Plain => &["plain"],
+            Self::Puts => &["puts"],
+            Self::Items => &["items"],
+            Self::Pairs => &["left", "right"],
         }
     }
 }
@@ -35,7 +39,7 @@ pub(crate) struct RowKey {
 
 impl fmt::Display for RowKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.table.cache(), self.id)
+        write!(f, "{}/{}", self.table.caches()[0], self.id)
     }
 }
 
@@ -129,6 +133,13 @@ impl Source {
 
     pub(crate) fn roll_back(&mut self, transaction: u64) -> Vec<(RowKey, u32)> {
         self.end(transaction, State::RolledBack)
+    }
+
+    /// Undoes writes of a transaction that goes on, which keeps its locks.
+    pub(crate) fn undo(&mut self, writes: &[(RowKey, u32)]) {
+        for (key, version) in writes {
+            self.version_mut(*key, *version).state = State::RolledBack;
+        }
     }
 
     fn end(&mut self, transaction: u64, state: State) -> Vec<(RowKey, u32)> {

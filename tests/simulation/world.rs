@@ -11,7 +11,7 @@ use crate::{
     dice::Dice,
     history::{Event, History, How},
     plan::Plan,
-    source::{Row, RowKey, Source, State, TABLES},
+    source::{Row, RowKey, Source, State, TABLES, Table},
     time::Clocks,
 };
 
@@ -268,7 +268,12 @@ impl World {
 
     /// Whether a node may read what is older: beyond the promise it has missed a message, and cannot know yet.
     fn excuses(&self, node: usize, key: RowKey) -> bool {
-        self.plan.is_beyond_the_promise() && self.broker.has_gap(node, key.table.cache())
+        self.plan.is_beyond_the_promise() && self.has_gap(node, key.table)
+    }
+
+    /// Whether a node has missed a message that it cannot know of yet, beyond the promise.
+    pub(crate) fn has_gap(&self, node: usize, table: Table) -> bool {
+        table.caches().iter().any(|cache| self.broker.has_gap(node, cache))
     }
 
     /// Compares an entry with the source, when all is quiet.

@@ -241,7 +241,10 @@ async fn receive(node: &Arc<Node>, subscriber: &mut dyn Subscriber, pace: Pace) 
                     if had_run_out {
                         node.status.happened();
                     }
-                    late = Instant::now() + pace.lease;
+                    // It counts from when it was sent: behind a backlog that is longer than the lease heartbeats come as
+                    // often as ever, and too late. A new session has no backlog. One that comes twice counts once.
+                    let age = node.clock.boot().since(sent);
+                    late = late.max(Instant::now() + pace.lease.saturating_sub(age));
                 }
                 // A flood of messages must not keep this task from publishing.
                 tokio::task::consume_budget().await;
