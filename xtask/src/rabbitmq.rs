@@ -135,8 +135,9 @@ mod tests {
         fn install(&self) -> (ExitStatus, String) {
             let path = env::var_os("PATH").unwrap_or_default();
             let path = env::join_paths([self.0.clone()].into_iter().chain(env::split_paths(&path))).expect("a path");
-            let status = Command::new("sh")
-                .args(["-c", INSTALL, "install"])
+            // Who runs the tests in the background may have had signals ignored, and a shell cannot undo that.
+            let status = Command::new("env")
+                .args(["--default-signal=INT,TERM", "sh", "-c", INSTALL, "install"])
                 .arg(self.policy())
                 .env("PATH", path)
                 .env("FOLDER", &self.0)
