@@ -48,11 +48,6 @@ impl<K: Key> Eviction<K> {
         Self { targets: sites.iter().filter_map(|site| site.target(&call)).collect(), entries }
     }
 
-    /// No eviction.
-    pub fn none() -> Self {
-        Self { targets: Vec::new(), entries: Entries::All }
-    }
-
     /// Evicts.
     pub fn apply(mut self) {
         let targets = mem::take(&mut self.targets);

@@ -27,8 +27,7 @@ use crate::{
 /// A put that is ready, of a key that is known.
 #[must_use = "store or discard it; dropping means that the outcome is not known"]
 pub struct Put<K: Key, V: Value> {
-    /// `None` if it is none.
-    key: Option<K>,
+    key: K,
     targets: Vec<(Target, Option<Ticketed<K, V>>)>,
 }
 
@@ -70,7 +69,7 @@ pub fn put<Q: Keyed, R: Returned>(
             });
         Some((target, ticketed))
     };
-    Put { targets: sites.iter().filter_map(begin).collect(), key: Some(key) }
+    Put { targets: sites.iter().filter_map(begin).collect(), key }
 }
 
 /// Gets ready to put a key that is not known yet.
@@ -85,11 +84,6 @@ pub fn put_later<R: Returned>(sites: &'static [CallSite], call: Call<'_>, return
 }
 
 impl<K: Key, V: Value> Put<K, V> {
-    /// No put.
-    pub fn none() -> Self {
-        Self { key: None, targets: Vec::new() }
-    }
-
     /// Stores what the body returned.
     pub fn store(self, value: &V, policy: Policy) {
         let content = (!policy.0.refused).then(|| Content::Value(value.clone()));
@@ -110,20 +104,13 @@ impl<K: Key, V: Value> Put<K, V> {
     /// Puts, or without content evicts.
     fn settle(mut self, content: Option<Content<V>>, terms: Terms) {
         let targets = mem::take(&mut self.targets);
-        if let Some(key) = &self.key {
-            for (target, ticketed) in targets {
-                settle(&target, key, ticketed.zip(content.as_ref()), &terms);
-            }
+        for (target, ticketed) in targets {
+            settle(&target, &self.key, ticketed.zip(content.as_ref()), &terms);
         }
     }
 }
 
 impl PutLater {
-    /// No put.
-    pub fn none() -> Self {
-        Self { targets: Vec::new() }
-    }
-
     /// Stores what the body returned.
     pub fn store<Q: Keyed, V: Value>(mut self, keyed: Q, value: &V, policy: Policy) {
         let key = keyed.to_key();
@@ -147,9 +134,7 @@ impl<K: Key, V: Value> Drop for Put<K, V> {
     fn drop(&mut self) {
         for (target, ticketed) in mem::take(&mut self.targets) {
             drop(ticketed);
-            if let Some(key) = &self.key {
-                evict_in_doubt(&target, || Entries::Key(key.clone()));
-            }
+            evict_in_doubt(&target, || Entries::Key(self.key.clone()));
         }
     }
 }
