@@ -191,7 +191,8 @@ async fn compare(world: &Arc<World>, nodes: &[Node]) {
             }
             _ = running.registry.flush().await;
         }
-        sleep(world.plan.lease + Duration::from_secs(2)).await;
+        // All of this at once may be a backlog longer than the lease, and cost a slow node its session.
+        sleep(world.plan.lease * 2 + RECONNECT).await;
     }
     for node in nodes {
         let Some(running) = &node.running else { continue };
