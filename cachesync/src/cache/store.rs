@@ -47,7 +47,7 @@ use super::{
     flight::Flight,
     info::CacheInfo,
     lead::Lead,
-    stripe::{Stripe, Ticket, hash_of},
+    stripe::{Purpose, Stripe, Ticket, hash_of},
     tags::{Tag, TagIndex},
 };
 use crate::{
@@ -201,14 +201,23 @@ impl<K: Key, V: Value> Store<K, V> {
         // then takes its number, so whoever does not see the hold has a lower number.
         let began = info.evictions();
         let held = self.is_held(&stripe, hash, key) || tagged && info.tagged_are_held();
-        let keeps = serves.is_some() && !held;
-        // While a key is held the database may commit at any moment: each caller loads for itself.
-        if manner == Manner::Shared
-            && !held
-            && !Mutation::NeverShareLoads.is_on()
-            && let Some(flight) = stripe.joinable(hash, key, |load| keeps && load.keeps || self.is_young(load.began))
-        {
-            return Begun::Wait(flight.clone());
+        let purpose = match (held, serves) {
+            (true, _) => Purpose::ShareUntilItBegins,
+            (false, Some(_)) => Purpose::Keep,
+            (false, None) => Purpose::Share,
+        };
+        let keeps = purpose == Purpose::Keep;
+        if manner == Manner::Shared && !Mutation::NeverShareLoads.is_on() {
+            let may_join = |load: &Ticket<K, V>| match load.purpose {
+                Purpose::Keep => keeps || self.is_young(load.began),
+                Purpose::Share => self.is_young(load.began),
+                Purpose::ShareUntilItBegins => true,
+            };
+            let flight =
+                if held { stripe.joinable_while_held(hash, key) } else { stripe.joinable(hash, key, may_join) };
+            if let Some(flight) = flight {
+                return Begun::Wait(flight.clone());
+            }
         }
         // A load may have ended between the caller's look and the lock.
         if manner != Manner::ByHand
@@ -225,7 +234,7 @@ impl<K: Key, V: Value> Store<K, V> {
             }
             unserved = Some((stored, expired));
         }
-        if held || !keeps && manner != Manner::Shared {
+        if !keeps && manner != Manner::Shared {
             drop(stripe);
             discard((owned, unserved));
             return Begun::Alone;
@@ -238,13 +247,13 @@ impl<K: Key, V: Value> Store<K, V> {
             flight: flight.clone(),
             joinable: manner == Manner::Shared,
             tagged,
-            keeps,
+            purpose,
             // Who keeps is joined at any age, unless its lease may end.
             began: if keeps && serves == Some(Moment::PAST) { Moment::PAST } else { info.clock.boot() },
         });
         drop(stripe);
         discard(unserved);
-        Begun::Lead(Lead::new(self.clone(), hash, flight, began, keeps))
+        Begun::Lead(Lead::new(self.clone(), hash, flight, began, purpose))
     }
 
     /// Whether a load that began then may be shared although nothing of it may be kept: who joins it gets a value that is

@@ -23,10 +23,20 @@ pub(super) struct Ticket<K, V> {
     pub(super) joinable: bool,
     /// Whether what it loads may carry tags.
     pub(super) tagged: bool,
-    /// Whether what it loads may be kept; if not, it is there to be shared.
-    pub(super) keeps: bool,
+    pub(super) purpose: Purpose,
     /// When it began, by boot time; [`Moment::PAST`] where nobody has asked.
     pub(super) began: Moment,
+}
+
+/// What becomes of a load apart from the answer to its caller.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Purpose {
+    /// It may be kept, and is shared.
+    Keep,
+    /// It is shared.
+    Share,
+    /// It is shared with those who come before its body begins: its key is held, so the database may commit at any moment.
+    ShareUntilItBegins,
 }
 
 struct Hold<K> {
@@ -66,6 +76,14 @@ impl<K: Eq, V> Stripe<K, V> {
         let ticket = self.tickets.find_mut(hash, |ticket| ticket.joinable && key.is_key(&ticket.key))?;
         ticket.joinable = may_join(ticket);
         ticket.joinable.then_some(&ticket.flight)
+    }
+
+    /// The load of this key that is held and yet to begin.
+    pub(super) fn joinable_while_held<Q: KeyForm<K>>(&self, hash: u64, key: &Q) -> Option<&Arc<Flight<V>>> {
+        let is_it = |ticket: &Ticket<K, V>| {
+            ticket.joinable && ticket.purpose == Purpose::ShareUntilItBegins && key.is_key(&ticket.key)
+        };
+        self.tickets.find(hash, is_it).map(|ticket| &ticket.flight)
     }
 
     pub(super) fn issue(&mut self, ticket: Ticket<K, V>) {

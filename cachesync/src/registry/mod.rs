@@ -86,6 +86,10 @@ impl Registry {
     ///
     /// The scope belongs to the task: a task spawned inside it is outside. A
     /// [`TransactionHandle`](crate::TransactionHandle) takes it along. Scopes nest; the innermost counts.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of `future`.
     pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
         current::scope(self.clone(), future)
     }
