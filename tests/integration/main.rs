@@ -8,6 +8,7 @@
 //! | [`transactions`] | R2 and R3: after the commit, only after the commit; a transaction reads its own writes |
 //! | [`bounds`] | nothing grows without limit |
 //! | [`broadcast`] | R4, R7: every eviction travels, and waits while the broker is away |
+//! | [`delivery`] | R7: `flush` and `shutdown` end, and say what was not delivered |
 //! | [`sessions`] | R5, R6, R8: lost sessions, the lease, reconnecting |
 //! | [`partition`] | R6 past the lease: what is served, kept and shared then |
 //! | [`changes`] | being told of lost and new sessions |
@@ -27,6 +28,7 @@ mod admission;
 mod bounds;
 mod broadcast;
 mod changes;
+mod delivery;
 mod lifecycle;
 mod nodes;
 mod outcomes;

@@ -254,9 +254,9 @@ impl Node {
         Some(Queued { node: self.clone(), ticket })
     }
 
-    /// How many evictions the broker has not confirmed.
-    pub(crate) fn unconfirmed(&self) -> usize {
-        self.outbox.as_ref().map_or(0, Outbox::unconfirmed)
+    /// Whether evictions wait for the broker.
+    pub(crate) fn has_unconfirmed(&self) -> bool {
+        self.outbox.as_ref().is_some_and(|outbox| !outbox.is_empty())
     }
 
     /// Removes everything, since evictions may have been missed. Others are not told: they have missed nothing.
