@@ -13,6 +13,7 @@
 //! | [`partition`] | R6 past the lease: what is served, kept and shared then |
 //! | [`changes`] | being told of lost and new sessions |
 //! | [`tags`] | R2, R4, R5, R7, R10 of evictions by tag |
+//! | [`predicate`] | R1 to R4 of evictions by predicate |
 //! | [`tasks`] | R2 and R3 in spawned tasks; transactions that outlive their registry |
 //! | [`typed`] | caches that are declared with their types |
 //! | [`waiters`] | single flight, and R9: cancellation, panics, errors, bounded waits |
@@ -34,6 +35,7 @@ mod nodes;
 mod outcomes;
 mod panics;
 mod partition;
+mod predicate;
 mod reentry;
 mod send;
 mod sessions;

@@ -107,6 +107,11 @@ impl<K: Eq, V> Stripe<K, V> {
         if Mutation::KeepOvertakenLoads.is_on() { HashTable::new() } else { std::mem::take(&mut self.tickets) }
     }
 
+    /// The keys that have a ticket.
+    pub(super) fn keys_in_flight(&self) -> impl Iterator<Item = &K> {
+        self.tickets.iter().map(|ticket| &ticket.key)
+    }
+
     /// For loads that begin before `until`, nothing of this key is kept. `false` if there is no room for the hold.
     #[must_use]
     pub(super) fn hold(&mut self, hash: u64, key: &K, until: Moment, now: Moment) -> bool

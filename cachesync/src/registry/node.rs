@@ -225,6 +225,14 @@ impl Node {
         queued
     }
 
+    /// Queues the eviction of every key for all others, who cannot be told which are meant; then evicts here what `here`
+    /// does, which returns how many keys that were.
+    pub(crate) fn evict_some(self: &Arc<Self>, slot: &Slot, here: impl FnOnce() -> usize) -> Option<Queued> {
+        let queued = self.queue(slot, |outbox| outbox.push_all(&slot.info.name, Duration::ZERO));
+        count(&slot.info.counters.evicted, here());
+        queued
+    }
+
     /// Queues the eviction of every entry that carries one of these tags for all others, then evicts them here. Of no
     /// tag it is nothing; a tag that is too long to travel stands for all.
     pub(crate) fn evict_tags(self: &Arc<Self>, slot: &Slot, tags: &[Tag], hold: Duration) -> Option<Queued> {
