@@ -14,14 +14,14 @@ use std::{fmt, sync::Arc, time::Duration};
 pub use builder::RegistryBuilder;
 pub use changes::StatusChanges;
 pub use describe::{CacheDeclaration, CacheDescription, Description, FunctionDescription};
-use node::Node;
+use node::{MAX_CREATED, Node};
 use slot::{Mismatch, Slot};
 pub use status::{Coherence, Status};
 use tokio::sync::watch;
 
 use crate::{
     cache::Cache,
-    config::OnPartition,
+    config::{OnPartition, UnknownCaches},
     engine::{Signal, outbox::Outbox},
     error::{Error, Kind},
     key::{Key, Value},
@@ -104,8 +104,13 @@ impl Registry {
     fn slot(&self, name: &str) -> Result<Arc<Slot>, Error> {
         let node = &self.0.node;
         node.slot(name).ok_or_else(|| {
-            let advice = "add `.cache(CacheConfig::new(...))` to the builder";
-            Kind::UnknownCache(format!("there is no cache `{name}`; {}", check::known(node, advice))).into()
+            let advice = match node.unknown {
+                UnknownCaches::Create(_) => {
+                    format!("no more than {MAX_CREATED} are made at their first use: put what varies into the key")
+                }
+                _ => "add `.cache(CacheConfig::new(...))` to the builder".to_owned(),
+            };
+            Kind::UnknownCache(format!("there is no cache `{name}`; {}", check::known(node, &advice))).into()
         })
     }
 
