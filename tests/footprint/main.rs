@@ -4,6 +4,7 @@
 
 mod allocations;
 mod day;
+mod flood;
 mod lines;
 mod sizes;
 
