@@ -96,6 +96,26 @@ fn a_peer_that_floods_a_node_with_gaps_and_garbage_does_not_flood_its_log() {
     }
 }
 
+/// Each time the broker takes what waits, and it is too much again at once.
+#[test]
+fn evictions_that_are_too_many_again_and_again_are_logged_ever_more_rarely() {
+    let warnings = Arc::new(AtomicUsize::new(0));
+    let counter = Counter("evicting all of the cache", warnings.clone());
+    tracing::subscriber::with_default(counter, || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let here = Node::on(&MemoryBackend::new()).await;
+            for round in 1..=10 {
+                // 1,000 bytes each, 16 MiB and a bit.
+                here.users.evict_tags((0..16_800).map(|tag| format!("{tag:01000}")));
+                assert_eq!(here.registry.stats().overflows, round);
+                here.registry.flush().await.unwrap();
+            }
+        });
+    });
+    assert_eq!(warnings.load(SeqCst), 4, "the 1st, 2nd, 4th and 8th");
+}
+
 #[tokio::test]
 async fn peers_with_ever_new_key_types_do_not_fill_the_status() {
     let here = Node::on(&MemoryBackend::new()).await;

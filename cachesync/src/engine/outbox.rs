@@ -290,8 +290,6 @@ impl Overflow {
         for (so_far, cache) in (before + 1..).zip(self.caches) {
             if so_far.is_power_of_two() {
                 tracing::warn!(%cache, so_far, "too many evictions wait for the broker: evicting all of the cache");
-            } else {
-                tracing::debug!(%cache, so_far, "too many evictions wait for the broker: evicting all of the cache");
             }
         }
     }
