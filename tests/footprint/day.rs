@@ -220,8 +220,8 @@ fn day(mode: Mode) {
         };
         tokio::time::timeout(MINUTE, drained).await.expect("the broker is back");
         let rates = cache(&there, "rates");
-        let left = (0..200).filter(|key| rates.get(key).is_some());
-        assert_eq!(left.collect::<Vec<_>>(), Vec::from_iter(100..200), "no more than was written is evicted");
+        let left: Vec<u64> = (0..200).filter(|key| rates.get(key).is_some()).collect();
+        assert!(left.iter().copied().eq(100..200), "no more than was written is evicted: {left:?}");
         writer.registry.shutdown().await.expect("all is told");
     });
     let (errors, warnings, infos) = lines.counts();

@@ -96,7 +96,9 @@ async fn of_very_many_caches_the_error_names_a_few() {
     let builder = names.iter().fold(builder(), |builder, name| builder.cache(CacheConfig::new(name)));
     let registry = builder.backend(backend.clone()).start().await.unwrap();
     is_gone(&backend);
-    names.iter().for_each(|name| registry.cache::<u64, String>(name).unwrap().evict(&1));
+    for name in &names {
+        registry.cache::<u64, String>(name).unwrap().evict(&1);
+    }
     let error = registry.shutdown().await.unwrap_err();
     assert_eq!(error.unconfirmed().map(|left| left.keys), Some(500));
     assert!(error.to_string().contains(", and evictions of 492 more caches"), "{error}");
