@@ -180,7 +180,7 @@ fn day(mode: Mode) {
                 match hour {
                     2 => writer.large_transactions(100_000).await,
                     // All caches but one are evicted as a whole from here on.
-                    8 => writer.large_transactions(1_000_000).await,
+                    8 => writer.large_transactions(if mode == Mode::Refuses { 1_000_000 } else { 150_000 }).await,
                     _ => {}
                 }
             });
