@@ -18,7 +18,8 @@
 //! number of the last eviction instead, and stores only if the key's stripe remembers none of the key since: every
 //! eviction, and every put, takes its number in the same critical section in which it does its work.
 //!
-//! Tags have an argument of their own, see [`tags`](super::tags).
+//! Tags have an argument of their own, see [`tags`](super::tags), and so have predicates, see
+//! [`predicate`](super::predicate).
 //!
 //! `quick_cache`'s own placeholders could arbitrate loads of single keys, but `retain` and `drain` do not see them, they
 //! cannot share a load without keeping its value, nor tell waiters of an error. One mechanism of our own serves loads,
@@ -30,9 +31,7 @@
 //! use the cache.
 
 use std::{
-    collections::HashSet,
     hash::BuildHasher,
-    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -65,7 +64,7 @@ const STRIPES: usize = 64;
 
 /// Collects what was displaced, so that it is dropped after the locks are released.
 #[derive(Clone)]
-struct Displaced;
+pub(super) struct Displaced;
 
 impl<K, V> Lifecycle<K, Stored<V>> for Displaced {
     type RequestState = Vec<(K, Stored<V>)>;
@@ -77,8 +76,8 @@ impl<K, V> Lifecycle<K, Stored<V>> for Displaced {
 
 pub(crate) struct Store<K, V> {
     pub(crate) info: Arc<CacheInfo>,
-    entries: QuickCache<K, Stored<V>, UnitWeighter, DefaultHashBuilder, Displaced>,
-    stripes: Box<[Mutex<Stripe<K, V>>]>,
+    pub(super) entries: QuickCache<K, Stored<V>, UnitWeighter, DefaultHashBuilder, Displaced>,
+    pub(super) stripes: Box<[Mutex<Stripe<K, V>>]>,
     pub(super) hasher: DefaultHashBuilder,
     tags: Mutex<TagIndex<K>>,
     /// Whether any entry ever carried a tag. Set under the stripe's lock of the entry's key.
@@ -291,42 +290,6 @@ impl<K: Key, V: Value> Store<K, V> {
         self.entries.drain().for_each(|left| self.dismiss(left));
     }
 
-    /// Evicts every key of which `predicate` is true; should it panic, every key. Returns how many were chosen.
-    ///
-    /// The predicate is code of the user's that may use the cache, so it runs under no lock, on copies of the keys. That
-    /// they are all of those that matter: a load that began before this holds a ticket until it stores, so its key is
-    /// among the tickets of its stripe when these are copied, or else it has stored before that, and its key is among the
-    /// entries, which are copied after all stripes. What has left until then is not left behind. A put without a ticket
-    /// either stored before its stripe's turn, too, or finds that everything was evicted meanwhile and stores nothing. Then
-    /// each key that was chosen is evicted as any other, which overtakes what is still in flight.
-    pub(crate) fn evict_if(&self, mut predicate: impl FnMut(&K) -> bool) -> usize {
-        let otherwise = EvictAll(self);
-        let mut keys = HashSet::with_hasher(self.hasher.clone());
-        for stripe in &self.stripes {
-            let mut stripe = lock(stripe);
-            stripe.marks.mark_all(self.info.next_eviction());
-            let in_flight: Vec<K> = stripe.keys_in_flight().cloned().collect();
-            drop(stripe);
-            // A key of which there are several tickets is dropped here.
-            keys.extend(in_flight);
-        }
-        // It promises what is needed: it yields all that is there from its beginning to its end.
-        for (key, stored) in self.entries.iter() {
-            discard(stored);
-            keys.insert(key);
-        }
-        let mut chosen = 0;
-        for key in &keys {
-            if predicate(key) {
-                self.evict(key, Duration::ZERO);
-                chosen += 1;
-            }
-        }
-        mem::forget(otherwise);
-        discard(keys);
-        chosen
-    }
-
     /// Evicts every entry that carries one of these tags.
     pub(crate) fn evict_tags(&self, tags: &[Tag], hold: Duration) {
         if !hold.is_zero() {
@@ -441,15 +404,6 @@ impl<K: Key, V: Value> Store<K, V> {
     }
 }
 
-/// Evicts everything when dropped: what is meant cannot be known.
-struct EvictAll<'a, K: Key, V: Value>(&'a Store<K, V>);
-
-impl<K: Key, V: Value> Drop for EvictAll<'_, K, V> {
-    fn drop(&mut self) {
-        self.0.evict_all(Duration::ZERO);
-    }
-}
-
 /// Drops keys and values of the user's when no lock is held, since their `Drop` may use the cache. Should it panic, that
 /// is the end of that value and not of the eviction, of which others have yet to hear.
 pub(crate) fn discard<T>(leftover: T) {
@@ -459,7 +413,7 @@ pub(crate) fn discard<T>(leftover: T) {
 }
 
 /// A panic under the lock can only come from a key's `Eq` or `Clone`; the tables are consistent between steps.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

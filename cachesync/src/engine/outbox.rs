@@ -299,10 +299,7 @@ impl Overflow {
 mod tests {
     use cachesync_core::codec;
 
-    use super::{
-        super::waiting::{MAX_BYTES, MAX_KEYS},
-        *,
-    };
+    use super::{super::waiting::MAX_KEYS, *};
 
     fn name(text: &str) -> Name {
         Name::new(text).unwrap()
@@ -365,39 +362,6 @@ mod tests {
         let batch = outbox.take().unwrap();
         let pending = &batch.caches[&name("users")];
         assert_eq!((pending.tags.len(), pending.all), (0, Some(Duration::from_secs(3))));
-    }
-
-    #[test]
-    fn too_many_tags_collapse_their_cache_with_the_longest_hold() {
-        let outbox = Outbox::default();
-        push(&outbox, "small", 1, 0);
-        outbox.push_tags(&name("large"), &[Tag::new("held")], Duration::from_secs(7));
-        let tags: Vec<_> = (0..MAX_KEYS).map(|tag| Tag::new(&tag)).collect();
-        outbox.push_tags(&name("large"), &tags, Duration::ZERO);
-        let batch = outbox.take().unwrap();
-        assert_eq!(batch.caches[&name("large")].all, Some(Duration::from_secs(7)));
-        assert_eq!(batch.caches[&name("small")].keys.len(), 1);
-    }
-
-    #[test]
-    fn long_tags_count_by_their_bytes_together_with_the_keys() {
-        let outbox = Outbox::default();
-        for tag in 0..=MAX_BYTES / 1000 {
-            outbox.push_tags(&name("users"), &[Tag::new(&format!("{tag:1000}"))], Duration::ZERO);
-        }
-        assert_eq!(outbox.take().unwrap().caches[&name("users")].all, Some(Duration::ZERO));
-    }
-
-    #[test]
-    fn too_many_keys_collapse_the_largest_cache_and_spare_the_others() {
-        let outbox = Outbox::default();
-        push(&outbox, "small", 1, 0);
-        for key in 0..=MAX_KEYS as u64 {
-            push(&outbox, "large", key, 0);
-        }
-        let batch = outbox.take().unwrap();
-        assert_eq!(batch.caches[&name("large")].all, Some(Duration::ZERO));
-        assert_eq!(batch.caches[&name("small")].keys.len(), 1);
     }
 
     #[tokio::test]

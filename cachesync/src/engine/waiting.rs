@@ -176,3 +176,71 @@ fn coalesce<T: Eq + Hash>(waiting: &mut HashMap<T, Duration>, what: T, hold: Dur
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use cachesync_core::codec;
+
+    use super::*;
+
+    fn name(text: &str) -> Name {
+        Name::new(text).unwrap()
+    }
+
+    fn add_key(waiting: &mut Waiting, cache: &str, key: u64) {
+        let key = codec::encode_key(&key).unwrap();
+        waiting.add_key(&name(cache), &KeyShape::of::<u64>(), key, Duration::ZERO);
+    }
+
+    #[test]
+    fn too_many_keys_collapse_the_largest_cache_and_spare_the_others() {
+        let mut waiting = Waiting::default();
+        add_key(&mut waiting, "small", 1);
+        (1..MAX_KEYS as u64).for_each(|key| add_key(&mut waiting, "large", key));
+        assert_eq!(waiting.bound(), []);
+        add_key(&mut waiting, "large", 0);
+        assert_eq!(waiting.bound(), [name("large")]);
+        let once = OutboxDepth { keys: 1, whole_caches: 1, bytes: 1, ..OutboxDepth::default() };
+        assert_eq!(waiting.depth(), once);
+        let caches = waiting.into_caches();
+        assert_eq!((caches[&name("large")].all, caches[&name("small")].keys.len()), (Some(Duration::ZERO), 1));
+    }
+
+    #[test]
+    fn too_many_tags_collapse_their_cache_with_the_longest_hold() {
+        let mut waiting = Waiting::default();
+        waiting.add_tag(&name("large"), Tag::new("held"), Duration::from_secs(7));
+        (0..MAX_KEYS).for_each(|tag| waiting.add_tag(&name("large"), Tag::new(&tag), Duration::ZERO));
+        assert_eq!(waiting.bound(), [name("large")]);
+        assert_eq!(waiting.into_caches()[&name("large")].all, Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn long_tags_count_by_their_bytes_together_with_the_keys() {
+        let mut waiting = Waiting::default();
+        add_key(&mut waiting, "users", 1);
+        for tag in 0..=MAX_BYTES / 1000 {
+            waiting.add_tag(&name("users"), Tag::new(&format!("{tag:1000}")), Duration::ZERO);
+        }
+        assert_eq!(waiting.bound(), [name("users")]);
+        assert_eq!((waiting.depth().len(), waiting.depth().bytes), (1, 0));
+    }
+
+    #[test]
+    fn what_waited_elsewhere_is_taken_over_with_the_hold_that_is_left() {
+        let [mut here, mut there] = [Waiting::default(), Waiting::default()];
+        add_key(&mut here, "users", 1);
+        add_key(&mut here, "teams", 1);
+        add_key(&mut there, "users", 1);
+        there.add_tag(&name("users"), Tag::new("a"), Duration::ZERO);
+        there.add_all(&name("teams"), Duration::ZERO);
+        let left = Duration::from_secs(3);
+        here.absorb(there, left);
+        let once = OutboxDepth { keys: 1, tags: 1, whole_caches: 1, bytes: 2, ..OutboxDepth::default() };
+        assert_eq!(here.depth(), once);
+        let caches = here.into_caches();
+        let users = &caches[&name("users")];
+        assert!(users.keys.values().chain(users.tags.values()).all(|hold| *hold == left));
+        assert_eq!(caches[&name("teams")].all, Some(left));
+    }
+}
