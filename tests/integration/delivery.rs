@@ -148,6 +148,27 @@ async fn what_was_to_be_told_again_and_could_not_is_reported() {
     assert!(error.to_string().contains("evictions of 1 key of `users` are lost"), "{error}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_waits_for_the_broker_also_if_all_that_is_left_is_to_be_told_again() {
+    let backend = FaultyBackend::new(&MemoryBackend::new());
+    let builder = builder().flush_timeout(Duration::from_mins(1)).settle(Duration::from_hours(1));
+    let registry = builder.backend(backend.clone()).start().await.unwrap();
+    let users = registry.cache::<u64, String>("users").unwrap();
+    let transaction = Transaction::begin();
+    transaction.scope(async { users.evict(&1) }).await;
+    transaction.commit_with(async { Err("the answer never came") }).await.unwrap_err();
+    registry.flush().await.unwrap();
+    is_gone(&backend);
+    eventually(DEADLINE, || registry.status().last_error.is_some()).await;
+    let (ended, ()) = tokio::join!(registry.shutdown(), async {
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        backend.refuse(None);
+    });
+    ended.unwrap();
+    let told = backend.published().into_iter().map(|message| codec::decode(&message.body).unwrap());
+    assert_eq!(told.filter(|frame| matches!(frame.operation, Operation::Keys(_))).count(), 2);
+}
+
 /// The runtime of the registry ends under those who wait on another.
 #[test]
 fn a_flush_of_which_the_runtime_ends_says_what_is_lost() {
