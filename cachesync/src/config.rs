@@ -180,7 +180,8 @@ pub enum UnknownCaches {
     Fail,
     /// They run uncached; evictions are still broadcast.
     Bypass,
-    /// The cache is made at its first use, with these settings and the name asked for.
+    /// The cache is made at its first use, with these settings and the name asked for; unless there are 1,024 caches
+    /// already, since names may be made up without end. Caches are never made for evictions of other nodes.
     Create(CacheConfig),
 }
 

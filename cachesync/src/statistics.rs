@@ -128,6 +128,8 @@ pub struct RegistryStats {
     pub bad_messages: u64,
     /// Sessions opened with the backend.
     pub sessions: u64,
+    /// How often the evictions of single keys and tags of a cache became that of all, since too many waited for the broker.
+    pub overflows: u64,
 }
 
 /// What a node counts about its backend.

@@ -18,7 +18,8 @@
 //! number of the last eviction instead, and stores only if the key's stripe remembers none of the key since: every
 //! eviction, and every put, takes its number in the same critical section in which it does its work.
 //!
-//! Tags have an argument of their own, see [`tags`](super::tags).
+//! Tags have an argument of their own, see [`tags`](super::tags), and so have predicates, see
+//! [`predicate`](super::predicate).
 //!
 //! `quick_cache`'s own placeholders could arbitrate loads of single keys, but `retain` and `drain` do not see them, they
 //! cannot share a load without keeping its value, nor tell waiters of an error. One mechanism of our own serves loads,
@@ -63,7 +64,7 @@ const STRIPES: usize = 64;
 
 /// Collects what was displaced, so that it is dropped after the locks are released.
 #[derive(Clone)]
-struct Displaced;
+pub(super) struct Displaced;
 
 impl<K, V> Lifecycle<K, Stored<V>> for Displaced {
     type RequestState = Vec<(K, Stored<V>)>;
@@ -75,8 +76,8 @@ impl<K, V> Lifecycle<K, Stored<V>> for Displaced {
 
 pub(crate) struct Store<K, V> {
     pub(crate) info: Arc<CacheInfo>,
-    entries: QuickCache<K, Stored<V>, UnitWeighter, DefaultHashBuilder, Displaced>,
-    stripes: Box<[Mutex<Stripe<K, V>>]>,
+    pub(super) entries: QuickCache<K, Stored<V>, UnitWeighter, DefaultHashBuilder, Displaced>,
+    pub(super) stripes: Box<[Mutex<Stripe<K, V>>]>,
     pub(super) hasher: DefaultHashBuilder,
     tags: Mutex<TagIndex<K>>,
     /// Whether any entry ever carried a tag. Set under the stripe's lock of the entry's key.
@@ -421,7 +422,7 @@ pub(crate) fn discard<T>(leftover: T) {
 }
 
 /// A panic under the lock can only come from a key's `Eq` or `Clone`; the tables are consistent between steps.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
