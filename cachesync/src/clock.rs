@@ -8,14 +8,9 @@
 //! wall clock has one, is moved on by the same code of the kernel before any process runs again, and is also set by
 //! people. So the wall clock tells when to ask for boot time, see [`lease`](crate::lease).
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
+
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// A moment, in nanoseconds since some fixed start.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

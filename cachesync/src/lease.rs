@@ -18,15 +18,13 @@
 //!
 //! Invariant: once closed, a lease is never valid again, under no policy.
 
-use std::{
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+use std::time::Duration;
 
 use crate::{
     clock::{Clock, Moment},
     config::OnPartition,
     mutation::Mutation,
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 const CLOSED: u64 = 0;

@@ -32,14 +32,11 @@
 use std::{
     hash::BuildHasher,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
-use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync::Cache as QuickCache};
+use quick_cache::{Lifecycle, UnitWeighter, sync::Cache as QuickCache};
 use tokio::sync::Semaphore;
 
 use super::{
@@ -55,11 +52,16 @@ use crate::{
     key::{Key, KeyForm, Probe, Value},
     mutation::Mutation,
     statistics::count,
+    sync::{
+        DefaultHashBuilder, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// How many waiters of a failed load try for themselves at the same time.
 const RETRIES_AT_ONCE: usize = 16;
-const STRIPES: usize = 64;
+/// Under the model checker few, so that there are few schedules.
+const STRIPES: usize = if cfg!(all(test, cachesync_shuttle)) { 2 } else { 64 };
 
 /// Collects what was displaced, so that it is dropped after the locks are released.
 #[derive(Clone)]

@@ -13,21 +13,25 @@
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
     hash::Hash,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::PoisonError,
     time::Duration,
 };
 
 use cachesync_core::{Name, frame::EncodedKey, shape::KeyShape};
 use tokio::{
-    sync::{Notify, watch},
+    sync::watch,
     time::{Instant, sleep_until},
 };
 
-use crate::{cache::tags::Tag, mutation::Mutation};
+use crate::{
+    cache::tags::Tag,
+    mutation::Mutation,
+    sync::{Mutex, MutexGuard, Notify},
+};
 
 /// The most keys and tags that wait, over all caches.
-/// In the simulation that breaks the rules few, so that it comes to that.
-const MAX_KEYS: usize = if cfg!(cachesync_mutations) { 4 } else { 100_000 };
+/// Where the rules are broken on purpose, and under the model checker, few, so that it comes to that.
+const MAX_KEYS: usize = if cfg!(any(cachesync_mutations, all(test, cachesync_shuttle))) { 4 } else { 100_000 };
 /// The ticket of a push that came too late: it will never be confirmed.
 pub(crate) const NEVER: u64 = u64::MAX;
 /// The most bytes of keys and tags that wait, over all caches.

@@ -17,14 +17,13 @@ use std::{
     collections::{BTreeMap, btree_map::Entry},
     fmt,
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, PoisonError},
 };
 
 pub use committed::Committed;
 pub use handle::TransactionHandle;
 pub(crate) use pending::StagedPut;
 use pending::{Outcome, Pending, Replaced};
-use tokio::sync::Notify;
 
 use crate::{
     cache::{info::CacheInfo, store::discard, tags::Tag},
@@ -34,9 +33,10 @@ use crate::{
         node::{Node, Queued},
         slot::Slot,
     },
+    sync::{Mutex, MutexGuard, Notify, task_local},
 };
 
-tokio::task_local! {
+task_local! {
     static CURRENT: Arc<Inner>;
 }
 
