@@ -84,13 +84,16 @@ impl Lease {
     /// closed lease. One task does this.
     pub(crate) fn renew(&self, clock: &Clock, since: Moment) {
         let end = since.after(self.length);
+        // Boot time last: should the process be stopped between two of these, the ends by the other clocks are too early by
+        // that time, and not too late.
+        let (now, wall) = (clock.now(), clock.wall());
         let left = end.since(clock.boot());
         if left.is_zero() {
             return;
         }
-        let until = clock.now().after(left);
+        let until = now.after(left);
         self.by_boot.fetch_max(end.0, Ordering::Relaxed);
-        self.by_wall.store(clock.wall().after(left).0, Ordering::Relaxed);
+        self.by_wall.store(wall.after(left).0, Ordering::Relaxed);
         // Release: whoever sees the new end also sees the evictions that were applied before the renewal, and the ends by
         // the other clocks. Who sees those before this one is bounded by the old end.
         let _ = self.moving().fetch_update(Ordering::Release, Ordering::Relaxed, |current| {
@@ -176,6 +179,17 @@ mod tests {
         manual.advance(Duration::from_nanos(1));
         assert!(!is_valid(&lease, &clock));
         assert_eq!(lease.left(&clock), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_process_that_is_stopped_while_it_renews_does_not_serve_for_longer() {
+        let (manual, clock, lease) = fresh();
+        let sent = clock.boot();
+        manual.advance_at_each_look(LENGTH / 10);
+        lease.renew(&clock, sent);
+        manual.advance_at_each_look(Duration::ZERO);
+        manual.advance(LENGTH.saturating_sub(clock.boot().since(sent)));
+        assert!(!is_valid(&lease, &clock));
     }
 
     #[test]

@@ -38,7 +38,7 @@ pub(crate) struct CacheInfo {
     has_own_policy: AtomicBool,
     pub(crate) counters: Counters,
     /// See [`Admission`].
-    pub(super) admissions: Semaphore,
+    pub(crate) admissions: Semaphore,
     /// The runtime that keeps the time of bounded waits, whatever executor runs the caller.
     pub(crate) runtime: Handle,
     /// Until then no load of any key is kept.

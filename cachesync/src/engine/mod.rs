@@ -14,7 +14,7 @@
 //!   applied (rule R6).
 
 pub(crate) mod outbox;
-mod publisher;
+pub(crate) mod publisher;
 mod receiver;
 mod sequence;
 

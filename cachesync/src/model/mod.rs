@@ -8,22 +8,20 @@
 //! What is not checked: atomics are sequentially consistent here, whatever orderings they are given; time stands still but
 //! for what a model's own clock does, so no wait is given up; and bodies do not panic.
 
-//mod admission;
+mod admission;
 mod batches;
-//mod cancellation;
+mod cancellation;
 mod fills;
-//mod holds;
-//mod lease;
+mod holds;
+mod lease;
+mod mutations;
 //mod outbox;
 mod preemptions;
 mod puts;
 mod sharing;
-//mod slot;
+mod slot;
 //mod transactions;
 mod world;
-
-#[cfg(cachesync_mutations)]
-mod mutations;
 
 use std::{
     any::Any,
@@ -85,10 +83,10 @@ fn run(scheduler: impl Scheduler + 'static, model: impl Fn() + Send + Sync + 'st
 }
 
 /// The schedule that shuttle reports with a failure.
-fn schedule_of(panic: &(dyn Any + Send)) -> Option<&str> {
+fn schedule_of(panic: &(dyn Any + Send)) -> Option<String> {
     let message = panic.downcast_ref::<String>()?;
     let (_, schedule) = message.split_once("failing schedule:")?;
-    schedule.split('"').nth(1).map(str::trim)
+    Some(schedule.split('"').nth(1)?.split_whitespace().collect())
 }
 
 /// That of the test.

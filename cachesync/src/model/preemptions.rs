@@ -48,22 +48,25 @@ impl Scheduler for BoundedPreemptions {
     }
 
     fn next_task(&mut self, runnable: &[&Task], current: Option<TaskId>, is_yielding: bool) -> Option<TaskId> {
-        let current = runnable.iter().position(|task| Some(task.id()) == current);
-        // Who asks to be interrupted is interrupted for nothing; going on comes first.
-        let of = if current.is_none() || is_yielding || self.preemptions < self.limit { runnable.len() } else { 1 };
+        let mut runnable: Vec<_> = runnable.iter().map(|task| task.id()).collect();
+        let place = runnable.iter().position(|task| Some(*task) == current);
+        match place {
+            // Who asks to be interrupted is, for nothing; or a loop that waits would have schedules without end.
+            Some(place) if is_yielding && runnable.len() > 1 => _ = runnable.remove(place),
+            // Going on comes first.
+            Some(place) => runnable[..=place].rotate_right(1),
+            None => {}
+        }
+        let goes_on = place.is_some() && !is_yielding;
+        let of = if goes_on && self.preemptions == self.limit { 1 } else { runnable.len() };
         if self.step == self.choices.len() {
             self.choices.push((0, of));
         }
         let (choice, known) = self.choices[self.step];
         assert_eq!(known, of, "a model has to do the same under the same schedule");
         self.step += 1;
-        let next = match current {
-            Some(current) if choice == 0 => current,
-            Some(current) if choice <= current => choice - 1,
-            _ => choice,
-        };
-        self.preemptions += usize::from(current.is_some_and(|current| current != next) && !is_yielding);
-        Some(runnable[next].id())
+        self.preemptions += usize::from(goes_on && choice > 0);
+        Some(runnable[choice])
     }
 
     fn next_u64(&mut self) -> u64 {

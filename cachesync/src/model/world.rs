@@ -83,6 +83,13 @@ impl World {
         Self::of(node(CacheConfig::new("rows"), false))
     }
 
+    /// A node with a backend that nobody serves, and a lease from now.
+    pub(super) fn with_backend() -> Arc<Self> {
+        let (node, clock) = node(CacheConfig::new("rows"), true);
+        node.lease.renew(&node.clock, node.clock.boot());
+        Self::of((node, clock))
+    }
+
     pub(super) fn of((node, clock): (Arc<Node>, ManualClock)) -> Arc<Self> {
         let slot = node.slot("rows").expect("it is declared");
         let store = slot.store::<u64, u64>().ok().expect("these are its types");
