@@ -10,7 +10,7 @@ use shuttle::{
 
 use super::{
     cancellation::cancelled,
-    check,
+    check_large,
     world::{World, node},
 };
 use crate::config::CacheConfig;
@@ -47,10 +47,10 @@ fn bounded(polls: Option<usize>) {
 
 #[test]
 fn no_more_loads_run_at_once_than_are_allowed() {
-    check(|| bounded(None));
+    check_large(|| bounded(None));
 }
 
 #[test]
 fn who_is_cancelled_while_it_waits_to_be_admitted_costs_no_permit() {
-    check(|| bounded(Some(1)));
+    check_large(|| bounded(Some(1)));
 }

@@ -3,7 +3,7 @@
 use shuttle::future::block_on;
 
 use super::{
-    check,
+    check_large,
     world::{World, tagged},
 };
 use crate::cache::{
@@ -69,15 +69,15 @@ fn with_single_loads() {
 
 #[test]
 fn batches_in_opposite_orders_end_and_keep_nothing_evicted() {
-    check(cross);
+    check_large(cross);
 }
 
 #[test]
 fn batches_that_overlap_in_a_circle_end() {
-    check(circle);
+    check_large(circle);
 }
 
 #[test]
 fn a_batch_and_loads_of_its_keys_end() {
-    check(with_single_loads);
+    check_large(with_single_loads);
 }

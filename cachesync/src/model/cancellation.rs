@@ -4,7 +4,7 @@ use std::{future::poll_fn, pin::pin, task::Poll};
 
 use shuttle::future::{block_on, yield_now};
 
-use super::{check, world::World};
+use super::{check_large, world::World};
 
 /// Drops the future after so many polls, unless it has ended.
 pub(super) async fn cancelled<T>(polls: usize, future: impl Future<Output = T>) -> Option<T> {
@@ -53,15 +53,15 @@ fn fail() {
 
 #[test]
 fn who_waits_for_a_load_that_is_cancelled_before_its_body_ends_loads() {
-    check(|| cancel(1));
+    check_large(|| cancel(1));
 }
 
 #[test]
 fn who_waits_for_a_load_that_is_cancelled_at_its_end_loads() {
-    check(|| cancel(2));
+    check_large(|| cancel(2));
 }
 
 #[test]
 fn who_waits_for_a_load_that_fails_loads() {
-    check(fail);
+    check_large(fail);
 }

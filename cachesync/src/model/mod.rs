@@ -15,12 +15,12 @@ mod fills;
 mod holds;
 mod lease;
 mod mutations;
-//mod outbox;
+mod outbox;
 mod preemptions;
 mod puts;
 mod sharing;
 mod slot;
-//mod transactions;
+mod transactions;
 mod world;
 
 use std::{
@@ -41,12 +41,21 @@ use shuttle::{
 const ITERATIONS: usize = 1_000;
 /// How many changes of priority there are.
 const DEPTH: usize = 4;
-/// How often threads are interrupted where all such schedules are tried, and how many those may be.
+/// How many preemptions there are at the most where all such schedules are tried, and how many those may be.
 const PREEMPTIONS: usize = 2;
 const ALL: usize = 2_000_000;
 
-/// Runs a model under every schedule in which threads are interrupted twice at the most, and under some of the others.
+/// Runs a model under every schedule with two preemptions at the most, and under some of the others.
 fn check(model: impl Fn() + Send + Sync + 'static) {
+    check_with(PREEMPTIONS, ITERATIONS, model);
+}
+
+/// The same for one of so many threads that this would be too many schedules: with one, and more of the others.
+fn check_large(model: impl Fn() + Send + Sync + 'static) {
+    check_with(PREEMPTIONS - 1, 5 * ITERATIONS, model);
+}
+
+fn check_with(preemptions: usize, iterations: usize, model: impl Fn() + Send + Sync + 'static) {
     let model = Arc::new(model);
     let model = move || {
         let model = model.clone();
@@ -57,11 +66,11 @@ fn check(model: impl Fn() + Send + Sync + 'static) {
         return;
     }
     let number = |name, default| env::var(name).map_or(default, |number| number.parse().expect("a number"));
-    let preemptions = number("CACHESYNC_MODEL_PREEMPTIONS", PREEMPTIONS);
+    let preemptions = number("CACHESYNC_MODEL_PREEMPTIONS", preemptions);
     let all = run(BoundedPreemptions::new(preemptions, ALL), model());
     assert!(all < ALL, "there are too many schedules to try them all");
     println!("{}: all {all} schedules of at most {preemptions} preemptions", name());
-    let iterations = number("CACHESYNC_MODEL_ITERATIONS", ITERATIONS);
+    let iterations = number("CACHESYNC_MODEL_ITERATIONS", iterations);
     run(RandomScheduler::new(iterations), model());
     run(PctScheduler::new(DEPTH, iterations), model());
 }

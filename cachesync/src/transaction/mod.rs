@@ -247,7 +247,14 @@ impl Inner {
         }
         let mut transaction = Some(self);
         while let Some(one) = transaction {
-            if matches!(&*one.state(), State::Open(caches) if caches.get(&info.id).is_some_and(&is_it)) {
+            let is_pending = match &*one.state() {
+                State::Open(caches) => caches.get(&info.id).is_some_and(&is_it),
+                // What was pending is on its way, into the caches or to the outer transaction, and in neither yet. Any key
+                // may be meant; so for this moment all are.
+                State::Ending => true,
+                State::Committed(_) | State::HandedOver(_) | State::RolledBack => false,
+            };
+            if is_pending {
                 return true;
             }
             transaction = one.outer.as_deref();
