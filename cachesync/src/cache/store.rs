@@ -22,8 +22,8 @@
 //!
 //! `quick_cache`'s own placeholders could arbitrate loads of single keys, but `retain` and `drain` do not see them, they
 //! cannot share a load without keeping its value, nor tell waiters of an error. One mechanism of our own serves loads,
-//! reservations, puts, and every kind of eviction. `shuttle`, the model checker, does not know std's mutex; the tests
-//! in `tests/integration/stale_fill.rs` attack the argument step by step.
+//! reservations, puts, and every kind of eviction. The models in `src/model` run this code under every schedule with few
+//! preemptions; the tests in `tests/integration/stale_fill.rs` attack the argument step by step.
 //!
 //! Lock order: stripe, then the index of tags or `quick_cache`'s shard. Of user code only `Hash` and `Eq` of keys and
 //! `Clone` run under these locks; values and keys that leave are dropped after they are released, since their `Drop` may

@@ -8,7 +8,7 @@ use shuttle::sync::{
 };
 
 use super::{
-    check,
+    check, check_large,
     world::{LEASE, World},
 };
 use crate::config::OnPartition;
@@ -122,5 +122,5 @@ fn nobody_reads_an_evicted_value_when_the_lease_is_over() {
 
 #[test]
 fn nobody_joins_a_load_that_is_older_than_the_lease() {
-    check(late_eviction_and_shared_loads);
+    check_large(late_eviction_and_shared_loads);
 }

@@ -33,7 +33,7 @@ use std::{
 
 use preemptions::BoundedPreemptions;
 use shuttle::{
-    Config, Runner,
+    Config, FailurePersistence, Runner,
     scheduler::{PctScheduler, RandomScheduler, ReplayScheduler, Scheduler},
 };
 
@@ -76,7 +76,17 @@ fn check_with(preemptions: usize, iterations: usize, model: impl Fn() + Send + S
 }
 
 fn run(scheduler: impl Scheduler + 'static, model: impl Fn() + Send + Sync + 'static) -> usize {
+    run_with(FailurePersistence::Print, scheduler, model)
+}
+
+/// Returns how many schedules it were.
+fn run_with(
+    persistence: FailurePersistence,
+    scheduler: impl Scheduler + 'static,
+    model: impl Fn() + Send + Sync + 'static,
+) -> usize {
     let mut config = Config::new();
+    config.failure_persistence = persistence;
     config.stack_size = 256 * 1024;
     // Said once, above.
     config.silence_warnings = true;

@@ -2,11 +2,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use shuttle::FailurePersistence;
+
 use super::{
     ALL, PREEMPTIONS, batches, fills,
     fills::{by, evictions},
+    holds, lease, outbox,
     preemptions::BoundedPreemptions,
-    puts, run, sharing,
+    puts, run_with, sharing, transactions,
 };
 use crate::mutation::Mutation;
 
@@ -21,7 +24,8 @@ fn finds(mutation: Mutation, model: fn()) {
 
     Mutation::set(Some(mutation));
     let _mend = Mend;
-    let run = || run(BoundedPreemptions::new(PREEMPTIONS, ALL), model);
+    // That it fails is no news.
+    let run = || run_with(FailurePersistence::None, BoundedPreemptions::new(PREEMPTIONS, ALL), model);
     let found = catch_unwind(AssertUnwindSafe(run));
     assert!(found.is_err(), "{mutation:?} is not noticed in any of {found:?} schedules");
 }
@@ -55,4 +59,32 @@ fn loads_that_are_older_than_their_tag_are_noticed() {
 #[test]
 fn holds_that_are_ignored_are_noticed() {
     finds(Mutation::IgnoreHolds, sharing::after_a_late_commit);
+    finds(Mutation::IgnoreHolds, || holds::race(by::load, holds::a_key));
+    finds(Mutation::IgnoreHolds, || holds::race(by::load, holds::all));
+    finds(Mutation::IgnoreHolds, || holds::race(by::tagged_load, holds::a_tag));
+}
+
+#[test]
+fn what_is_dropped_when_there_is_too_much_is_noticed() {
+    finds(Mutation::DropOnOverflow, || outbox::send([&[1, 2, 3, 4, 5]], outbox::unharmed));
+}
+
+#[test]
+fn what_is_not_sent_again_is_noticed() {
+    finds(Mutation::DoNotResend, || outbox::send([&[1]], outbox::not_taken));
+}
+
+#[test]
+fn what_is_confirmed_before_it_is_taken_is_noticed() {
+    finds(Mutation::ConfirmBeforeItIsTaken, || outbox::send([&[1]], outbox::unharmed));
+}
+
+#[test]
+fn a_lease_that_is_not_heeded_is_noticed() {
+    finds(Mutation::ServePastTheLease, lease::late_eviction);
+}
+
+#[test]
+fn pending_evictions_that_are_not_heeded_are_noticed() {
+    finds(Mutation::ReadWhatIsPending, transactions::commit_while_a_task_writes);
 }

@@ -6,7 +6,7 @@ use shuttle::sync::{
 };
 
 use super::{
-    check,
+    check, check_large,
     fills::evictions,
     world::{HOLD, World},
 };
@@ -62,7 +62,7 @@ fn nobody_joins_a_load_from_before_an_eviction() {
 
 #[test]
 fn nobody_joins_a_load_from_before_an_eviction_of_all() {
-    check(|| read_after(evictions::an_eviction_of_all, |world| world.load(1)));
+    check_large(|| read_after(evictions::an_eviction_of_all, |world| world.load(1)));
 }
 
 #[test]
@@ -72,5 +72,5 @@ fn nobody_joins_a_load_with_tags_from_before_an_eviction_of_its_tag() {
 
 #[test]
 fn nobody_joins_anybody_while_the_key_is_held() {
-    check(after_a_late_commit);
+    check_large(after_a_late_commit);
 }
