@@ -81,7 +81,7 @@ impl ManualClock {
             suspended: AtomicU64::new(0),
             set_ahead: AtomicU64::new(0),
             #[cfg(test)]
-            each_look: Default::default(),
+            each_look: std::sync::atomic::AtomicU64::default(),
         }))
     }
 

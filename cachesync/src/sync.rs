@@ -124,13 +124,16 @@ mod checked {
     }
     pub(crate) use task_local;
 
+    /// The task is in no scope.
+    pub(crate) struct OutOfScope;
+
     impl<T: 'static> TaskLocal<T> {
         pub(crate) fn scope<F: Future>(&'static self, value: T, future: F) -> Scoped<T, F> {
             Scoped { local: self, value: Some(value), future: Some(Box::pin(future)) }
         }
 
-        pub(crate) fn try_with<R>(&'static self, read: impl FnOnce(&T) -> R) -> Result<R, ()> {
-            self.0.with(|value| value.borrow().as_ref().map(read).ok_or(()))
+        pub(crate) fn try_with<R>(&'static self, read: impl FnOnce(&T) -> R) -> Result<R, OutOfScope> {
+            self.0.with(|value| value.borrow().as_ref().map(read).ok_or(OutOfScope))
         }
     }
 

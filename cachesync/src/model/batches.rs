@@ -8,6 +8,7 @@ use super::{
 };
 use crate::cache::{
     batch::{self, Batch},
+    content::Terms,
     load::Verdict,
 };
 
@@ -25,7 +26,7 @@ pub(super) fn load<const N: usize>(world: &World, keys: [u64; N], has_tags: bool
             let body = async { missing.iter().map(|key| (*key, world.read(*key))).collect() };
             batch::run(Some(&batch), body).await
         };
-        let terms = if has_tags { tagged() } else { Default::default() };
+        let terms = if has_tags { tagged() } else { Terms::default() };
         batch.settle(loaded, |_| Verdict { terms: terms.clone(), ..Verdict::default() }, None)
     })
 }

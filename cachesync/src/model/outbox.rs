@@ -63,9 +63,8 @@ impl Broker {
                 tokio::select! {
                     biased;
                     () = self.lost.notified() => {}
-                    sent = sender.send(&mut link, ending) => match sent {
-                        Ok(()) => break,
-                        Err(_) => {}
+                    sent = sender.send(&mut link, ending) => if sent.is_ok() {
+                        break;
                     },
                 }
             }

@@ -1,5 +1,7 @@
 //! Puts against loads and against each other (rule R1).
 
+use std::time::Duration;
+
 use super::{
     check,
     world::{World, tagged, value},
@@ -23,7 +25,7 @@ fn put_on(world: &World, key: u64, version: u64, terms: &Terms) {
     world.write(key, version);
     match begun {
         Begun::Lead(lead) => _ = world.store.put_reserved(lead, key, value(version), terms),
-        _ => world.store.evict(&key, std::time::Duration::ZERO),
+        _ => world.store.evict(&key, Duration::ZERO),
     }
 }
 

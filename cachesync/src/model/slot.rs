@@ -2,14 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use shuttle::thread;
+use shuttle::{sync::atomic::Ordering, thread};
 
 use super::{
     check,
     world::{HOLD, World, node, value},
 };
 use crate::{
-    cache::content::Terms,
+    cache::{
+        content::{Content, Terms},
+        flight::Outcome,
+        store::{Begun, Manner},
+    },
     config::{CacheConfig, OnPartition},
     registry::{node::Node, slot::Slot},
 };
@@ -29,10 +33,8 @@ fn first_load(evict: fn(&Arc<Node>, &Slot)) {
         let (world, slot) = (world.clone(), slot.clone());
         thread::spawn(move || {
             let store = slot.store::<u64, u64>().ok().unwrap();
-            if let crate::cache::store::Begun::Lead(lead) =
-                store.begin(&&1, crate::cache::store::Manner::ByHand, false, |_| false)
-            {
-                lead.keep(crate::cache::flight::Outcome::Value(world.read(1)), &Terms::default());
+            if let Begun::Lead(lead) = store.begin(&&1, Manner::ByHand, false, |_| false) {
+                lead.keep(Outcome::Value(world.read(1)), &Terms::default());
             }
         })
     };
@@ -74,7 +76,7 @@ fn first_put() {
 
 fn assert_kept(slot: &Slot, committed: u64) {
     let store = slot.store::<u64, u64>().ok().unwrap();
-    let kept = store.hit(&&1, crate::cache::content::Content::into_value);
+    let kept = store.hit(&&1, Content::into_value);
     assert!(kept.is_none_or(|kept| kept == committed), "kept {kept:?} of {committed}");
 }
 
@@ -144,7 +146,7 @@ fn a_cache_that_is_made_meanwhile_has_the_policy_of_the_registry_and_its_hold() 
         }
         let slot = maker.join().unwrap();
         assert_eq!(slot.info.on_partition(), OnPartition::ServeStale);
-        let held_until = slot.info.all_held_until.load(crate::sync::atomic::Ordering::SeqCst);
+        let held_until = slot.info.all_held_until.load(Ordering::SeqCst);
         assert!(held_until > 0, "the hold was lost");
     });
 }

@@ -1,19 +1,25 @@
 //! Transactions whose scope is in several tasks (rules R2 and R3): each eviction is applied, and broadcast once.
 
+use std::{
+    future,
+    sync::Arc,
+    task::{Context, Waker},
+};
+
 use shuttle::{future::block_on, thread};
 
 use super::{check, world::World};
 use crate::transaction::{Transaction, TransactionHandle};
 
 /// A node whose cache holds row 1.
-fn world() -> std::sync::Arc<World> {
+fn world() -> Arc<World> {
     let world = World::with_backend();
     assert_eq!(world.load(1), 0);
     world
 }
 
 /// In the scope, a task writes row 1, evicts it, and tells what it reads then.
-fn write(world: &std::sync::Arc<World>, scope: TransactionHandle) -> thread::JoinHandle<u64> {
+fn write(world: &Arc<World>, scope: TransactionHandle) -> thread::JoinHandle<u64> {
     world.spawn(move |world| {
         block_on(scope.scope(async {
             world.write(1, 1);
@@ -34,8 +40,8 @@ fn commit(transaction: Transaction) {
 
 /// Nobody knows whether the database committed.
 fn doubt(transaction: Transaction) {
-    let mut unknown = Box::pin(transaction.commit_with(std::future::pending::<Result<(), ()>>()));
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut unknown = Box::pin(transaction.commit_with(future::pending::<Result<(), ()>>()));
+    let mut context = Context::from_waker(Waker::noop());
     assert!(unknown.as_mut().poll(&mut context).is_pending());
 }
 
