@@ -163,9 +163,7 @@ impl Drop for Looks {
 /// then read what the transaction itself had overwritten.
 #[tokio::test]
 async fn a_task_that_reads_in_the_middle_of_the_commit_reads_nothing_that_is_about_to_be_evicted() {
-    let caches = ["users", "zones"].map(CacheConfig::new);
-    let builder = caches.into_iter().fold(Registry::builder(), cachesync::RegistryBuilder::cache);
-    let registry = builder.start().await.unwrap();
+    let registry = node().cache(CacheConfig::new("zones")).start().await.unwrap();
     let (users, zones) = (registry.cache("users").unwrap(), registry.cache("zones").unwrap());
     zones.insert(1, 0);
     let transaction = Transaction::begin();
