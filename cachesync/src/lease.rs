@@ -92,10 +92,10 @@ impl Lease {
             return;
         }
         let until = now.after(left);
-        self.by_boot.fetch_max(end.0, Ordering::Relaxed);
-        self.by_wall.store(wall.after(left).0, Ordering::Relaxed);
-        // Release: whoever sees the new end also sees the evictions that were applied before the renewal, and the ends by
-        // the other clocks. Who sees those before this one is bounded by the old end.
+        // Release: whoever sees the new end by any of the clocks also sees the evictions that were applied before the renewal.
+        // Who sees it by one clock and not yet by another is bounded by the old end as well.
+        self.by_boot.fetch_max(end.0, Ordering::Release);
+        self.by_wall.store(wall.after(left).0, Ordering::Release);
         let _ = self.moving().fetch_update(Ordering::Release, Ordering::Relaxed, |current| {
             (current != CLOSED && current < until.0).then_some(until.0)
         });
@@ -124,13 +124,13 @@ impl Lease {
         }
         let now = clock.now();
         let valid =
-            now.0 < until && (clock.wall().0 < self.by_wall.load(Ordering::Relaxed) || self.is_valid_since_boot(clock));
+            now.0 < until && (clock.wall().0 < self.by_wall.load(Ordering::Acquire) || self.is_valid_since_boot(clock));
         (valid || Mutation::ServePastTheLease.is_on() && until > NOT_YET).then_some(now)
     }
 
     #[cold]
     fn is_valid_since_boot(&self, clock: &Clock) -> bool {
-        clock.boot().0 < self.by_boot.load(Ordering::Relaxed)
+        clock.boot().0 < self.by_boot.load(Ordering::Acquire)
     }
 
     /// How much is left of it; `None` if it has no limit.
