@@ -2,8 +2,7 @@
 //!
 //! Architecture invariant: without `--cfg cachesync_mutations`, which `cargo xtask simulate --mutations` alone gives, or
 //! `--cfg cachesync_shuttle` in unit tests, which `cargo xtask model` gives, the question whether one is on is the constant
-//! `false`. That is no Cargo feature, so no dependency of anybody's can turn it
-//! on.
+//! `false`. These are no Cargo features, so no dependency of anybody's can turn them on.
 
 /// One way to break a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

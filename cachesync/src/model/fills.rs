@@ -25,36 +25,36 @@ pub(super) fn race(fill: fn(&World), evict: fn(&World)) {
 pub(super) mod by {
     use super::*;
 
-    pub(in super::super) fn load(world: &World) {
+    pub(in crate::model) fn load(world: &World) {
         world.load(1);
     }
 
-    pub(in super::super) fn tagged_load(world: &World) {
+    pub(in crate::model) fn tagged_load(world: &World) {
         world.load_tagged(1);
     }
 
-    pub(in super::super) fn reservation(world: &World) {
+    pub(in crate::model) fn reservation(world: &World) {
         let reservation = world.reserve(1);
         reservation.fill(world.read(1));
     }
 
-    pub(in super::super) fn batch(world: &World) {
+    pub(in crate::model) fn batch(world: &World) {
         batches::load(world, [2, 1], false);
     }
 
-    pub(in super::super) fn tagged_batch(world: &World) {
+    pub(in crate::model) fn tagged_batch(world: &World) {
         batches::load(world, [1, 2], true);
     }
 
-    pub(in super::super) fn put(world: &World) {
+    pub(in crate::model) fn put(world: &World) {
         puts::put(world, 1, 2);
     }
 
-    pub(in super::super) fn tagged_put(world: &World) {
+    pub(in crate::model) fn tagged_put(world: &World) {
         puts::put_tagged(world, 1, 2);
     }
 
-    pub(in super::super) fn late_put(world: &World) {
+    pub(in crate::model) fn late_put(world: &World) {
         puts::put_late(world, 1, 2);
     }
 }
@@ -62,40 +62,40 @@ pub(super) mod by {
 pub(super) mod evictions {
     use super::*;
 
-    pub(in super::super) fn an_eviction_of_its_key(world: &World) {
+    pub(in crate::model) fn an_eviction_of_its_key(world: &World) {
         world.cache.evict(&1);
     }
 
-    pub(in super::super) fn an_eviction_of_many_keys(world: &World) {
+    pub(in crate::model) fn an_eviction_of_many_keys(world: &World) {
         world.cache.evict_many([2, 1]);
     }
 
-    pub(in super::super) fn an_eviction_of_all(world: &World) {
+    pub(in crate::model) fn an_eviction_of_all(world: &World) {
         world.cache.evict_all();
     }
 
-    pub(in super::super) fn an_eviction_of_its_tag(world: &World) {
+    pub(in crate::model) fn an_eviction_of_its_tag(world: &World) {
         world.cache.evict_tag(tag());
     }
 
-    pub(in super::super) fn an_eviction_by_another_node(world: &World) {
+    pub(in crate::model) fn an_eviction_by_another_node(world: &World) {
         let key = codec::encode_key(&1u64).unwrap();
         world.slot.any_store(Duration::ZERO).unwrap().evict_encoded(&[key], Duration::ZERO).unwrap();
     }
 
-    pub(in super::super) fn a_clear(world: &World) {
+    pub(in crate::model) fn a_clear(world: &World) {
         world.node.clear();
     }
 
-    pub(in super::super) fn an_eviction_with_a_hold(world: &World) {
+    pub(in crate::model) fn an_eviction_with_a_hold(world: &World) {
         world.node.evict(&world.slot, &1u64, HOLD);
     }
 
-    pub(in super::super) fn an_eviction_of_all_with_a_hold(world: &World) {
+    pub(in crate::model) fn an_eviction_of_all_with_a_hold(world: &World) {
         world.node.evict_all(&world.slot, HOLD);
     }
 
-    pub(in super::super) fn an_eviction_of_its_tag_with_a_hold(world: &World) {
+    pub(in crate::model) fn an_eviction_of_its_tag_with_a_hold(world: &World) {
         world.node.evict_tags(&world.slot, &[tag()], HOLD);
     }
 }

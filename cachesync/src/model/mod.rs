@@ -1,9 +1,9 @@
-//! Models: a few threads each, in a few steps of the code that ships, run by a checker under many schedules or all.
+//! Models: a few threads each, in a few steps of the code that ships, run by a checker under many schedules.
 //!
 //! `cargo xtask model` runs them, with `--cfg cachesync_shuttle`; without that flag they are not compiled. `shuttle`
 //! decides at each lock, atomic and notification (see [`sync`](crate::sync)) which thread runs next: in every way with a
-//! few [`preemptions`], at random, or by priorities that change a few times (PCT). A model asserts at its end, when its threads have
-//! ended, what the rule says; that nobody waits for ever the checker asserts by itself.
+//! few [`preemptions`], at random, or by priorities that change a few times (PCT). A model asserts what the rule says, mostly
+//! when its threads have ended; that nobody waits for ever the checker asserts by itself.
 //!
 //! What is not checked: atomics are sequentially consistent here, whatever orderings they are given; time stands still but
 //! for what a model's own clock does, so no wait is given up; and bodies do not panic.

@@ -35,7 +35,7 @@ use crate::{
 pub(super) const HOLD: Duration = Duration::from_secs(5);
 pub(super) const LEASE: Duration = Duration::from_secs(10);
 
-/// A row holds the version that the database has committed. Version 0 of every row carries the tag `a`, as do all later ones.
+/// A row holds the version that the database has committed; whoever loads with tags finds the tag `a` at every version.
 pub(super) struct World {
     pub(super) node: Arc<Node>,
     pub(super) slot: Arc<Slot>,
