@@ -8,14 +8,9 @@
 //! wall clock has one, is moved on by the same code of the kernel before any process runs again, and is also set by
 //! people. So the wall clock tells when to ask for boot time, see [`lease`](crate::lease).
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
+
+use crate::sync::atomic::{AtomicU64, Ordering};
 
 /// A moment, in nanoseconds since some fixed start.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -73,12 +68,21 @@ struct Hands {
     suspended: AtomicU64,
     /// How far somebody has set the wall clock ahead.
     set_ahead: AtomicU64,
+    /// How far it moves whenever somebody looks at it.
+    #[cfg(test)]
+    each_look: std::sync::atomic::AtomicU64,
 }
 
 impl ManualClock {
     /// A clock that stands still.
     pub fn new() -> Self {
-        Self(Arc::new(Hands { now: AtomicU64::new(1), suspended: AtomicU64::new(0), set_ahead: AtomicU64::new(0) }))
+        Self(Arc::new(Hands {
+            now: AtomicU64::new(1),
+            suspended: AtomicU64::new(0),
+            set_ahead: AtomicU64::new(0),
+            #[cfg(test)]
+            each_look: std::sync::atomic::AtomicU64::default(),
+        }))
     }
 
     /// Moves the clock ahead.
@@ -97,7 +101,16 @@ impl ManualClock {
         add(&self.0.set_ahead, by);
     }
 
+    #[cfg(test)]
+    pub(crate) fn advance_at_each_look(&self, by: Duration) {
+        self.0.each_look.store(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+
     fn now(&self) -> u64 {
+        #[cfg(test)]
+        if let each_look @ 1.. = self.0.each_look.load(Ordering::SeqCst) {
+            self.0.now.fetch_add(each_look, Ordering::SeqCst);
+        }
         self.0.now.load(Ordering::SeqCst)
     }
 

@@ -18,19 +18,16 @@
 //!
 //! Invariant: once closed, a lease is never valid again, under no policy.
 
-use std::{
-    future::poll_fn,
-    sync::atomic::{AtomicU64, Ordering},
-    task::Poll,
-    time::Duration,
-};
-
-use tokio::sync::Notify;
+use std::{future::poll_fn, task::Poll, time::Duration};
 
 use crate::{
     clock::{Clock, Moment},
     config::OnPartition,
     mutation::Mutation,
+    sync::{
+        Notify,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 const CLOSED: u64 = 0;
@@ -92,18 +89,19 @@ impl Lease {
     /// Renews, as of a moment of [boot time](Clock::boot) that may be long past; never shortens, and does nothing to a
     /// closed lease. One task does this.
     pub(crate) fn renew(&self, clock: &Clock, since: Moment) {
-        // These clocks before that of boot time: should the process be stopped in between, what is left is less, not more.
-        let (now, wall) = (clock.now(), clock.wall());
         let end = since.after(self.length);
+        // Boot time last: should the process be stopped between two of these, the ends by the other clocks are too early by
+        // that time, and not too late.
+        let (now, wall) = (clock.now(), clock.wall());
         let left = end.since(clock.boot());
         if left.is_zero() {
             return;
         }
         let until = now.after(left);
-        self.by_boot.fetch_max(end.0, Ordering::Relaxed);
-        self.by_wall.store(wall.after(left).0, Ordering::Relaxed);
-        // Release: whoever sees the new end also sees the evictions that were applied before the renewal, and the ends by
-        // the other clocks. Who sees those before this one is bounded by the old end.
+        // Release: whoever sees the new end by any of the clocks also sees the evictions that were applied before the renewal.
+        // Who sees it by one clock and not yet by another is bounded by the old end as well.
+        self.by_boot.fetch_max(end.0, Ordering::Release);
+        self.by_wall.store(wall.after(left).0, Ordering::Release);
         let _ = self.moving().fetch_update(Ordering::Release, Ordering::Relaxed, |current| {
             (current != CLOSED && current < until.0).then_some(until.0)
         });
@@ -142,13 +140,13 @@ impl Lease {
         }
         let now = clock.now();
         let valid =
-            now.0 < until && (clock.wall().0 < self.by_wall.load(Ordering::Relaxed) || self.is_valid_since_boot(clock));
+            now.0 < until && (clock.wall().0 < self.by_wall.load(Ordering::Acquire) || self.is_valid_since_boot(clock));
         (valid || Mutation::ServePastTheLease.is_on() && until > NOT_YET).then_some(now)
     }
 
     #[cold]
     fn is_valid_since_boot(&self, clock: &Clock) -> bool {
-        clock.boot().0 < self.by_boot.load(Ordering::Relaxed)
+        clock.boot().0 < self.by_boot.load(Ordering::Acquire)
     }
 
     /// How much is left of it; `None` if it has no limit.
@@ -197,6 +195,17 @@ mod tests {
         manual.advance(Duration::from_nanos(1));
         assert!(!is_valid(&lease, &clock));
         assert_eq!(lease.left(&clock), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_process_that_is_stopped_while_it_renews_does_not_serve_for_longer() {
+        let (manual, clock, lease) = fresh();
+        let sent = clock.boot();
+        manual.advance_at_each_look(LENGTH / 10);
+        lease.renew(&clock, sent);
+        manual.advance_at_each_look(Duration::ZERO);
+        manual.advance(LENGTH.saturating_sub(clock.boot().since(sent)));
+        assert!(!is_valid(&lease, &clock));
     }
 
     #[test]

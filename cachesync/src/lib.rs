@@ -120,10 +120,13 @@ mod error;
 mod eviction;
 mod key;
 mod lease;
+#[cfg(all(test, cachesync_shuttle))]
+mod model;
 mod mutation;
 mod put;
 mod registry;
 mod statistics;
+mod sync;
 mod timer;
 mod transaction;
 mod typed;

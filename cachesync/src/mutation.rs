@@ -1,8 +1,8 @@
-//! Ways to break the rules on purpose: each must make the simulation fail, or it checks less than it says.
+//! Ways to break the rules on purpose: each must make the simulation or a model fail, or they check less than it says.
 //!
-//! Architecture invariant: without `--cfg cachesync_mutations`, which `cargo xtask simulate --mutations` alone gives, the
-//! question whether one is on is the constant `false`. It is no Cargo feature, so no dependency of anybody's can turn it
-//! on.
+//! Architecture invariant: without `--cfg cachesync_mutations`, which `cargo xtask simulate --mutations` alone gives, or
+//! `--cfg cachesync_shuttle` in unit tests, which `cargo xtask model` gives, the question whether one is on is the constant
+//! `false`. These are no Cargo features, so no dependency of anybody's can turn them on.
 
 /// One way to break a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ pub enum Mutation {
     NeverShareLoads,
 }
 
-#[cfg(not(cachesync_mutations))]
+#[cfg(not(any(cachesync_mutations, all(test, cachesync_shuttle))))]
 impl Mutation {
     /// Never.
     #[inline(always)]
@@ -64,7 +64,7 @@ impl Mutation {
     }
 }
 
-#[cfg(cachesync_mutations)]
+#[cfg(any(cachesync_mutations, all(test, cachesync_shuttle)))]
 mod switch {
     use std::cell::Cell;
 
@@ -80,6 +80,7 @@ mod switch {
         }
 
         /// Breaks the rule for what runs on this thread; `None` mends it.
+        #[cfg_attr(not(cachesync_mutations), expect(unreachable_pub, reason = "the simulation reaches it"))]
         pub fn set(mutation: Option<Self>) {
             ON.set(mutation);
         }

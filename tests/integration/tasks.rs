@@ -1,6 +1,9 @@
 //! R2 and R3 in tasks that are spawned inside a scope, and transactions that outlive their registry.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use cachesync::{
     Cache, CacheConfig, ManualClock, Registry, Transaction, TransactionHandle, cache_evict, memory::MemoryBackend,
@@ -142,6 +145,36 @@ async fn what_a_task_evicts_after_the_end_is_evicted_with_a_hold_or_joins_the_tr
 }
 
 /// A registry with an eviction that waits for the end of a transaction, shut down before that.
+/// Looks into another cache, in a scope, when it is dropped.
+struct Looks {
+    scope: TransactionHandle,
+    other: Cache<u64, u64>,
+    found: Arc<Mutex<Vec<Option<u64>>>>,
+}
+
+impl Drop for Looks {
+    fn drop(&mut self) {
+        let found = pollster::block_on(self.scope.scope(async { self.other.get(&1) }));
+        self.found.lock().unwrap().push(found);
+    }
+}
+
+/// The commit had taken out what was pending in `zones` and not yet evicted it there: a task of the transaction that looked
+/// then read what the transaction itself had overwritten.
+#[tokio::test]
+async fn a_task_that_reads_in_the_middle_of_the_commit_reads_nothing_that_is_about_to_be_evicted() {
+    let registry = node().cache(CacheConfig::new("zones")).start().await.unwrap();
+    let (users, zones) = (registry.cache("users").unwrap(), registry.cache("zones").unwrap());
+    zones.insert(1, 0);
+    let transaction = Transaction::begin();
+    let found = Arc::default();
+    users.insert(1, Arc::new(Looks { scope: transaction.handle(), other: zones.clone(), found: Arc::clone(&found) }));
+    // Caches are evicted from in the order in which they were made.
+    transaction.scope(async { (users.evict(&1), zones.evict(&1)) }).await;
+    transaction.commit();
+    assert_eq!(*found.lock().unwrap(), [None]);
+}
+
 async fn outlived(registry: &Registry) -> Transaction {
     let users = registry.cache::<u64, String>("users").unwrap();
     load(&users, 1, "old").await;

@@ -1,5 +1,6 @@
 //! Development commands of cachesync; `cargo xtask help` lists them.
 
+mod model;
 mod rabbitmq;
 mod simulate;
 
@@ -44,12 +45,21 @@ enum Task {
                             cargo xtask simulate --seeds 1 --from 4711 --trace\n  \
                             cargo xtask simulate --mutations")]
     Simulate(simulate::Options),
+    /// Runs the models: the code that keeps the rules in a few threads, under every schedule with few preemptions and many
+    /// others.
+    ///
+    /// A model that fails prints the command that runs the same schedule again.
+    #[command(after_help = "Examples:\n  cargo xtask model\n  \
+                            cargo xtask model fills::a_load_meets --preemptions 3\n  \
+                            cargo xtask model --iterations 100000")]
+    Model(model::Options),
 }
 
 fn main() -> ExitCode {
     let status = match Arguments::parse().command {
         Task::Test { arguments } => test(&arguments),
         Task::Simulate(options) => simulate::simulate(&options),
+        Task::Model(options) => model::model(&options),
     };
     match status {
         // What failed has been said by cargo, and its words are the last.

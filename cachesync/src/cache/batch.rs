@@ -28,6 +28,7 @@ use super::{
 use crate::{
     key::{Key, Value},
     statistics::count,
+    sync::DefaultHashBuilder,
     timer,
     transaction::Inner,
 };
@@ -75,7 +76,7 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
         let patience = if transaction.is_some() { Patience::Goes } else { Patience::Waits };
         let mut batch =
             Self { store, tagged, patience, admission: None, asked: Vec::new(), alike: HashMap::new(), permit: None };
-        let mut seen = hashbrown::HashMap::<K, usize, quick_cache::DefaultHashBuilder>::default();
+        let mut seen = hashbrown::HashMap::<K, usize, DefaultHashBuilder>::default();
         for (item, name, key) in keys {
             match seen.entry(key.clone()) {
                 Occupied(place) if batch.asked[*place.get()].name == name => {}

@@ -1,13 +1,12 @@
 //! One load in flight, and those who wait for it.
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicBool, Ordering},
-};
-
-use tokio::sync::Notify;
+use std::sync::Arc;
 
 use super::content::SharedFailure;
+use crate::sync::{
+    Notify, OnceLock,
+    atomic::{AtomicBool, Ordering},
+};
 
 /// How a load ended.
 #[derive(Clone)]

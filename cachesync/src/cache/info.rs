@@ -2,10 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
-    },
+    sync::Arc,
 };
 
 use cachesync_core::{
@@ -24,6 +21,7 @@ use crate::{
     lease::Lease,
     mutation::Mutation,
     statistics::Counters,
+    sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering},
 };
 
 /// The untyped part of a cache, shared by its slot in the registry and its store.
@@ -40,7 +38,7 @@ pub(crate) struct CacheInfo {
     has_own_policy: AtomicBool,
     pub(crate) counters: Counters,
     /// See [`Admission`].
-    pub(super) admissions: Semaphore,
+    pub(crate) admissions: Semaphore,
     /// The runtime that keeps the time of bounded waits, whatever executor runs the caller.
     pub(crate) runtime: Handle,
     /// Until then no load of any key is kept.
@@ -66,7 +64,7 @@ const BAD: u8 = 2;
 
 impl CacheInfo {
     pub(crate) fn new(name: Name, config: CacheConfig, clock: Clock, lease: Arc<Lease>, runtime: Handle) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         let (on_partition, has_own_policy) = (config.on_partition.unwrap_or_default(), config.on_partition.is_some());
         Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),

@@ -1,7 +1,8 @@
 //! When things were last evicted: a bounded memory of it.
 
 use hashbrown::HashMap;
-use quick_cache::DefaultHashBuilder;
+
+use crate::sync::DefaultHashBuilder;
 
 /// The numbers of the last evictions, by the hash of what was evicted.
 ///

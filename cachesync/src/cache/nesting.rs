@@ -7,8 +7,9 @@
 use std::sync::Arc;
 
 use super::flight::Flight;
+use crate::sync::task_local;
 
-tokio::task_local! {
+task_local! {
     static LOADING: Arc<Loading>;
 }
 

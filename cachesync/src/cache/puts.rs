@@ -3,7 +3,7 @@
 //! A put overtakes the loads of its key in flight, as an eviction does, and may be overtaken itself. The argument is in
 //! [`store`](super::store).
 
-use std::{hash::BuildHasher, sync::MutexGuard};
+use std::hash::BuildHasher;
 
 use super::{
     content::{Content, Terms},
@@ -14,6 +14,7 @@ use super::{
 use crate::{
     key::{Key, Value},
     mutation::Mutation,
+    sync::MutexGuard,
 };
 
 impl<K: Key, V: Value> Store<K, V> {

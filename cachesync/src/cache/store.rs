@@ -23,8 +23,8 @@
 //!
 //! `quick_cache`'s own placeholders could arbitrate loads of single keys, but `retain` and `drain` do not see them, they
 //! cannot share a load without keeping its value, nor tell waiters of an error. One mechanism of our own serves loads,
-//! reservations, puts, and every kind of eviction. `shuttle`, the model checker, does not know std's mutex; the tests
-//! in `tests/integration/stale_fill.rs` attack the argument step by step.
+//! reservations, puts, and every kind of eviction. The models in `src/model` run this code under every schedule with few
+//! preemptions; the tests in `tests/integration/stale_fill.rs` attack the argument step by step.
 //!
 //! Lock order: stripe, then the index of tags or `quick_cache`'s shard. Of user code only `Hash` and `Eq` of keys and
 //! `Clone` run under these locks; values and keys that leave are dropped after they are released, since their `Drop` may
@@ -33,14 +33,11 @@
 use std::{
     hash::BuildHasher,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
-use quick_cache::{DefaultHashBuilder, Lifecycle, UnitWeighter, sync::Cache as QuickCache};
+use quick_cache::{Lifecycle, UnitWeighter, sync::Cache as QuickCache};
 use tokio::sync::Semaphore;
 
 use super::{
@@ -56,11 +53,16 @@ use crate::{
     key::{Key, KeyForm, Probe, Value},
     mutation::Mutation,
     statistics::count,
+    sync::{
+        DefaultHashBuilder, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// How many waiters of a failed load try for themselves at the same time.
 const RETRIES_AT_ONCE: usize = 16;
-const STRIPES: usize = 64;
+/// Under the model checker few, so that there are few schedules.
+const STRIPES: usize = if cfg!(all(test, cachesync_shuttle)) { 2 } else { 64 };
 
 /// Collects what was displaced, so that it is dropped after the locks are released.
 #[derive(Clone)]

@@ -18,12 +18,12 @@ use std::{fmt, hash::BuildHasher, sync::Arc};
 
 use cachesync_core::codec::MAX_TAG_BYTES;
 use hashbrown::{HashMap, HashSet};
-use quick_cache::DefaultHashBuilder;
 
 use super::marks::Marks;
 use crate::{
     key::{Key, KeyForm, Probe},
     mutation::Mutation,
+    sync::DefaultHashBuilder,
 };
 
 /// What an entry can be found by beside its key: any text. Two tags of different types that print alike are the same.

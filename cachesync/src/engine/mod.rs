@@ -16,7 +16,7 @@
 pub(crate) mod depth;
 mod echoes;
 pub(crate) mod outbox;
-mod publisher;
+pub(crate) mod publisher;
 mod receiver;
 mod sequence;
 mod waiting;

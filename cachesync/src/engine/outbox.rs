@@ -10,15 +10,11 @@
 //!   opened a session in between has cleared, and knows of no hold: it may have kept what was true until the database
 //!   committed after all. Should the registry end before, it is sent at once, with what is left of the hold.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::PoisonError, time::Duration};
 
 use cachesync_core::{Name, frame::EncodedKey, shape::KeyShape};
 use tokio::{
-    sync::{Notify, watch},
+    sync::watch,
     time::{Instant, sleep_until},
 };
 
@@ -27,7 +23,11 @@ use super::{
     echoes::Echoes,
     waiting::{Pending, Waiting},
 };
-use crate::{cache::tags::Tag, mutation::Mutation};
+use crate::{
+    cache::tags::Tag,
+    mutation::Mutation,
+    sync::{Mutex, MutexGuard, Notify},
+};
 
 /// The ticket of a push that came too late: it will never be confirmed.
 pub(crate) const NEVER: u64 = u64::MAX;

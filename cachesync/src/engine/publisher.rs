@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{clock::Moment, mutation::Mutation, registry::node::Node, statistics::count};
 
-pub(super) struct Sender {
+pub(crate) struct Sender {
     node: Arc<Node>,
     heartbeat: Duration,
     /// Counts this node's sessions.
@@ -47,11 +47,11 @@ struct Encoded {
 }
 
 impl Sender {
-    pub(super) fn new(node: Arc<Node>, heartbeat: Duration) -> Self {
+    pub(crate) fn new(node: Arc<Node>, heartbeat: Duration) -> Self {
         Self { node, heartbeat, session: 0, sequences: HashMap::new(), unconfirmed: None }
     }
 
-    pub(super) fn begin_session(&mut self) {
+    pub(crate) fn begin_session(&mut self) {
         self.session += 1;
         if Mutation::DoNotResend.is_on()
             && let (Some(batch), Some(outbox)) = (self.unconfirmed.take(), &self.node.outbox)
@@ -67,7 +67,7 @@ impl Sender {
     /// # Cancel safety
     ///
     /// No eviction is lost when the future is dropped: what was not confirmed is kept for the next session.
-    pub(super) async fn send(
+    pub(crate) async fn send(
         &mut self,
         publisher: &mut dyn Publisher,
         ending: impl Future<Output = ()>,

@@ -15,8 +15,9 @@ use super::depth::OutboxDepth;
 use crate::{cache::tags::Tag, mutation::Mutation};
 
 /// The most keys and tags that wait, over all caches.
-/// In the simulation that breaks the rules few, so that it comes to that.
-pub(super) const MAX_KEYS: usize = if cfg!(cachesync_mutations) { 4 } else { 100_000 };
+/// Where the rules are broken on purpose, and under the model checker, few, so that it comes to that.
+pub(super) const MAX_KEYS: usize =
+    if cfg!(any(cachesync_mutations, all(test, cachesync_shuttle))) { 4 } else { 100_000 };
 /// The most bytes of keys and tags that wait, over all caches.
 pub(super) const MAX_BYTES: usize = 16 * 1024 * 1024;
 

@@ -133,8 +133,8 @@ mod tests {
             tokio::time::sleep(INTERVAL / 2).await;
             node.lease.renew(&node.clock, node.clock.boot());
         };
-        let changed = tokio::time::timeout(2 * INTERVAL, changes.changed());
-        let (status, ()) = tokio::join!(changed, renew);
+        let told = tokio::time::timeout(2 * INTERVAL, changes.changed());
+        let (status, ()) = tokio::join!(told, renew);
         assert!(matches!(status.expect("in time").unwrap().coherence, Coherence::Suspect { .. }));
     }
 }

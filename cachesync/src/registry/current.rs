@@ -8,9 +8,12 @@ use std::sync::{
 use arc_swap::ArcSwapOption;
 
 use super::{Core, Registry};
-use crate::error::{Error, Kind};
+use crate::{
+    error::{Error, Kind},
+    sync::task_local,
+};
 
-tokio::task_local! {
+task_local! {
     static SCOPED: Registry;
 }
 

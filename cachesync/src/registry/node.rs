@@ -3,10 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    sync::{
-        Arc, PoisonError, RwLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -26,6 +23,10 @@ use crate::{
     lease::Lease,
     mutation::Mutation,
     statistics::{NodeCounters, count},
+    sync::{
+        RwLock,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
 };
 
 /// With so many caches none is made at its first use any more: names may be made up without end.
@@ -83,7 +84,7 @@ pub(crate) struct NodeSettings {
 
 impl Node {
     pub(crate) fn new(settings: NodeSettings, caches: BTreeMap<Name, CacheConfig>) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
+        static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
         let NodeSettings { name, namespace, clock, runtime, settle, unknown, has_backend, on_partition, lease } =
             settings;
         let node = Self {

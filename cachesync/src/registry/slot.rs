@@ -6,7 +6,7 @@
 use std::{
     any::{Any, TypeId},
     collections::BTreeSet,
-    sync::{Arc, Mutex, OnceLock, PoisonError},
+    sync::{Arc, PoisonError},
     time::Duration,
 };
 
@@ -16,6 +16,7 @@ use crate::{
     cache::{info::CacheInfo, store::Store, tags::Tag},
     key::{Key, Value},
     statistics::count,
+    sync::{Mutex, OnceLock},
 };
 
 /// A key type: which it is, and its shape on the wire.

@@ -17,17 +17,13 @@ use std::{
     collections::{BTreeMap, btree_map::Entry},
     fmt,
     future::Future,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError},
 };
 
 pub use committed::Committed;
 pub use handle::TransactionHandle;
 pub(crate) use pending::StagedPut;
 use pending::{Outcome, Pending, Replaced};
-use tokio::sync::Notify;
 
 use crate::{
     cache::{info::CacheInfo, store::discard, tags::Tag},
@@ -37,9 +33,10 @@ use crate::{
         node::{Node, Queued},
         slot::Slot,
     },
+    sync::{Mutex, MutexGuard, Notify, task_local},
 };
 
-tokio::task_local! {
+task_local! {
     static CURRENT: Arc<Inner>;
 }
 
@@ -211,8 +208,8 @@ impl Drop for Transaction {
             return;
         }
         if self.read_only && self.inner.has_pending() {
-            static SO_FAR: AtomicU64 = AtomicU64::new(0);
-            let so_far = SO_FAR.fetch_add(1, Ordering::Relaxed) + 1;
+            static SO_FAR: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+            let so_far = SO_FAR.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
             // Relaxed: it only counts. The 1st, 2nd, 4th, 8th, ... of the process.
             if so_far.is_power_of_two() {
                 tracing::warn!(
@@ -258,7 +255,14 @@ impl Inner {
         }
         let mut transaction = Some(self);
         while let Some(one) = transaction {
-            if matches!(&*one.state(), State::Open(caches) if caches.get(&info.id).is_some_and(&is_it)) {
+            let is_pending = match &*one.state() {
+                State::Open(caches) => caches.get(&info.id).is_some_and(&is_it),
+                // What was pending is on its way, into the caches or to the outer transaction, and in neither yet. Any key
+                // may be meant; so for this moment all are.
+                State::Ending => true,
+                State::Committed(_) | State::HandedOver(_) | State::RolledBack => false,
+            };
+            if is_pending {
                 return true;
             }
             transaction = one.outer.as_deref();

@@ -13,7 +13,6 @@ use std::{
 };
 
 use hashbrown::HashTable;
-use quick_cache::DefaultHashBuilder;
 
 use crate::{
     cache::{store::discard, tags::Tag},
@@ -22,6 +21,7 @@ use crate::{
         node::{Node, Queued},
         slot::Slot,
     },
+    sync::DefaultHashBuilder,
 };
 
 /// Beyond this many keys and tags a transaction's evictions of one cache become "all of it".
