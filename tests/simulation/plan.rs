@@ -48,31 +48,76 @@ pub(crate) struct Network {
     /// Thousandths of the messages that are lost for one session that goes on. No transport may do that: it is beyond
     /// the promise, and only the sequences notice.
     pub(crate) lost: u64,
+    /// How many messages of each node are kept, so that its sessions can resume; zero where the broker does not replay.
+    pub(crate) replay: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Fault {
     /// The broker drops a session and its queue; the node learns of it later. Until then its messages may still be
     /// taken.
-    Cut { node: usize, notice: Duration, half_open: bool },
+    Cut {
+        node: usize,
+        notice: Duration,
+        half_open: bool,
+    },
     /// Nothing goes in or out, and the broker may lose patience.
-    Partition { node: usize, lasts: Duration, cut: bool },
+    Partition {
+        node: usize,
+        lasts: Duration,
+        cut: bool,
+    },
     /// The same for all at once.
-    Split { lasts: Duration, cut: bool },
+    Split {
+        lasts: Duration,
+        cut: bool,
+    },
     /// Nothing goes out of a node.
-    StallPublish { node: usize, lasts: Duration },
+    StallPublish {
+        node: usize,
+        lasts: Duration,
+    },
     /// Nothing comes in.
-    StallDeliver { node: usize, lasts: Duration },
+    StallDeliver {
+        node: usize,
+        lasts: Duration,
+    },
     /// A node is cut off and cannot connect.
-    Refuse { node: usize, lasts: Duration },
+    Refuse {
+        node: usize,
+        lasts: Duration,
+    },
     /// All sessions and queues are gone, and none can be had for a while.
-    BrokerDown { lasts: Duration },
+    BrokerDown {
+        lasts: Duration,
+    },
     /// A node dies, and another takes its place.
-    Crash { node: usize, lasts: Duration },
+    Crash {
+        node: usize,
+        lasts: Duration,
+    },
     /// A node shuts down, and another takes its place.
-    Restart { node: usize, lasts: Duration },
+    Restart {
+        node: usize,
+        lasts: Duration,
+    },
     /// A node does not run for a while, and its clock does.
-    Suspend { node: usize, lasts: Duration },
+    Suspend {
+        node: usize,
+        lasts: Duration,
+    },
+    /// A node loses its session, and what the broker keeps for it is made anew, or is all gone but for the last messages.
+    Recreate {
+        node: usize,
+    },
+    Truncate {
+        node: usize,
+        keeps: usize,
+    },
+    /// What waits for a node is lost, and its session goes on: beyond the promise.
+    LoseTail {
+        node: usize,
+    },
 }
 
 impl Plan {
@@ -96,6 +141,7 @@ impl Plan {
             confirm: 0..dice.pick(&[1, 10, if slow { 700 } else { 50 }]),
             twice: dice.pick(&[0, 0, 50]),
             lost: if dice.chance(120) { 60 } else { 0 },
+            replay: 0,
         };
         let count = dice.pick(&[0, 1, 2, 3, 4, 6, 8]);
         let mut faults: Vec<_> = (0..count)
@@ -105,7 +151,7 @@ impl Plan {
             })
             .collect();
         faults.sort_by_key(|(at, _)| *at);
-        Self {
+        let mut plan = Self {
             seed,
             nodes,
             rows: if hot { 1 } else { dice.pick(&[1, 2, 3, 5]) },
@@ -123,12 +169,36 @@ impl Plan {
             active,
             network,
             faults,
+        };
+        plan.replay(dice);
+        plan
+    }
+
+    /// Whether the broker replays, and what may go wrong with that. Drawn last, as it is of no concern to the rest.
+    fn replay(&mut self, dice: &mut Dice) {
+        let until = u64::try_from(self.active.as_millis()).unwrap_or(u64::MAX);
+        let mut more = |dice: &mut Dice, counts: &[u64], fault: &dyn Fn(&mut Dice, usize) -> Fault| {
+            for _ in 0..dice.pick(counts) {
+                let (at, node) = (dice.millis(200..until), dice.index(self.nodes));
+                self.faults.push((at, fault(dice, node)));
+            }
+        };
+        if dice.chance(350) {
+            self.network.replay = dice.pick(&[10, 100, 100_000]);
+            more(dice, &[0, 0, 1, 2], &|dice, node| match dice.pick(&[None, Some(0), Some(3)]) {
+                None => Fault::Recreate { node },
+                Some(keeps) => Fault::Truncate { node, keeps },
+            });
         }
+        if dice.chance(80) {
+            more(dice, &[1, 2, 4], &|_, node| Fault::LoseTail { node });
+        }
+        self.faults.sort_by_key(|(at, _)| *at);
     }
 
     /// Whether the transport breaks its promise.
     pub(crate) fn is_beyond_the_promise(&self) -> bool {
-        self.network.lost > 0
+        self.network.lost > 0 || self.faults.iter().any(|(_, fault)| matches!(fault, Fault::LoseTail { .. }))
     }
 }
 
