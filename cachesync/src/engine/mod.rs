@@ -246,6 +246,8 @@ async fn drain_signal(signal: &mut watch::Receiver<Signal>) -> Duration {
 /// Applies what comes in; ends with the session, or when the node's own heartbeat is late by the lease.
 async fn receive(node: &Node, receiver: &mut Receiver, subscriber: &mut dyn Subscriber, pace: Pace) -> BackendError {
     let mut late = Instant::now() + pace.lease;
+    // For the mutation that applies each delivery when the next one comes.
+    let mut unapplied = None;
     loop {
         let delivery = tokio::select! {
             // First, or a flood of messages could hide that none of them is the heartbeat.
@@ -262,10 +264,13 @@ async fn receive(node: &Node, receiver: &mut Receiver, subscriber: &mut dyn Subs
         };
         match delivery {
             Ok(delivery) => {
-                if Mutation::KeepPositionOfUnapplied.is_on() {
+                let delivery = if Mutation::KeepPositionOfUnapplied.is_on() {
                     receiver.remember_too_early(&delivery);
-                    sleep(Duration::from_millis(50)).await;
-                }
+                    let Some(before) = unapplied.replace(delivery) else { continue };
+                    before
+                } else {
+                    delivery
+                };
                 let heartbeat = receiver.apply(delivery);
                 if Mutation::RenewOnAnyFrame.is_on() || heartbeat.is_some() && Mutation::RenewFromReceipt.is_on() {
                     node.lease.renew(&node.clock, node.clock.boot());

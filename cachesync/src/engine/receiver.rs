@@ -74,9 +74,12 @@ impl Receiver {
         heartbeat
     }
 
-    /// For the mutation that does so.
+    /// Remembers a delivery as if it had been applied. For the mutation that does so.
     pub(super) fn remember_too_early(&mut self, delivery: &Delivery) {
         self.position.clone_from(&delivery.position);
+        if let Ok(frame) = codec::decode(&delivery.body) {
+            self.sequences.note(&frame);
+        }
     }
 
     fn apply_body(&mut self, delivery: &Delivery) -> Option<Moment> {
@@ -118,10 +121,9 @@ impl Receiver {
             self.clear_after_gap(frame, None);
         }
         match frame.operation {
-            // One of an earlier session says nothing of this one. It comes where a session resumes, or late out of one that was
-            // lost. That everything confirmed before it is ahead of it was the promise of its own session, which has
-            // ended, and nobody knows how long before that it was broken. The first of this session comes behind all
-            // that was missed, and is on its way already.
+            // One of an earlier session comes where a session resumes, or late out of one that was lost. That everything
+            // confirmed before it is ahead of it was the promise of its own session, which has been broken, nobody knows
+            // when. The first of this session comes behind all that was missed, and is on its way already.
             Operation::Heartbeat { at } if frame.session == self.session => Some(Moment(at)),
             _ => None,
         }
@@ -134,9 +136,10 @@ impl Receiver {
         // The 1st, 2nd, 4th, 8th, ... of this session.
         if self.gaps.is_power_of_two() {
             let (origin, so_far) = (frame.origin, self.gaps);
-            match cache {
-                Some(cache) => tracing::warn!(%cache, %origin, so_far, "a frame is missing: clearing the cache"),
-                None => tracing::warn!(so_far, "a message of this node to itself is missing: clearing all caches"),
+            if let Some(cache) = cache {
+                tracing::warn!(%cache, %origin, so_far, "a frame is missing: clearing the cache");
+            } else {
+                tracing::warn!(so_far, "a message of this node to itself is missing: clearing all caches");
             }
         }
         self.node.clear_what_it_concerned(cache);
