@@ -234,22 +234,17 @@ impl Broker {
         })
     }
 
-    /// The stream of a node is deleted and made anew, while there is no session.
-    pub(crate) fn recreate(&self, node: usize) {
+    /// The stream of a node loses all but its last messages, or is deleted and made anew, while there is no session.
+    pub(crate) fn truncate(&self, node: usize, keeps: Option<usize>) {
         self.with(|state| {
-            let Some(stream) = state.links[node].stream.take() else { return };
-            let anew = Queue { open: false, ..state.new_queue(node, stream.interest.clone()) };
-            state.links[node].gaps.extend(stream.gaps());
-            state.links[node].stream = Some(anew);
-        });
-    }
-
-    /// The stream of a node keeps only its last messages, while there is no session.
-    pub(crate) fn truncate(&self, node: usize, keeps: usize) {
-        self.with(|state| {
-            if let Some(stream) = &mut state.links[node].stream {
+            let Some(mut stream) = state.links[node].stream.take() else { return };
+            if let Some(keeps) = keeps {
                 stream.bound(keeps);
+            } else {
+                let anew = Queue { open: false, ..state.new_queue(node, stream.interest.clone()) };
+                state.links[node].gaps.extend(std::mem::replace(&mut stream, anew).gaps());
             }
+            state.links[node].stream = Some(stream);
         });
     }
 

@@ -56,68 +56,29 @@ pub(crate) struct Network {
 pub(crate) enum Fault {
     /// The broker drops a session and its queue; the node learns of it later. Until then its messages may still be
     /// taken.
-    Cut {
-        node: usize,
-        notice: Duration,
-        half_open: bool,
-    },
+    Cut { node: usize, notice: Duration, half_open: bool },
     /// Nothing goes in or out, and the broker may lose patience.
-    Partition {
-        node: usize,
-        lasts: Duration,
-        cut: bool,
-    },
+    Partition { node: usize, lasts: Duration, cut: bool },
     /// The same for all at once.
-    Split {
-        lasts: Duration,
-        cut: bool,
-    },
+    Split { lasts: Duration, cut: bool },
     /// Nothing goes out of a node.
-    StallPublish {
-        node: usize,
-        lasts: Duration,
-    },
+    StallPublish { node: usize, lasts: Duration },
     /// Nothing comes in.
-    StallDeliver {
-        node: usize,
-        lasts: Duration,
-    },
+    StallDeliver { node: usize, lasts: Duration },
     /// A node is cut off and cannot connect.
-    Refuse {
-        node: usize,
-        lasts: Duration,
-    },
+    Refuse { node: usize, lasts: Duration },
     /// All sessions and queues are gone, and none can be had for a while.
-    BrokerDown {
-        lasts: Duration,
-    },
+    BrokerDown { lasts: Duration },
     /// A node dies, and another takes its place.
-    Crash {
-        node: usize,
-        lasts: Duration,
-    },
+    Crash { node: usize, lasts: Duration },
     /// A node shuts down, and another takes its place.
-    Restart {
-        node: usize,
-        lasts: Duration,
-    },
+    Restart { node: usize, lasts: Duration },
     /// A node does not run for a while, and its clock does.
-    Suspend {
-        node: usize,
-        lasts: Duration,
-    },
-    /// A node loses its session, and what the broker keeps for it is made anew, or is all gone but for the last messages.
-    Recreate {
-        node: usize,
-    },
-    Truncate {
-        node: usize,
-        keeps: usize,
-    },
-    /// What waits for a node is lost, and its session goes on: beyond the promise.
-    LoseTail {
-        node: usize,
-    },
+    Suspend { node: usize, lasts: Duration },
+    /// A node loses its session, and of what the broker keeps for it all but the last messages. Without any it is made anew.
+    Truncate { node: usize, keeps: Option<usize> },
+    /// What comes for a node in this time is lost, and its session goes on: beyond the promise.
+    LoseTail { node: usize, lasts: Duration },
 }
 
 impl Plan {
@@ -185,13 +146,11 @@ impl Plan {
         };
         if dice.chance(350) {
             self.network.replay = dice.pick(&[10, 100, 100_000]);
-            more(dice, &[0, 0, 1, 2], &|dice, node| match dice.pick(&[None, Some(0), Some(3)]) {
-                None => Fault::Recreate { node },
-                Some(keeps) => Fault::Truncate { node, keeps },
-            });
+            let keeps = [None, Some(0), Some(3)];
+            more(dice, &[0, 0, 1, 2], &|dice, node| Fault::Truncate { node, keeps: dice.pick(&keeps) });
         }
-        if dice.chance(80) {
-            more(dice, &[1, 2, 4], &|_, node| Fault::LoseTail { node });
+        if dice.chance(100) {
+            more(dice, &[1, 2, 4], &|dice, node| Fault::LoseTail { node, lasts: dice.millis(1..1500) });
         }
         self.faults.sort_by_key(|(at, _)| *at);
     }

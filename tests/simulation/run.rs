@@ -143,15 +143,19 @@ async fn strike(world: &Arc<World>, nodes: &mut [Node], ups: &mut Vec<(Duration,
         Fault::Suspend { node, lasts } => {
             close(world, *node, *lasts, |link, by| link.suspended = link.suspended.wrapping_add_signed(by));
         }
-        Fault::Recreate { node } => {
-            cut(world, Some(*node), Duration::from_millis(20), false);
-            world.broker.recreate(*node);
-        }
         Fault::Truncate { node, keeps } => {
             cut(world, Some(*node), Duration::from_millis(20), false);
             world.broker.truncate(*node, *keeps);
         }
-        Fault::LoseTail { node } => world.broker.lose_tail(*node),
+        Fault::LoseTail { node, lasts } => {
+            close(world, *node, *lasts, |link, by| link.in_closed = link.in_closed.wrapping_add_signed(by));
+            let (world, node, lasts) = (world.clone(), *node, *lasts);
+            tokio::spawn(async move {
+                // Just before the way is open again.
+                sleep(lasts.saturating_sub(Duration::from_millis(1))).await;
+                world.broker.lose_tail(node);
+            });
+        }
     }
 }
 
