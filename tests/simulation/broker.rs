@@ -327,7 +327,9 @@ impl Broker {
                 }
                 reached.push(queue.node);
             }
-            reached.iter().for_each(|node| links[*node].changed.notify_waiters());
+            for node in reached {
+                links[node].changed.notify_waiters();
+            }
             let bytes = frame.operation_size();
             let cache = cache.map(|cache| cache.to_string());
             world.note(None, None, Event::Taken { session, origin, message: number / 16, cache, bytes });
