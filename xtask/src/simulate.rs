@@ -1,6 +1,6 @@
 //! The simulation, for more seeds than the ordinary test run has, and with rules broken on purpose.
 //!
-//! It is the test target `simulation` of `tests/`, told by environment variables what to do, and optimized.
+//! It is the package `cachesync-simulation` in `tests/simulation`, told by environment variables what to do, and optimized.
 
 use std::process::{Command, ExitStatus};
 
@@ -47,6 +47,6 @@ pub(crate) fn simulate(options: &Options) -> Result<ExitStatus> {
 
 fn simulation() -> Command {
     let mut command = crate::cargo();
-    command.args(["test", "--release", "--package", "cachesync-tests", "--test", "simulation"]);
+    command.args(["test", "--release", "--package", "cachesync-simulation"]);
     command
 }
