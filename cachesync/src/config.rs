@@ -90,8 +90,9 @@ impl CacheConfig {
 
     /// How long a caller waits for another caller's load of the same key; 5 s by default.
     ///
-    /// After that it runs its own body, and does not keep the value. For as long it waits before, if need be, until fewer than
-    /// [`max_concurrent_loads`](Self::max_concurrent_loads) run. It is what ends loads that wait for each other,
+    /// After that it runs its own body, and does not keep the value. For as long it waits, if need be, until fewer than
+    /// [`max_concurrent_loads`](Self::max_concurrent_loads) run, and as long for another's load to begin that has to wait so
+    /// itself: all waits together last at most three times this. It is what ends loads that wait for each other,
     /// so set it above the slowest load that is healthy, not to infinity.
     #[must_use]
     pub fn load_wait(mut self, wait: Duration) -> Self {
@@ -99,14 +100,16 @@ impl CacheConfig {
         self
     }
 
-    /// How many loads of this cache run at the same time; at least 1, 256 by default.
+    /// How many loads of this cache run at the same time, as long as nobody has to wait for longer than
+    /// [`load_wait`](Self::load_wait); at least 1, 256 by default.
     ///
     /// It is what the source sees at the most when everything is absent at once: past the lease, and after a clear. Set it
     /// to what the source can take; well above what healthy misses need, which is their rate times the time that a load
     /// takes. A batch is one load.
     ///
-    /// The others wait their turn, for at most [`load_wait`](Self::load_wait), after which they load all the same; so a
-    /// limit that is too low costs time and not answers. Who does not wait is let in beyond the limit: plain functions,
+    /// The others wait their turn, for at most `load_wait`, after which they load all the same; so a limit that is too low
+    /// costs time and not answers, and a load that never ends is in the way for no longer than that. A future that waits
+    /// its turn and is not polled any more, in a `FuturesUnordered` that nobody drives, keeps its turn. Who does not wait is let in beyond the limit: plain functions,
     /// loads inside a transaction, and what a load itself asks for of the same cache.
     #[must_use]
     pub fn max_concurrent_loads(mut self, loads: usize) -> Self {
@@ -177,7 +180,8 @@ pub enum UnknownCaches {
     Fail,
     /// They run uncached; evictions are still broadcast.
     Bypass,
-    /// The cache is made at its first use, with these settings and the name asked for.
+    /// The cache is made at its first use, with these settings and the name asked for; unless there are 1,024 caches
+    /// already, since names may be made up without end. Caches are never made for evictions of other nodes.
     Create(CacheConfig),
 }
 

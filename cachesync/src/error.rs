@@ -4,6 +4,8 @@ use std::{error::Error as StdError, fmt, time::Duration};
 
 use cachesync_core::{BackendError, BackendErrorKind, InvalidName};
 
+use crate::engine::depth::{Left, OutboxDepth};
+
 /// Why an operation of a [`Registry`](crate::Registry) failed.
 ///
 /// Opaque: ask it with the predicates. Its text says what to do, and never holds a password.
@@ -23,10 +25,14 @@ pub(crate) enum Kind {
     Name(#[from] InvalidName),
     #[error("{0}")]
     Backend(BackendError),
-    #[error("{queued} evictions were not yet confirmed by the broker after {after:?}; they stay queued")]
-    Unconfirmed { queued: usize, after: Duration },
-    #[error("{queued} evictions were lost: the broker did not confirm them within {after:?} of the shutdown")]
-    Undelivered { queued: usize, after: Duration },
+    #[error("the broker has not confirmed within {after:?} the evictions of {left}; they stay queued")]
+    Unconfirmed { left: Left, after: Duration },
+    #[error("the registry has ended, and the broker had not confirmed the evictions of {left}; they are lost")]
+    Lost { left: Left },
+    #[error(
+        "evictions of {left} are lost: the broker had not confirmed them when the registry ended, {after:?} after its shutdown at the latest"
+    )]
+    Undelivered { left: Left, after: Duration },
     #[error("another registry is installed; shut it down first, or use `Registry::scope`")]
     AlreadyInstalled,
     #[error("the registry was shut down, or its runtime has ended")]
@@ -97,9 +103,20 @@ impl Error {
         self.any(&|kind| matches!(kind, Kind::AlreadyInstalled))
     }
 
+    /// What the broker had not confirmed in that time, or until the registry ended; `None` if the error is another. Of which
+    /// caches says the text.
+    ///
+    /// It may have arrived all the same, if only its confirmation did not.
+    pub fn unconfirmed(&self) -> Option<OutboxDepth> {
+        match &*self.0 {
+            Kind::Unconfirmed { left, .. } | Kind::Undelivered { left, .. } | Kind::Lost { left } => Some(left.depth()),
+            _ => None,
+        }
+    }
+
     /// The registry was shut down, or the runtime that it was started on has ended.
     pub fn is_shut_down(&self) -> bool {
-        self.any(&|kind| matches!(kind, Kind::ShutDown))
+        self.any(&|kind| matches!(kind, Kind::ShutDown | Kind::Lost { .. }))
     }
 
     /// The enclosing transaction was rolled back.

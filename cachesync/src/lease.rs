@@ -19,9 +19,13 @@
 //! Invariant: once closed, a lease is never valid again, under no policy.
 
 use std::{
+    future::poll_fn,
     sync::atomic::{AtomicU64, Ordering},
+    task::Poll,
     time::Duration,
 };
+
+use tokio::sync::Notify;
 
 use crate::{
     clock::{Clock, Moment},
@@ -42,6 +46,8 @@ pub(crate) struct Lease {
     /// The same end by the wall clock, for as long as nobody sets that.
     by_wall: AtomicU64,
     length: Duration,
+    /// Wakes those who wait for it to be closed.
+    closing: Notify,
 }
 
 impl OnPartition {
@@ -69,6 +75,7 @@ impl Lease {
             by_boot: AtomicU64::new(NOT_YET),
             by_wall: AtomicU64::new(NOT_YET),
             length,
+            closing: Notify::new(),
         }
     }
 
@@ -85,14 +92,16 @@ impl Lease {
     /// Renews, as of a moment of [boot time](Clock::boot) that may be long past; never shortens, and does nothing to a
     /// closed lease. One task does this.
     pub(crate) fn renew(&self, clock: &Clock, since: Moment) {
+        // These clocks before that of boot time: should the process be stopped in between, what is left is less, not more.
+        let (now, wall) = (clock.now(), clock.wall());
         let end = since.after(self.length);
         let left = end.since(clock.boot());
         if left.is_zero() {
             return;
         }
-        let until = clock.now().after(left);
+        let until = now.after(left);
         self.by_boot.fetch_max(end.0, Ordering::Relaxed);
-        self.by_wall.store(clock.wall().after(left).0, Ordering::Relaxed);
+        self.by_wall.store(wall.after(left).0, Ordering::Relaxed);
         // Release: whoever sees the new end also sees the evictions that were applied before the renewal, and the ends by
         // the other clocks. Who sees those before this one is bounded by the old end.
         let _ = self.moving().fetch_update(Ordering::Release, Ordering::Relaxed, |current| {
@@ -103,6 +112,16 @@ impl Lease {
     /// Ends the lease for good.
     pub(crate) fn close(&self) {
         self.until.iter().for_each(|until| until.store(CLOSED, Ordering::Release));
+        self.closing.notify_waiters();
+    }
+
+    /// Waits until it is closed.
+    pub(crate) async fn closed(&self) {
+        let closing = self.closing.notified();
+        // Before looking, so that a closing in between is not missed.
+        tokio::pin!(closing);
+        closing.as_mut().enable();
+        poll_fn(|context| if self.is_closed() { Poll::Ready(()) } else { closing.as_mut().poll(context) }).await;
     }
 
     pub(crate) fn is_closed(&self) -> bool {

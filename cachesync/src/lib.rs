@@ -140,6 +140,7 @@ pub use crate::{
     cache::{Cache, Reservation},
     clock::ManualClock,
     config::{CacheConfig, OnPartition, UnknownCaches},
+    engine::depth::OutboxDepth,
     error::Error,
     key::{Key, KeyForm, KeyRef, Value},
     registry::{

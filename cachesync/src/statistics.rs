@@ -133,6 +133,8 @@ pub struct RegistryStats {
     /// How often a frame was found to be missing, which clears what it may have concerned. A transport that keeps its
     /// promise has none.
     pub gaps: u64,
+    /// How often the evictions of single keys and tags of a cache became that of all, since too many waited for the broker.
+    pub overflows: u64,
 }
 
 /// What a node counts about its backend.

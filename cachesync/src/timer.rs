@@ -1,6 +1,6 @@
 //! Bounding a wait, on any executor.
 
-use std::{future::poll_fn, task::Poll, time::Duration};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 
@@ -15,6 +15,9 @@ pub(crate) async fn elapsed(runtime: &Handle, lease: &Lease, duration: Duration)
         let _entered = runtime.enter();
         tokio::time::sleep(duration)
     };
-    tokio::pin!(sleep);
-    poll_fn(|context| if lease.is_closed() { Poll::Ready(()) } else { sleep.as_mut().poll(context) }).await;
+    tokio::select! {
+        biased;
+        () = lease.closed() => {}
+        () = sleep => {}
+    }
 }

@@ -263,6 +263,19 @@ impl<K: Key, V: Value> TypedCache<K, V> {
         }
     }
 
+    /// Evicts every key here of which `predicate` is true, and every key on all other nodes; see [`Cache::evict_if`].
+    ///
+    /// # Panics
+    ///
+    /// When the predicate does; every key is evicted then, here as well.
+    pub fn evict_if(&self, predicate: impl FnMut(&K) -> bool) {
+        match self.cache() {
+            Some(cache) => cache.evict_if(predicate),
+            // Nothing is kept here that it could be asked of.
+            None => self.evict_all(),
+        }
+    }
+
     /// Evicts every entry that carries a tag, here and on every node; see [`Cache::evict_tag`].
     pub fn evict_tag(&self, tag: impl Display) {
         if let Some(place) = self.place() {

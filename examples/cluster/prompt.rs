@@ -223,7 +223,7 @@ fn stats(node: &Node) -> String {
     format!(
         "hits={hits} loads={loads} shared={shared} evicted={evicted} evicted_by_others={evicted_by_others} \
          cleared={cleared} entries={entries} unconfirmed={}\n{coherence}{error}",
-        status.unconfirmed
+        status.outbox.len()
     )
 }
 

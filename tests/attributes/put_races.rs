@@ -69,6 +69,19 @@ async fn two_puts_of_one_key_that_overlap_leave_it_absent_in_whatever_order_they
     }
 }
 
+/// A put whose key is not known yet cannot be asked about, so it is refused whatever the predicate chooses.
+#[tokio::test]
+async fn a_put_that_an_eviction_by_predicate_overtook_is_not_left() {
+    for (by_result, chosen) in [(false, 1), (true, 1), (true, 2)] {
+        let registry = registry(&["put-race"]).await;
+        let gate = Gate::new();
+        let putting = putting(&registry, by_result, &gate, 11).await;
+        numbers(&registry).evict_if(|key| *key == chosen);
+        assert_eq!(end(&gate, putting).await, Ok(11));
+        assert_eq!(numbers(&registry).get(&1), None, "by result: {by_result}, chosen: {chosen}");
+    }
+}
+
 #[tokio::test]
 async fn puts_one_after_the_other_leave_the_last_value() {
     let registry = registry(&["put-race"]).await;

@@ -3,6 +3,9 @@
 //! A binary of its own, since it counts with an allocator of its own.
 
 mod allocations;
+mod day;
+mod flood;
+mod lines;
 mod sizes;
 
 use cachesync::{CacheConfig, Registry, UnknownCaches};

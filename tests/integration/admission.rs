@@ -276,3 +276,46 @@ async fn after_the_end_of_the_registry_nobody_waits_to_be_admitted() {
     stuck.await.unwrap();
     second.await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_to_be_admitted_goes_on_when_the_registry_ends() {
+    let limited = Limited::to(1).await;
+    let stuck = limited.caller(1);
+    limited.gate.reached_by(1).await;
+    let (start, second) = (Instant::now(), limited.caller(2));
+    settled().await;
+    limited.registry.shutdown().await.unwrap();
+    limited.gate.reached_by(1).await;
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    limited.gate.let_through(2);
+    stuck.await.unwrap();
+    second.await.unwrap();
+}
+
+/// Otherwise all callers of one key that is held would stand in the way of every other key of the cache.
+#[tokio::test(start_paused = true)]
+async fn during_a_hold_callers_share_a_load_that_has_yet_to_begin() {
+    let limited = Limited::to(1).await;
+    let transaction = Transaction::begin();
+    transaction.scope(async { limited.users.evict(&1) }).await;
+    transaction.commit_with(async { Err::<(), _>("nobody knows") }).await.unwrap_err();
+    let first = limited.caller(1);
+    limited.gate.reached_by(1).await;
+    let callers: Vec<_> = (0..100).map(|_| limited.caller(1)).collect();
+    let another = limited.caller(2);
+    settled().await;
+    assert_eq!(limited.runs(), 1, "one runs, and nobody joins it; one waits for its turn, and the others for that one");
+
+    limited.gate.let_through(1);
+    limited.gate.reached_by(1).await;
+    let late = limited.caller(1);
+    settled().await;
+    limited.gate.let_through(200);
+    for caller in [first, late].into_iter().chain(callers) {
+        assert_eq!(caller.await.unwrap(), "1");
+    }
+    another.await.unwrap();
+    assert_eq!(limited.runs(), 4, "who came when the second had begun did not join it");
+    assert_eq!((limited.users.get(&1), limited.users.get(&2).as_deref()), (None, Some("2")));
+    limited.assert_free().await;
+}

@@ -59,10 +59,16 @@ async fn a_day_without_a_broker_leaves_one_frame_for_each_cache_however_much_was
         tokio::time::sleep(Duration::from_mins(1)).await;
     }
     assert!(matches!(registry.status().coherence, Coherence::Suspect { .. } | Coherence::Partitioned { .. }));
-    assert_eq!(registry.status().unconfirmed, 2 * 24 * 60 * 150, "so many were asked for");
+    let depth = registry.status().outbox;
+    assert_eq!(
+        (depth.keys, depth.bytes, depth.whole_caches),
+        (0, 0, 2),
+        "what waits, and not how often it was asked for"
+    );
+    assert_eq!(registry.stats().overflows, 2);
 
     backend.refuse(None);
-    eventually(DEADLINE, || registry.status().unconfirmed == 0).await;
+    eventually(DEADLINE, || registry.status().outbox.is_empty()).await;
     let told: Vec<_> = told(&backend).into_iter().map(|frame| frame.operation).collect();
     assert_eq!(told, [Operation::All, Operation::All]);
 }
@@ -88,6 +94,26 @@ fn a_peer_that_floods_a_node_with_gaps_and_garbage_does_not_flood_its_log() {
         });
         assert_eq!(warnings.load(SeqCst), 10, "{text}: the 1st, 2nd, 4th, ... 512th");
     }
+}
+
+/// Each time the broker takes what waits, and it is too much again at once.
+#[test]
+fn evictions_that_are_too_many_again_and_again_are_logged_ever_more_rarely() {
+    let warnings = Arc::new(AtomicUsize::new(0));
+    let counter = Counter("evicting all of the cache", warnings.clone());
+    tracing::subscriber::with_default(counter, || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let here = Node::on(&MemoryBackend::new()).await;
+            for round in 1..=10 {
+                // 1,000 bytes each, 16 MiB and a bit.
+                here.users.evict_tags((0..16_800).map(|tag| format!("{tag:01000}")));
+                assert_eq!(here.registry.stats().overflows, round);
+                here.registry.flush().await.unwrap();
+            }
+        });
+    });
+    assert_eq!(warnings.load(SeqCst), 4, "the 1st, 2nd, 4th and 8th");
 }
 
 #[tokio::test]

@@ -100,7 +100,7 @@ async fn a_commit_does_not_fail_while_the_broker_is_away_and_is_delivered_later(
     let transaction = Transaction::begin();
     transaction.scope(async { here.users.evict(&1) }).await;
     let committed = transaction.commit();
-    assert!(here.registry.status().unconfirmed > 0);
+    assert!(!here.registry.status().outbox.is_empty());
     assert_eq!(there.users.get(&1).as_deref(), Some("old"));
 
     here.backend.refuse(None);
@@ -188,22 +188,6 @@ async fn an_eviction_during_the_goodbye_is_reported_as_not_told_and_nothing_is_s
     assert!(registry.flush().await.is_ok(), "what was taken was delivered");
     goodbye.let_through(1);
     ending.await.unwrap().unwrap();
-}
-
-#[tokio::test]
-async fn flush_and_shutdown_end_while_the_broker_takes_nothing() {
-    let hub = MemoryBackend::new();
-    let backend = FaultyBackend::new(&hub);
-    let registry = node().backend(backend.clone()).flush_timeout(Duration::from_millis(50)).start().await.unwrap();
-    let users = registry.cache::<u64, String>("users").unwrap();
-    backend.take_messages(false);
-    users.evict(&1);
-    let error = within(DEADLINE, registry.flush()).await.unwrap_err();
-    assert!(error.is_timeout());
-    assert!(error.to_string().starts_with("1 evictions were not yet confirmed by the broker after 50ms"), "{error}");
-    let error = within(DEADLINE, registry.shutdown()).await.unwrap_err();
-    assert!(error.is_timeout());
-    assert!(error.to_string().contains("were lost"), "{error}");
 }
 
 #[tokio::test]

@@ -8,12 +8,14 @@
 //! | [`transactions`] | R2 and R3: after the commit, only after the commit; a transaction reads its own writes |
 //! | [`bounds`] | nothing grows without limit |
 //! | [`broadcast`] | R4, R7: every eviction travels, and waits while the broker is away |
+//! | [`delivery`] | R7: `flush` and `shutdown` end, and say what was not delivered |
 //! | [`sessions`] | R5, R6, R8: lost sessions, the lease, reconnecting |
 //! | [`sequences`] | R5: messages that are missing although the session goes on |
 //! | [`resume`] | R8: sessions that resume where the last one ended |
 //! | [`partition`] | R6 past the lease: what is served, kept and shared then |
 //! | [`changes`] | being told of lost and new sessions |
 //! | [`tags`] | R2, R4, R5, R7, R10 of evictions by tag |
+//! | [`predicate`] | R1 to R4 of evictions by predicate |
 //! | [`tasks`] | R2 and R3 in spawned tasks; transactions that outlive their registry |
 //! | [`typed`] | caches that are declared with their types |
 //! | [`waiters`] | single flight, and R9: cancellation, panics, errors, bounded waits |
@@ -29,11 +31,13 @@ mod admission;
 mod bounds;
 mod broadcast;
 mod changes;
+mod delivery;
 mod lifecycle;
 mod nodes;
 mod outcomes;
 mod panics;
 mod partition;
+mod predicate;
 mod reentry;
 mod resume;
 mod send;

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::nodes::DEADLINE;
 
 /// Runs it in a thread, and fails if that does not end.
-fn ends<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
+pub(crate) fn ends<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
     let (done, ended) = mpsc::channel();
     let thread = thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");

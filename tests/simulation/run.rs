@@ -205,7 +205,7 @@ async fn compare(world: &Arc<World>, nodes: &[Node]) {
         let Some(running) = &node.running else { continue };
         let registry = &running.registry;
         let status = registry.status();
-        if !matches!(status.coherence, Coherence::Coherent { .. }) || status.unconfirmed > 0 {
+        if !matches!(status.coherence, Coherence::Coherent { .. }) || !status.outbox.is_empty() {
             world.violated(node.index, None, "live", format!("it has not recovered: {status:?}"));
         }
         for key in world.rows() {

@@ -246,7 +246,7 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
         let counters = &self.store.info.counters;
         count(&counters.loads, items.len());
         count(&counters.not_kept, items.len() - self.leads().filter(|lead| lead.keeps()).count());
-        self.leads().for_each(|lead| lead.flight.admit());
+        self.leads().for_each(Lead::begins);
         items
     }
 

@@ -6,6 +6,7 @@ use super::{
     content::{Content, Terms},
     flight::{Flight, Outcome},
     store::{Store, discard},
+    stripe::Purpose,
 };
 use crate::{
     key::{Key, Value},
@@ -22,26 +23,40 @@ pub(crate) struct Lead<K: Key, V: Value> {
     pub(super) flight: Arc<Flight<V>>,
     /// The number of the last eviction before it began; later ones of its tags overtake it.
     pub(super) began: u64,
-    /// Whether what it loads may be kept; if not, it is only shared.
-    keeps: bool,
+    purpose: Purpose,
     /// Whether the ticket may still be out and the end of the flight is still to be stated.
     pub(super) open: bool,
 }
 
 impl<K: Key, V: Value> Lead<K, V> {
-    pub(super) fn new(store: Arc<Store<K, V>>, hash: u64, flight: Arc<Flight<V>>, began: u64, keeps: bool) -> Self {
-        Self { store, hash, flight, began, keeps, open: true }
+    pub(super) fn new(
+        store: Arc<Store<K, V>>,
+        hash: u64,
+        flight: Arc<Flight<V>>,
+        began: u64,
+        purpose: Purpose,
+    ) -> Self {
+        Self { store, hash, flight, began, purpose, open: true }
+    }
+
+    /// The body is about to run.
+    pub(super) fn begins(&self) {
+        if self.purpose == Purpose::ShareUntilItBegins {
+            // Under the stripe's lock, so who has joined came before the body reads anything.
+            self.store.detach(self.hash, &self.flight);
+        }
+        self.flight.admit();
     }
 
     /// Whether what it loads may be kept.
     pub(crate) fn keeps(&self) -> bool {
-        self.keeps
+        self.purpose == Purpose::Keep
     }
 
     /// Keeps how the load ended, unless an eviction overtook it; either way it answers those who waited. Whether it was
     /// kept.
     pub(crate) fn keep(mut self, outcome: Outcome<V>, terms: &Terms) -> bool {
-        if !self.keeps {
+        if !self.keeps() {
             self.end(outcome);
             return false;
         }

@@ -3,7 +3,8 @@
 //! ```text
 //! miss ── inside a transaction ───────────────────────> run the body, keep nothing
 //!    ├─── nobody loads this key ───────────────────────> lead: run the body, keep, answer those who wait;
-//!    │                                                   held, or past the lease: keep nothing
+//!    │                                                   held, or past the lease: keep nothing;
+//!    │                                                   held: answer those who came before it began
 //!    └─── somebody does ───────────────────────────────> wait, at most `load_wait`
 //!             ├── a value ──> done
 //!             ├── nothing (`None`), or an error that can be cloned ──> done
@@ -258,7 +259,7 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
                 let counters = &lead.store().info.counters;
                 count(&counters.loads, 1);
                 count(&counters.not_kept, usize::from(!lead.keeps()));
-                lead.flight.admit();
+                lead.begins();
                 Some(lead)
             }
             Way::Alone(info) => {

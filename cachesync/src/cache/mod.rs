@@ -10,6 +10,7 @@ pub(crate) mod load;
 mod marks;
 mod nesting;
 pub(crate) mod place;
+mod predicate;
 mod puts;
 mod reservation;
 pub(crate) mod store;
@@ -222,6 +223,38 @@ impl<K: Key, V: Value> Cache<K, V> {
     /// When a tag's `Display` or the iterator does; nothing is evicted then.
     pub fn evict_tags<T: Display>(&self, tags: impl IntoIterator<Item = T>) {
         self.place.evict::<K>(Entries::Tags(tags.into_iter().map(|tag| Tag::new(&tag)).collect()));
+    }
+
+    /// Evicts every key here of which `predicate` is true, and every key on all other nodes.
+    ///
+    /// Others cannot be told a closure, so they lose more than was asked for, and load it again. Where several nodes have
+    /// the cache give its entries tags, and use [`evict_tag`](Self::evict_tag), which evicts what is meant on all of them.
+    ///
+    /// Loads in flight of the keys that are chosen are overtaken, as by [`evict`](Self::evict). Inside a transaction it
+    /// waits for the commit, and is every key here, too: until then nothing of this cache is read from memory.
+    ///
+    /// The predicate is asked once of each key that is cached or being loaded, in no particular order, and of none that
+    /// comes after the call. It may use the cache. Its cost is one pass over the cache with a clone of each key and value.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), cachesync::Error> {
+    /// # use cachesync::{CacheConfig, Registry};
+    /// # let registry = Registry::builder().cache(CacheConfig::new("prices")).start().await?;
+    /// let prices = registry.cache::<(u32, String), u64>("prices")?;
+    /// prices.insert((1, "tea".into()), 3);
+    /// prices.insert((2, "tea".into()), 4);
+    /// prices.evict_if(|(shop, _)| *shop == 1);
+    /// assert_eq!((prices.get((1, "tea")), prices.get((2, "tea"))), (None, Some(4)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Panics
+    ///
+    /// When the predicate does; every key is evicted then, here as well.
+    pub fn evict_if(&self, predicate: impl FnMut(&K) -> bool) {
+        self.place.evict_some(|| self.store.evict_if(predicate));
     }
 
     /// Evicts every key, here and on every node. Inside a transaction it waits for the commit.

@@ -49,6 +49,14 @@ impl Place {
     pub(crate) fn evict<K: Key>(&self, entries: Entries<K>) {
         self.now().evict(entries, Duration::ZERO);
     }
+
+    /// Evicts what `here` does, and all on other nodes; in the transaction of the calling task that is all here, too.
+    pub(crate) fn evict_some(&self, here: impl FnOnce() -> usize) {
+        match transaction::current() {
+            Some(transaction) => transaction.evict_all(&self.node, &self.slot),
+            None => _ = self.node.evict_some(&self.slot, here),
+        }
+    }
 }
 
 impl Target {

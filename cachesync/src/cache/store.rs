@@ -18,7 +18,8 @@
 //! number of the last eviction instead, and stores only if the key's stripe remembers none of the key since: every
 //! eviction, and every put, takes its number in the same critical section in which it does its work.
 //!
-//! Tags have an argument of their own, see [`tags`](super::tags).
+//! Tags have an argument of their own, see [`tags`](super::tags), and so have predicates, see
+//! [`predicate`](super::predicate).
 //!
 //! `quick_cache`'s own placeholders could arbitrate loads of single keys, but `retain` and `drain` do not see them, they
 //! cannot share a load without keeping its value, nor tell waiters of an error. One mechanism of our own serves loads,
@@ -47,7 +48,7 @@ use super::{
     flight::Flight,
     info::CacheInfo,
     lead::Lead,
-    stripe::{Stripe, Ticket, hash_of},
+    stripe::{Purpose, Stripe, Ticket, hash_of},
     tags::{Tag, TagIndex},
 };
 use crate::{
@@ -63,7 +64,7 @@ const STRIPES: usize = 64;
 
 /// Collects what was displaced, so that it is dropped after the locks are released.
 #[derive(Clone)]
-struct Displaced;
+pub(super) struct Displaced;
 
 impl<K, V> Lifecycle<K, Stored<V>> for Displaced {
     type RequestState = Vec<(K, Stored<V>)>;
@@ -75,8 +76,8 @@ impl<K, V> Lifecycle<K, Stored<V>> for Displaced {
 
 pub(crate) struct Store<K, V> {
     pub(crate) info: Arc<CacheInfo>,
-    entries: QuickCache<K, Stored<V>, UnitWeighter, DefaultHashBuilder, Displaced>,
-    stripes: Box<[Mutex<Stripe<K, V>>]>,
+    pub(super) entries: QuickCache<K, Stored<V>, UnitWeighter, DefaultHashBuilder, Displaced>,
+    pub(super) stripes: Box<[Mutex<Stripe<K, V>>]>,
     pub(super) hasher: DefaultHashBuilder,
     tags: Mutex<TagIndex<K>>,
     /// Whether any entry ever carried a tag. Set under the stripe's lock of the entry's key.
@@ -201,14 +202,23 @@ impl<K: Key, V: Value> Store<K, V> {
         // then takes its number, so whoever does not see the hold has a lower number.
         let began = info.evictions();
         let held = self.is_held(&stripe, hash, key) || tagged && info.tagged_are_held();
-        let keeps = serves.is_some() && !held;
-        // While a key is held the database may commit at any moment: each caller loads for itself.
-        if manner == Manner::Shared
-            && !held
-            && !Mutation::NeverShareLoads.is_on()
-            && let Some(flight) = stripe.joinable(hash, key, |load| keeps && load.keeps || self.is_young(load.began))
-        {
-            return Begun::Wait(flight.clone());
+        let purpose = match (held, serves) {
+            (true, _) => Purpose::ShareUntilItBegins,
+            (false, Some(_)) => Purpose::Keep,
+            (false, None) => Purpose::Share,
+        };
+        let keeps = purpose == Purpose::Keep;
+        if manner == Manner::Shared && !Mutation::NeverShareLoads.is_on() {
+            let may_join = |load: &Ticket<K, V>| match load.purpose {
+                Purpose::Keep => keeps || self.is_young(load.began),
+                Purpose::Share => self.is_young(load.began),
+                Purpose::ShareUntilItBegins => true,
+            };
+            let flight =
+                if held { stripe.joinable_while_held(hash, key) } else { stripe.joinable(hash, key, may_join) };
+            if let Some(flight) = flight {
+                return Begun::Wait(flight.clone());
+            }
         }
         // A load may have ended between the caller's look and the lock.
         if manner != Manner::ByHand
@@ -225,7 +235,7 @@ impl<K: Key, V: Value> Store<K, V> {
             }
             unserved = Some((stored, expired));
         }
-        if held || !keeps && manner != Manner::Shared {
+        if !keeps && manner != Manner::Shared {
             drop(stripe);
             discard((owned, unserved));
             return Begun::Alone;
@@ -238,13 +248,13 @@ impl<K: Key, V: Value> Store<K, V> {
             flight: flight.clone(),
             joinable: manner == Manner::Shared,
             tagged,
-            keeps,
+            purpose,
             // Who keeps is joined at any age, unless its lease may end.
             began: if keeps && serves == Some(Moment::PAST) { Moment::PAST } else { info.clock.boot() },
         });
         drop(stripe);
         discard(unserved);
-        Begun::Lead(Lead::new(self.clone(), hash, flight, began, keeps))
+        Begun::Lead(Lead::new(self.clone(), hash, flight, began, purpose))
     }
 
     /// Whether a load that began then may be shared although nothing of it may be kept: who joins it gets a value that is
@@ -412,7 +422,7 @@ pub(crate) fn discard<T>(leftover: T) {
 }
 
 /// A panic under the lock can only come from a key's `Eq` or `Clone`; the tables are consistent between steps.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -3,7 +3,7 @@
 //! Invariant: at most one ticket of a key is joinable. A ticket that is no longer in its stripe was overtaken: what
 //! its holder loaded must not be kept.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use hashbrown::HashTable;
 
@@ -23,10 +23,20 @@ pub(super) struct Ticket<K, V> {
     pub(super) joinable: bool,
     /// Whether what it loads may carry tags.
     pub(super) tagged: bool,
-    /// Whether what it loads may be kept; if not, it is there to be shared.
-    pub(super) keeps: bool,
+    pub(super) purpose: Purpose,
     /// When it began, by boot time; [`Moment::PAST`] where nobody has asked.
     pub(super) began: Moment,
+}
+
+/// What becomes of a load apart from the answer to its caller.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Purpose {
+    /// It may be kept, and is shared.
+    Keep,
+    /// It is shared.
+    Share,
+    /// It is shared with those who come before its body begins: its key is held, so the database may commit at any moment.
+    ShareUntilItBegins,
 }
 
 struct Hold<K> {
@@ -39,6 +49,8 @@ struct Hold<K> {
 const MAX_MARKS: usize = 64;
 /// The most keys of one stripe that are held at the same time.
 const MAX_HOLDS: usize = 4_096;
+/// Holds of a stripe that is full of them are swept no more often than this, or each of a flood would cost a sweep.
+const SWEEP_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) struct Stripe<K, V> {
     /// When keys of this stripe were last evicted or put.
@@ -47,11 +59,19 @@ pub(super) struct Stripe<K, V> {
     holds: HashTable<Hold<K>>,
     /// When `holds` has grown to this, the ended ones are swept out.
     sweep_at: usize,
+    /// Not before this.
+    next_sweep: Moment,
 }
 
 impl<K, V> Default for Stripe<K, V> {
     fn default() -> Self {
-        Self { marks: Marks::new(MAX_MARKS), tickets: HashTable::new(), holds: HashTable::new(), sweep_at: 32 }
+        Self {
+            marks: Marks::new(MAX_MARKS),
+            tickets: HashTable::new(),
+            holds: HashTable::new(),
+            sweep_at: 32,
+            next_sweep: Moment::PAST,
+        }
     }
 }
 
@@ -66,6 +86,14 @@ impl<K: Eq, V> Stripe<K, V> {
         let ticket = self.tickets.find_mut(hash, |ticket| ticket.joinable && key.is_key(&ticket.key))?;
         ticket.joinable = may_join(ticket);
         ticket.joinable.then_some(&ticket.flight)
+    }
+
+    /// The load of this key that is held and yet to begin.
+    pub(super) fn joinable_while_held<Q: KeyForm<K>>(&self, hash: u64, key: &Q) -> Option<&Arc<Flight<V>>> {
+        let is_it = |ticket: &Ticket<K, V>| {
+            ticket.joinable && ticket.purpose == Purpose::ShareUntilItBegins && key.is_key(&ticket.key)
+        };
+        self.tickets.find(hash, is_it).map(|ticket| &ticket.flight)
     }
 
     pub(super) fn issue(&mut self, ticket: Ticket<K, V>) {
@@ -107,6 +135,11 @@ impl<K: Eq, V> Stripe<K, V> {
         if Mutation::KeepOvertakenLoads.is_on() { HashTable::new() } else { std::mem::take(&mut self.tickets) }
     }
 
+    /// The keys that have a ticket.
+    pub(super) fn keys_in_flight(&self) -> impl Iterator<Item = &K> {
+        self.tickets.iter().map(|ticket| &ticket.key)
+    }
+
     /// For loads that begin before `until`, nothing of this key is kept. `false` if there is no room for the hold.
     #[must_use]
     pub(super) fn hold(&mut self, hash: u64, key: &K, until: Moment, now: Moment) -> bool
@@ -117,9 +150,12 @@ impl<K: Eq, V> Stripe<K, V> {
             hold.until = hold.until.max(until);
             return true;
         }
-        if self.holds.len() >= self.sweep_at {
+        if self.holds.len() >= self.sweep_at && now >= self.next_sweep {
             self.holds.retain(|hold| hold.until > now);
             self.sweep_at = (2 * self.holds.len()).clamp(32, MAX_HOLDS);
+            if self.holds.len() >= MAX_HOLDS {
+                self.next_sweep = now.after(SWEEP_PAUSE);
+            }
         }
         let room = self.holds.len() < MAX_HOLDS;
         if room {
@@ -169,7 +205,9 @@ mod tests {
         for key in 0..10_000 {
             let _ = stripe.hold(key, &key, Moment(100), Moment(1));
         }
-        assert!(stripe.hold(1, &10_001, Moment(200), Moment(100)));
+        let later = Moment(1).after(SWEEP_PAUSE);
+        assert!(!stripe.hold(1, &10_001, Moment::NEVER, Moment(later.0 - 1)), "it was swept a moment ago");
+        assert!(stripe.hold(1, &10_001, Moment::NEVER, later));
         assert_eq!(stripe.holds.len(), 1);
     }
 

@@ -16,10 +16,13 @@
 //! - one task applies what comes in, in order, so a heartbeat that came back proves that everything before it was
 //!   applied (rule R6).
 
+pub(crate) mod depth;
+mod echoes;
 pub(crate) mod outbox;
 mod publisher;
 mod receiver;
 mod sequence;
+mod waiting;
 
 use std::{
     sync::{Arc, atomic::Ordering},
@@ -47,6 +50,8 @@ const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
 /// A session that lasted this long starts the waits anew.
 const STABLE: Duration = Duration::from_secs(30);
+/// One that lasted this long starts the count of those that were lost anew, of which the 1st, 2nd, 4th, ... is a warning.
+const QUIET: Duration = Duration::from_mins(10);
 
 /// For how long what waits is still sent after the last handle of a registry was dropped without shutdown.
 const DROP_LIMIT: Duration = Duration::from_secs(5);
@@ -155,13 +160,16 @@ impl Engine {
             () = &mut serve => None,
             limit = drain_signal(&mut signal) => Some(limit),
         };
+        let Some(limit) = limit else { return };
+        if let Some(outbox) = &node.outbox {
+            outbox.hurry();
+        }
         // What waits is sent; without a session there may be nothing to wait for.
-        if let Some(limit) = limit
-            && (node.status.is_connected() || node.unconfirmed() > 0)
+        if (node.status.is_connected() || node.has_unconfirmed())
             && timeout(limit, serve).await.is_err()
-            && node.unconfirmed() > 0
+            && let Some(outbox) = node.outbox.as_ref().filter(|outbox| !outbox.is_empty())
         {
-            tracing::warn!(unconfirmed = node.unconfirmed(), "the registry ends; not all evictions were confirmed");
+            tracing::warn!("the registry ends, and the broker has not confirmed all evictions: {}", outbox.left());
         }
     }
 
@@ -169,6 +177,7 @@ impl Engine {
     async fn sessions(&mut self, mut first: Option<Session>) {
         let mut sender = Sender::new(self.node.clone(), self.pace.heartbeat);
         let mut backoff = backoff();
+        let mut losses = 0u64;
         loop {
             let attempt = match first.take() {
                 Some(session) => Ok(session),
@@ -181,6 +190,9 @@ impl Engine {
                     if since.elapsed() >= STABLE {
                         backoff = self::backoff();
                     }
+                    if since.elapsed() >= QUIET {
+                        losses = 0;
+                    }
                     match ended {
                         Ok(()) => return,
                         Err(error) => error,
@@ -189,12 +201,14 @@ impl Engine {
                 Err(error) => error,
             };
             let pause = backoff.next().unwrap_or(BACKOFF_MAX);
-            if self.node.status.lost(error.to_string()) {
-                tracing::warn!(?pause, "the session with the backend was lost: {error}");
+            let is_news = self.node.status.lost(error.to_string());
+            losses += u64::from(is_news);
+            if is_news && losses.is_power_of_two() {
+                tracing::warn!(?pause, losses, "the session with the backend was lost: {error}");
             } else {
                 tracing::debug!(?pause, "no session with the backend: {error}");
             }
-            if self.is_draining() && self.node.unconfirmed() == 0 {
+            if self.is_draining() && !self.node.has_unconfirmed() {
                 return;
             }
             sleep(pause).await;

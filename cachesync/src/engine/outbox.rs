@@ -2,17 +2,16 @@
 //!
 //! Invariants (rule R7):
 //! - what was pushed is either here, or in the batch that the engine holds, or confirmed;
-//! - it is bounded: keys and tags of one cache are coalesced, and when there are too many, those of the largest cache
-//!   collapse to "all of this cache". Nothing is dropped, an eviction can only grow;
+//! - it is bounded, see [`waiting`](super::waiting): what waits, what is being sent, and what is to be sent again, each by
+//!   itself;
 //! - tickets rise with every push, and a batch carries the highest ticket it contains, so "confirmed up to" is one
 //!   number;
 //! - an eviction with a hold is sent a second time, without, when the hold is over. Its outcome was unknown; a node that
 //!   opened a session in between has cleared, and knows of no hold: it may have kept what was true until the database
-//!   committed after all.
+//!   committed after all. Should the registry end before, it is sent at once, with what is left of the hold.
 
 use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
-    hash::Hash,
+    collections::BTreeMap,
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -23,18 +22,15 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
+use super::{
+    depth::{Left, OutboxDepth},
+    echoes::Echoes,
+    waiting::{Pending, Waiting},
+};
 use crate::{cache::tags::Tag, mutation::Mutation};
 
-/// The most keys and tags that wait, over all caches.
-/// In the simulation that breaks the rules few, so that it comes to that.
-const MAX_KEYS: usize = if cfg!(cachesync_mutations) { 4 } else { 100_000 };
 /// The ticket of a push that came too late: it will never be confirmed.
 pub(crate) const NEVER: u64 = u64::MAX;
-/// The most bytes of keys and tags that wait, over all caches.
-const MAX_BYTES: usize = 16 * 1024 * 1024;
-
-/// Echoes that are due within this time go out together, so that their number is bounded.
-const ECHO_GRAIN: Duration = Duration::from_millis(250);
 
 pub(crate) struct Outbox {
     state: Mutex<State>,
@@ -45,35 +41,16 @@ pub(crate) struct Outbox {
 #[derive(Default)]
 struct State {
     now: Waiting,
+    /// What was taken and is not confirmed.
+    taken: Left,
     /// What is to be sent again, and when.
-    echoes: BTreeMap<Instant, Waiting>,
+    echoes: Echoes,
     /// Of the last push.
     ticket: u64,
+    /// How often keys and tags became "all", since there were too many of them.
+    overflows: u64,
     /// Nobody will send any more.
     sealed: bool,
-}
-
-/// What goes out together. Bounded.
-#[derive(Default)]
-struct Waiting {
-    caches: BTreeMap<Name, Pending>,
-    /// How many keys and tags.
-    size: usize,
-    /// Of these.
-    bytes: usize,
-}
-
-/// What waits for one cache.
-#[derive(Default)]
-pub(crate) struct Pending {
-    pub(crate) shape: Option<KeyShape>,
-    /// With the longest hold that was asked for.
-    pub(crate) keys: HashMap<EncodedKey, Duration>,
-    /// With the longest hold that was asked for.
-    pub(crate) tags: HashMap<Tag, Duration>,
-    /// Everything, with this hold; there are no keys and no tags then.
-    pub(crate) all: Option<Duration>,
-    bytes: usize,
 }
 
 /// Everything that waited at one moment.
@@ -93,6 +70,14 @@ struct Progress {
 /// The outbox was closed before the evictions were confirmed.
 #[derive(Debug)]
 pub(crate) struct Closed;
+
+/// Caches whose evictions became "all", to be logged when no lock is held.
+#[must_use = "say so when no lock is held"]
+struct Overflow {
+    caches: Vec<Name>,
+    /// How often that has happened, with these.
+    so_far: u64,
+}
 
 impl Default for Outbox {
     fn default() -> Self {
@@ -114,36 +99,45 @@ impl Outbox {
     }
 
     fn push(&self, hold: Duration, add: impl Fn(&mut Waiting, Duration)) -> u64 {
-        let ticket = {
+        let (ticket, overflow) = {
             let mut state = self.state();
             if state.sealed {
                 return NEVER;
             }
             add(&mut state.now, hold);
-            state.now.bound();
+            let mut collapsed = state.now.bound();
             if !hold.is_zero() && !Mutation::DoNotRepeatAfterTheHold.is_on() {
-                let echo = state.echo(Instant::now() + hold);
-                add(echo, Duration::ZERO);
-                echo.bound();
+                collapsed.extend(state.echoes.add(Instant::now(), hold, |echo| add(echo, Duration::ZERO)));
             }
             state.ticket += 1;
-            state.ticket
+            (state.ticket, state.overflow(collapsed))
         };
         self.pushed.notify_one();
+        overflow.log();
         ticket
     }
 
-    /// Takes everything that waits; `None` if nothing does.
+    /// Takes everything that waits; `None` if nothing does. It counts as waiting until it is confirmed.
     pub(crate) fn take(&self) -> Option<Batch> {
         let mut state = self.state();
-        state.release_echoes();
-        let Waiting { caches, .. } = std::mem::take(&mut state.now);
-        (!caches.is_empty()).then_some(Batch { caches, ticket: state.ticket })
+        let overflow = state.release_due_echoes();
+        let now = std::mem::take(&mut state.now);
+        let batch = (!now.is_empty()).then(|| {
+            state.taken.add(now.by_cache());
+            Batch { caches: now.into_caches(), ticket: state.ticket }
+        });
+        drop(state);
+        overflow.log();
+        batch
     }
 
     /// Takes no more pushes; what waits can still be taken.
     pub(crate) fn seal(&self) {
-        self.state().sealed = true;
+        let mut state = self.state();
+        state.sealed = true;
+        let overflow = state.release_all_echoes();
+        drop(state);
+        overflow.log();
     }
 
     /// Whether every push up to `ticket` has been confirmed.
@@ -159,10 +153,10 @@ impl Outbox {
     pub(crate) async fn pushed(&self) {
         let echo = {
             let state = self.state();
-            if !state.now.caches.is_empty() {
+            if !state.now.is_empty() {
                 return;
             }
-            state.echoes.first_key_value().map(|(due, _)| *due)
+            state.echoes.first_due()
         };
         let Some(due) = echo else { return self.pushed.notified().await };
         tokio::select! {
@@ -172,9 +166,18 @@ impl Outbox {
         }
     }
 
-    /// States that every push up to `ticket` has been confirmed.
+    /// States that what was taken, which is every push up to `ticket`, has been confirmed.
     pub(crate) fn confirm(&self, ticket: u64) {
+        // First, so that who waits for the confirmation finds nothing of it left.
+        self.state().taken = Left::default();
         self.progress.send_modify(|progress| progress.confirmed = progress.confirmed.max(ticket));
+    }
+
+    /// Sends at once what would be sent again when its hold is over: the registry ends.
+    pub(crate) fn hurry(&self) {
+        let overflow = self.state().release_all_echoes();
+        self.pushed.notify_one();
+        overflow.log();
     }
 
     /// Takes no more pushes, and wakes everybody who waits for a confirmation that will not come.
@@ -201,14 +204,41 @@ impl Outbox {
     /// The ticket of the last push, or of the last echo that is due.
     pub(crate) fn last_ticket(&self) -> u64 {
         let mut state = self.state();
-        state.release_echoes();
-        state.ticket
+        let overflow = state.release_due_echoes();
+        let ticket = state.ticket;
+        drop(state);
+        overflow.log();
+        ticket
     }
 
-    /// How many pushes are not confirmed.
-    pub(crate) fn unconfirmed(&self) -> usize {
-        let last = self.last_ticket();
-        usize::try_from(last.saturating_sub(self.progress.borrow().confirmed)).unwrap_or(usize::MAX)
+    /// How much waits for the broker, sent or not, and how much is to be sent again.
+    pub(crate) fn depth(&self) -> OutboxDepth {
+        let mut state = self.state();
+        let overflow = state.release_due_echoes();
+        let mut depth = state.taken.depth();
+        depth += state.now.depth();
+        depth.repeats = state.echoes.len();
+        drop(state);
+        overflow.log();
+        depth
+    }
+
+    /// Whether nothing waits for the broker.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.depth().is_empty()
+    }
+
+    /// What waits for the broker, by cache.
+    pub(crate) fn left(&self) -> Left {
+        let state = self.state();
+        let mut left = state.taken.clone();
+        left.add(state.now.by_cache());
+        left
+    }
+
+    /// How often the keys and tags of a cache became "all", since there were too many of them.
+    pub(crate) fn overflows(&self) -> u64 {
+        self.state().overflows
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -217,113 +247,50 @@ impl Outbox {
 }
 
 impl State {
-    /// What is to be sent again at `due`, or a little later.
-    fn echo(&mut self, due: Instant) -> &mut Waiting {
-        let near = self.echoes.range(due..due + ECHO_GRAIN).next().map(|(near, _)| *near);
-        self.echoes.entry(near.unwrap_or(due + ECHO_GRAIN)).or_default()
-    }
-
     /// Lets those echoes wait to be sent that are due.
-    fn release_echoes(&mut self) {
-        if self.echoes.is_empty() {
-            return;
-        }
-        let now = Instant::now();
-        while let Some(first) = self.echoes.first_entry()
-            && *first.key() <= now
-        {
-            let Waiting { caches, .. } = first.remove();
-            for (cache, Pending { shape, keys, tags, all, .. }) in caches {
-                if all.is_some() {
-                    self.now.add_all(&cache, Duration::ZERO);
-                }
-                let shape = shape.unwrap_or(KeyShape::NONE);
-                for key in keys.into_keys() {
-                    self.now.add_key(&cache, &shape, key, Duration::ZERO);
-                }
-                for tag in tags.into_keys() {
-                    self.now.add_tag(&cache, tag, Duration::ZERO);
-                }
-            }
-            self.now.bound();
-            self.ticket += 1;
-        }
-    }
-}
-
-impl Waiting {
-    fn add_key(&mut self, cache: &Name, shape: &KeyShape, key: EncodedKey, hold: Duration) {
-        let bytes = key.0.len();
-        self.add(cache, hold, |pending| {
-            pending.shape.get_or_insert_with(|| shape.clone());
-            coalesce(&mut pending.keys, key, hold).then_some(bytes)
-        });
-    }
-
-    fn add_tag(&mut self, cache: &Name, tag: Tag, hold: Duration) {
-        let bytes = tag.as_str().len();
-        self.add(cache, hold, |pending| coalesce(&mut pending.tags, tag, hold).then_some(bytes));
-    }
-
-    fn add_all(&mut self, cache: &Name, hold: Duration) {
-        self.caches.entry(cache.clone()).or_default();
-        self.collapse(cache, hold);
-    }
-
-    /// Collapses the largest caches until what is left is not too much.
-    fn bound(&mut self) {
-        while self.size > MAX_KEYS || self.bytes > MAX_BYTES {
-            let size = |pending: &Pending| (pending.bytes, pending.len());
-            let Some(largest) = self.caches.iter().max_by_key(|(_, pending)| size(pending)) else { break };
-            let largest = largest.0.clone();
-            tracing::warn!(cache = %largest, "too many evictions wait for the broker: evicting all of the cache");
-            self.collapse(&largest, Duration::ZERO);
-            if Mutation::DropOnOverflow.is_on() {
-                self.caches.remove(&largest);
+    fn release_due_echoes(&mut self) -> Overflow {
+        let mut collapsed = Vec::new();
+        if self.echoes.first_due().is_some() {
+            let now = Instant::now();
+            while let Some(echo) = self.echoes.take_due(now) {
+                collapsed.extend(self.release(echo, Duration::ZERO));
             }
         }
+        self.overflow(collapsed)
     }
 
-    /// Adds to what waits for `cache`, unless that is all; `add` tells the bytes of what is new.
-    fn add(&mut self, cache: &Name, hold: Duration, add: impl FnOnce(&mut Pending) -> Option<usize>) {
-        let pending = self.caches.entry(cache.clone()).or_default();
-        if let Some(all) = &mut pending.all {
-            *all = (*all).max(hold);
-        } else if let Some(bytes) = add(pending) {
-            pending.bytes += bytes;
-            self.size += 1;
-            self.bytes += bytes;
+    /// The same for all, each with what is left of its hold.
+    fn release_all_echoes(&mut self) -> Overflow {
+        let mut collapsed = Vec::new();
+        if self.echoes.first_due().is_some() {
+            let now = Instant::now();
+            while let Some((echo, left)) = self.echoes.take_any(now) {
+                collapsed.extend(self.release(echo, left));
+            }
         }
+        self.overflow(collapsed)
     }
 
-    /// Turns what waits for `cache` into "all", with the longest hold of any.
-    fn collapse(&mut self, cache: &Name, hold: Duration) {
-        if let Some(pending) = self.caches.get_mut(cache) {
-            self.size -= pending.len();
-            self.bytes -= pending.bytes;
-            let holds = pending.keys.values().chain(pending.tags.values()).copied().chain(pending.all);
-            *pending = Pending { all: Some(holds.fold(hold, Duration::max)), ..Pending::default() };
-        }
+    fn release(&mut self, echo: Waiting, hold: Duration) -> Vec<Name> {
+        self.ticket += 1;
+        self.now.absorb(echo, hold);
+        self.now.bound()
+    }
+
+    fn overflow(&mut self, caches: Vec<Name>) -> Overflow {
+        self.overflows += caches.len() as u64;
+        Overflow { caches, so_far: self.overflows }
     }
 }
 
-impl Pending {
-    fn len(&self) -> usize {
-        self.keys.len() + self.tags.len()
-    }
-}
-
-/// Lets it wait once, with the longest hold that was asked for; tells whether it is new.
-fn coalesce<T: Eq + Hash>(waiting: &mut HashMap<T, Duration>, what: T, hold: Duration) -> bool {
-    match waiting.entry(what) {
-        Entry::Occupied(mut known) => {
-            let longest = (*known.get()).max(hold);
-            known.insert(longest);
-            false
-        }
-        Entry::Vacant(place) => {
-            place.insert(hold);
-            true
+impl Overflow {
+    /// Says so if it is the 1st, 2nd, 4th, 8th, ... time.
+    fn log(self) {
+        let before = self.so_far - self.caches.len() as u64;
+        for (so_far, cache) in (before + 1..).zip(self.caches) {
+            if so_far.is_power_of_two() {
+                tracing::warn!(%cache, so_far, "too many evictions wait for the broker: evicting all of the cache");
+            }
         }
     }
 }
@@ -332,7 +299,7 @@ fn coalesce<T: Eq + Hash>(waiting: &mut HashMap<T, Duration>, what: T, hold: Dur
 mod tests {
     use cachesync_core::codec;
 
-    use super::*;
+    use super::{super::waiting::MAX_KEYS, *};
 
     fn name(text: &str) -> Name {
         Name::new(text).unwrap()
@@ -394,50 +361,18 @@ mod tests {
         outbox.push_tags(&name("users"), &[Tag::new("b")], Duration::from_secs(2));
         let batch = outbox.take().unwrap();
         let pending = &batch.caches[&name("users")];
-        assert_eq!((pending.len(), pending.all), (0, Some(Duration::from_secs(3))));
-    }
-
-    #[test]
-    fn too_many_tags_collapse_their_cache_with_the_longest_hold() {
-        let outbox = Outbox::default();
-        push(&outbox, "small", 1, 0);
-        outbox.push_tags(&name("large"), &[Tag::new("held")], Duration::from_secs(7));
-        let tags: Vec<_> = (0..MAX_KEYS).map(|tag| Tag::new(&tag)).collect();
-        outbox.push_tags(&name("large"), &tags, Duration::ZERO);
-        let batch = outbox.take().unwrap();
-        assert_eq!(batch.caches[&name("large")].all, Some(Duration::from_secs(7)));
-        assert_eq!(batch.caches[&name("small")].keys.len(), 1);
-    }
-
-    #[test]
-    fn long_tags_count_by_their_bytes_together_with_the_keys() {
-        let outbox = Outbox::default();
-        for tag in 0..=MAX_BYTES / 1000 {
-            outbox.push_tags(&name("users"), &[Tag::new(&format!("{tag:1000}"))], Duration::ZERO);
-        }
-        assert_eq!(outbox.take().unwrap().caches[&name("users")].all, Some(Duration::ZERO));
-    }
-
-    #[test]
-    fn too_many_keys_collapse_the_largest_cache_and_spare_the_others() {
-        let outbox = Outbox::default();
-        push(&outbox, "small", 1, 0);
-        for key in 0..=MAX_KEYS as u64 {
-            push(&outbox, "large", key, 0);
-        }
-        let batch = outbox.take().unwrap();
-        assert_eq!(batch.caches[&name("large")].all, Some(Duration::ZERO));
-        assert_eq!(batch.caches[&name("small")].keys.len(), 1);
+        assert_eq!((pending.tags.len(), pending.all), (0, Some(Duration::from_secs(3))));
     }
 
     #[tokio::test]
     async fn a_confirmation_reaches_those_before_it_and_closing_reaches_the_rest() {
         let outbox = Outbox::default();
         let first = push(&outbox, "users", 1, 0);
+        let batch = outbox.take().unwrap();
         let second = push(&outbox, "users", 2, 0);
-        outbox.confirm(first);
+        outbox.confirm(batch.ticket);
         outbox.confirmed(first).await.unwrap();
-        assert_eq!(outbox.unconfirmed(), 1);
+        assert_eq!(outbox.depth().len(), 1);
         outbox.close();
         outbox.confirmed(first).await.unwrap();
         outbox.confirmed(second).await.unwrap_err();
@@ -462,9 +397,9 @@ mod tests {
         outbox.push_tags(&name("users"), &[Tag::new("a")], Duration::from_secs(5));
         outbox.push_all(&name("rates"), Duration::from_secs(7));
         let batch = outbox.take().unwrap();
-        assert_eq!(batch.caches[&name("users")].len(), 3);
+        assert_eq!(batch.caches[&name("users")].depth().len(), 3);
         outbox.confirm(batch.ticket);
-        assert_eq!(outbox.unconfirmed(), 0, "an echo waits only when it is due");
+        assert_eq!((outbox.depth().len(), outbox.depth().repeats), (0, 3), "an echo waits only when it is due");
 
         tokio::time::advance(Duration::from_secs(6)).await;
         let echo = outbox.take().unwrap();
@@ -473,7 +408,7 @@ mod tests {
         assert!(pending.keys.values().chain(pending.tags.values()).all(Duration::is_zero));
         assert!(echo.ticket > batch.ticket);
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert_eq!(outbox.unconfirmed(), 2);
+        assert_eq!((outbox.depth().len(), outbox.depth().repeats), (3, 0));
         assert_eq!(outbox.take().unwrap().caches[&name("rates")].all, Some(Duration::ZERO));
         assert!(outbox.take().is_none());
     }
@@ -483,5 +418,50 @@ mod tests {
         let outbox = Outbox::default();
         push(&outbox, "users", 1, 0);
         outbox.pushed().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn at_the_end_of_the_registry_it_is_sent_again_at_once_with_the_rest_of_its_hold() {
+        type End = fn(&Outbox);
+
+        let (hurry, seal): (End, End) = (Outbox::hurry, Outbox::seal);
+        for end in [hurry, seal] {
+            let outbox = Outbox::default();
+            push(&outbox, "users", 1, 60);
+            outbox.confirm(outbox.take().unwrap().ticket);
+            tokio::time::advance(Duration::from_secs(20)).await;
+            end(&outbox);
+            assert_eq!((outbox.depth().keys, outbox.depth().repeats), (1, 0));
+            let holds: Vec<_> = outbox.take().unwrap().caches[&name("users")].keys.values().copied().collect();
+            assert!(holds[0] >= Duration::from_secs(40) && holds[0] < Duration::from_secs(41), "{holds:?}");
+        }
+    }
+
+    #[test]
+    fn what_waits_counts_once_until_it_is_confirmed() {
+        let outbox = Outbox::default();
+        (0..1_000).for_each(|_| _ = push(&outbox, "users", 1, 0));
+        outbox.push_tags(&name("users"), &[Tag::new("team")], Duration::ZERO);
+        outbox.push_all(&name("rates"), Duration::ZERO);
+        let once = OutboxDepth { keys: 1, tags: 1, whole_caches: 1, bytes: 5, repeats: 0 };
+        assert_eq!(outbox.depth(), once);
+        let batch = outbox.take().unwrap();
+        assert_eq!(outbox.depth(), once, "sent and not confirmed");
+        push(&outbox, "users", 2, 0);
+        assert_eq!(outbox.left().to_string(), "all of `rates`, 2 keys and 1 tag of `users`");
+        outbox.confirm(batch.ticket);
+        assert_eq!(outbox.left().to_string(), "1 key of `users`");
+        assert_eq!(outbox.depth().len(), 1);
+    }
+
+    #[test]
+    fn what_collapses_again_and_again_is_counted() {
+        let outbox = Outbox::default();
+        for round in 0..3u64 {
+            let tags: Vec<_> = (0..=MAX_KEYS).map(|tag| Tag::new(&tag)).collect();
+            outbox.push_tags(&name("users"), &tags, Duration::ZERO);
+            assert_eq!(outbox.overflows(), round + 1);
+            outbox.confirm(outbox.take().unwrap().ticket);
+        }
     }
 }

@@ -24,7 +24,10 @@ use cachesync_core::{
 };
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::outbox::{Batch, Outbox, Pending};
+use super::{
+    outbox::{Batch, Outbox},
+    waiting::Pending,
+};
 use crate::{clock::Moment, mutation::Mutation, registry::node::Node, statistics::count};
 
 pub(super) struct Sender {
@@ -121,7 +124,7 @@ impl Sender {
             self.send_batch(publisher, outbox).await?;
         }
         outbox.seal();
-        while outbox.unconfirmed() > 0 {
+        while !outbox.is_empty() {
             self.send_batch(publisher, outbox).await?;
         }
         self.node.lease.close();

@@ -88,7 +88,7 @@ impl RegistryBuilder {
         self
     }
 
-    /// How often this node sends itself a heartbeat through the backend; 1 s by default.
+    /// How often this node sends itself a heartbeat through the backend; 1 s by default, more than zero, at most 24 h.
     pub fn heartbeat(mut self, every: Duration) -> Self {
         self.pace.heartbeat = every;
         self
@@ -114,9 +114,10 @@ impl RegistryBuilder {
         self
     }
 
-    /// For how long loads are not kept after an eviction of unknown outcome; 5 s by default.
+    /// For how long loads are not kept after an eviction of unknown outcome; 5 s by default, at most 24 h.
     ///
-    /// During that time callers of the key share loads, and nothing is kept, on every node.
+    /// During that time nothing is kept on any node, and callers of the key share only a load that has yet to begin: the
+    /// database may commit at any moment.
     ///
     /// Set it above the longest time that a database commit, whose answer never came, may still take.
     pub fn settle(mut self, settle: Duration) -> Self {
@@ -124,7 +125,8 @@ impl RegistryBuilder {
         self
     }
 
-    /// The longest that [`Registry::flush`] and [`Registry::shutdown`] wait for the broker; 5 s by default.
+    /// The longest that [`Registry::flush`] and [`Registry::shutdown`] wait for the broker; 5 s by default, at most
+    /// 24 h.
     pub fn flush_timeout(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
@@ -168,7 +170,8 @@ impl RegistryBuilder {
     }
 
     /// As [`start`](Self::start), without waiting for the backend: it is tried again and again. Until the first
-    /// session is open, every call runs its body, and evictions wait.
+    /// session is open, every call runs its body (unless its cache [serves stale values](OnPartition::ServeStale)), and
+    /// evictions wait.
     ///
     /// # Errors
     ///

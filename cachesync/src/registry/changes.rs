@@ -80,10 +80,11 @@ impl StatusChanges {
                 self.seen = now;
                 return Some(status);
             }
-            let running_out = status.lease_left.filter(|left| !left.is_zero()).map(|left| left.min(INTERVAL));
+            // Also when nothing is left: it may have been renewed in the moment in which it ran out, which nobody tells.
+            let lease = status.lease_left.map(|left| if left.is_zero() { INTERVAL } else { left.min(INTERVAL) });
             // The sender is in the node.
             let event = self.events.changed();
-            match running_out {
+            match lease {
                 None => _ = event.await,
                 Some(left) => tokio::select! {
                     _ = event => {}
@@ -97,5 +98,43 @@ impl StatusChanges {
 impl fmt::Debug for StatusChanges {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("StatusChanges").field("node", &self.node).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cachesync_core::{Backend, BackendError, BoxFuture, Session, backend};
+
+    use super::*;
+    use crate::{CacheConfig, Registry};
+
+    /// Neither opens a session nor says that it cannot, so nothing happens.
+    struct Silent;
+
+    impl Backend for Silent {
+        fn connect(
+            &self,
+            _: backend::Interest,
+            _: Option<backend::Position>,
+        ) -> BoxFuture<'_, Result<Session, BackendError>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    /// As a heartbeat does that comes in the very moment in which the lease runs out.
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_that_is_renewed_without_a_word_is_noticed() {
+        let registry = Registry::builder().namespace("test").cache(CacheConfig::new("users")).backend(Silent);
+        let registry = registry.start_lazy().await.unwrap();
+        let mut changes = registry.status_changes();
+        assert!(matches!(changes.current().coherence, Coherence::Partitioned { .. }));
+        let node = changes.node.clone();
+        let renew = async {
+            tokio::time::sleep(INTERVAL / 2).await;
+            node.lease.renew(&node.clock, node.clock.boot());
+        };
+        let changed = tokio::time::timeout(2 * INTERVAL, changes.changed());
+        let (status, ()) = tokio::join!(changed, renew);
+        assert!(matches!(status.expect("in time").unwrap().coherence, Coherence::Suspect { .. }));
     }
 }

@@ -159,9 +159,18 @@ impl<'a> Unknown<'a> {
     }
 }
 
+/// How many caches an error names.
+const MAX_NAMED: usize = 30;
+
 /// What there is, for an error about what there is not.
 pub(super) fn known(node: &Node, advice: &str) -> String {
-    let names: Vec<_> =
+    let mut names: Vec<_> =
         node.slots().iter().filter(|slot| slot.declared).map(|slot| format!("`{}`", slot.info.name)).collect();
-    if names.is_empty() { advice.to_owned() } else { format!("configured are {}; {advice}", names.join(", ")) }
+    if names.is_empty() {
+        return advice.to_owned();
+    }
+    let more = names.len().saturating_sub(MAX_NAMED);
+    names.truncate(MAX_NAMED);
+    let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+    format!("configured are {}{more}; {advice}", names.join(", "))
 }

@@ -14,15 +14,15 @@ use std::{fmt, sync::Arc, time::Duration};
 pub use builder::RegistryBuilder;
 pub use changes::StatusChanges;
 pub use describe::{CacheDeclaration, CacheDescription, Description, FunctionDescription};
-use node::Node;
+use node::{MAX_CREATED, Node};
 use slot::{Mismatch, Slot};
 pub use status::{Coherence, Status};
 use tokio::sync::watch;
 
 use crate::{
     cache::Cache,
-    config::OnPartition,
-    engine::Signal,
+    config::{OnPartition, UnknownCaches},
+    engine::{Signal, outbox::Outbox},
     error::{Error, Kind},
     key::{Key, Value},
     statistics::RegistryStats,
@@ -86,6 +86,10 @@ impl Registry {
     ///
     /// The scope belongs to the task: a task spawned inside it is outside. A
     /// [`TransactionHandle`](crate::TransactionHandle) takes it along. Scopes nest; the innermost counts.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of `future`.
     pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
         current::scope(self.clone(), future)
     }
@@ -104,8 +108,13 @@ impl Registry {
     fn slot(&self, name: &str) -> Result<Arc<Slot>, Error> {
         let node = &self.0.node;
         node.slot(name).ok_or_else(|| {
-            let advice = "add `.cache(CacheConfig::new(...))` to the builder";
-            Kind::UnknownCache(format!("there is no cache `{name}`; {}", check::known(node, advice))).into()
+            let advice = match node.unknown {
+                UnknownCaches::Create(_) => {
+                    format!("no more than {MAX_CREATED} are made at their first use: put what varies into the key")
+                }
+                _ => "add `.cache(CacheConfig::new(...))` to the builder".to_owned(),
+            };
+            Kind::UnknownCache(format!("there is no cache `{name}`; {}", check::known(node, &advice))).into()
         })
     }
 
@@ -146,7 +155,9 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// When that takes longer ([`Error::is_timeout`]; the evictions stay queued), or the registry is shut down.
+    /// When that takes longer ([`Error::is_timeout`]; the evictions stay queued), or the registry ends before
+    /// ([`Error::is_shut_down`]; they are lost). The text says how many keys and tags of which caches have not been confirmed,
+    /// [`Error::unconfirmed`] how many of all.
     ///
     /// # Cancel safety
     ///
@@ -156,10 +167,12 @@ impl Registry {
         let Some(outbox) = &node.outbox else { return Ok(()) };
         tokio::select! {
             biased;
-            confirmed = outbox.confirmed(outbox.last_ticket()) => confirmed.map_err(|_| Kind::ShutDown.into()),
+            confirmed = outbox.confirmed(outbox.last_ticket()) => {
+                confirmed.map_err(|_| Kind::Lost { left: outbox.left() }.into())
+            }
             () = timer::elapsed(&node.runtime, &node.lease, *limit) => {
-                let queued = node.unconfirmed();
-                let why = if node.is_closed() { Kind::ShutDown } else { Kind::Unconfirmed { queued, after: *limit } };
+                let left = outbox.left();
+                let why = if node.is_closed() { Kind::Lost { left } } else { Kind::Unconfirmed { left, after: *limit } };
                 Err(why.into())
             }
         }
@@ -190,6 +203,7 @@ impl Registry {
             sessions: read(&counters.sessions),
             resumed: read(&counters.resumed),
             gaps: read(&counters.gaps),
+            overflows: self.0.node.outbox.as_ref().map_or(0, Outbox::overflows),
         }
     }
 
@@ -201,12 +215,14 @@ impl Registry {
     /// Ends the registry: evictions that wait go out first, for at most the
     /// [flush timeout](RegistryBuilder::flush_timeout). Annotated functions run uncached from then on.
     ///
-    /// Calling it again, on any clone, waits for the same end.
+    /// Evictions of unknown outcome, which are told again when their hold is over, are told again now. Calling it again, on
+    /// any clone, waits for the same end.
     ///
     /// # Errors
     ///
     /// When evictions were left that the broker had not confirmed ([`Error::is_timeout`]). They are lost; other nodes
-    /// may serve the old values until these expire.
+    /// may serve the old values until these expire. The text says how many keys and tags of which caches they are,
+    /// [`Error::unconfirmed`] how many of all.
     ///
     /// # Cancel safety
     ///
@@ -221,9 +237,9 @@ impl Registry {
             first
         });
         node.status.stopped().await;
-        match node.unconfirmed() {
-            0 => Ok(()),
-            queued => Err(Kind::Undelivered { queued, after: *limit }.into()),
+        match &node.outbox {
+            Some(outbox) if !outbox.is_empty() => Err(Kind::Undelivered { left: outbox.left(), after: *limit }.into()),
+            _ => Ok(()),
         }
     }
 

@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{
         Arc, PoisonError, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -28,6 +28,9 @@ use crate::{
     statistics::{NodeCounters, count},
 };
 
+/// With so many caches none is made at its first use any more: names may be made up without end.
+pub(crate) const MAX_CREATED: usize = 1_024;
+
 pub(crate) struct Node {
     /// Unique in the process; call sites remember by it whose handle they hold.
     pub(crate) id: u64,
@@ -42,6 +45,8 @@ pub(crate) struct Node {
     pub(crate) settle: Duration,
     pub(crate) unknown: UnknownCaches,
     slots: RwLock<Slots>,
+    /// Whether it was said that there are too many caches.
+    said_too_many: AtomicBool,
     /// Until then no load of a cache that is not here yet is kept: somebody evicted from it with a hold.
     strangers_held_until: AtomicU64,
     /// `None` without a backend.
@@ -92,20 +97,25 @@ impl Node {
             settle,
             unknown,
             slots: RwLock::new(Slots { named: HashMap::new(), on_partition }),
+            said_too_many: AtomicBool::new(false),
             strangers_held_until: AtomicU64::new(Moment::PAST.0),
             outbox: has_backend.then(Outbox::default),
             status: StatusCell::default(),
             counters: NodeCounters::default(),
         };
         for (name, config) in caches {
-            node.add_slot(&name, config, true);
+            node.add_slot(&name, config, true, usize::MAX);
         }
         node
     }
 
-    fn add_slot(&self, name: &Name, config: CacheConfig, declared: bool) -> Arc<Slot> {
+    /// Adds the slot of a cache, if it is not there yet; `None` if so many are there already.
+    fn add_slot(&self, name: &Name, config: CacheConfig, declared: bool, at_most: usize) -> Option<Arc<Slot>> {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         let Slots { named, on_partition } = &mut *slots;
+        if named.len() >= at_most && !named.contains_key(name) {
+            return None;
+        }
         let slot = named.entry(name.clone()).or_insert_with(|| {
             let info =
                 CacheInfo::new(name.clone(), config, self.clock.clone(), self.lease.clone(), self.runtime.clone());
@@ -114,7 +124,7 @@ impl Node {
             info.hold_all(Moment(self.strangers_held_until.load(Ordering::Acquire)));
             Arc::new(Slot::new(info, declared))
         });
-        slot.clone()
+        Some(slot.clone())
     }
 
     /// The slot of a cache that this node holds, or would create.
@@ -123,7 +133,17 @@ impl Node {
             return slot.declared.then_some(slot);
         }
         match &self.unknown {
-            UnknownCaches::Create(config) => Some(self.add_slot(&Name::new(name).ok()?, config.clone(), true)),
+            UnknownCaches::Create(config) => {
+                let slot = self.add_slot(&Name::new(name).ok()?, config.clone(), true, MAX_CREATED);
+                if slot.is_none() && !self.said_too_many.swap(true, Ordering::Relaxed) {
+                    tracing::error!(
+                        cache = name,
+                        "there are {MAX_CREATED} caches: no more are made at their first use; configure those that are needed, \
+                         and put what varies into the key"
+                    );
+                }
+                slot
+            }
             UnknownCaches::Fail | UnknownCaches::Bypass => None,
         }
     }
@@ -133,7 +153,8 @@ impl Node {
         if let Some(slot) = self.existing_slot(name).or_else(|| self.slot(name)) {
             return Some(slot);
         }
-        Some(self.add_slot(&Name::new(name).ok()?, CacheConfig::evict_only(name), false))
+        // Call sites and typed caches alone ask, and there are as many as the program has.
+        self.add_slot(&Name::new(name).ok()?, CacheConfig::evict_only(name), false, usize::MAX)
     }
 
     pub(crate) fn existing_slot(&self, name: &str) -> Option<Arc<Slot>> {
@@ -225,6 +246,14 @@ impl Node {
         queued
     }
 
+    /// Queues the eviction of every key for all others, who cannot be told which are meant; then evicts here what `here`
+    /// does, which returns how many keys that were.
+    pub(crate) fn evict_some(self: &Arc<Self>, slot: &Slot, here: impl FnOnce() -> usize) -> Option<Queued> {
+        let queued = self.queue(slot, |outbox| outbox.push_all(&slot.info.name, Duration::ZERO));
+        count(&slot.info.counters.evicted, here());
+        queued
+    }
+
     /// Queues the eviction of every entry that carries one of these tags for all others, then evicts them here. Of no
     /// tag it is nothing; a tag that is too long to travel stands for all.
     pub(crate) fn evict_tags(self: &Arc<Self>, slot: &Slot, tags: &[Tag], hold: Duration) -> Option<Queued> {
@@ -254,9 +283,9 @@ impl Node {
         Some(Queued { node: self.clone(), ticket })
     }
 
-    /// How many evictions the broker has not confirmed.
-    pub(crate) fn unconfirmed(&self) -> usize {
-        self.outbox.as_ref().map_or(0, Outbox::unconfirmed)
+    /// Whether evictions wait for the broker.
+    pub(crate) fn has_unconfirmed(&self) -> bool {
+        self.outbox.as_ref().is_some_and(|outbox| !outbox.is_empty())
     }
 
     /// Removes everything, since evictions may have been missed. Others are not told: they have missed nothing.
@@ -285,7 +314,27 @@ impl fmt::Debug for Node {
 
 #[cfg(test)]
 mod tests {
+    use super::MAX_CREATED;
     use crate::{CacheConfig, OnPartition, Registry, UnknownCaches};
+
+    #[tokio::test]
+    async fn caches_that_are_made_at_their_first_use_are_bounded_and_those_of_the_program_are_not_refused() {
+        let created = UnknownCaches::Create(CacheConfig::new("any"));
+        let registry =
+            Registry::builder().cache(CacheConfig::new("users")).unknown_caches(created).start().await.unwrap();
+        let cache = |number: usize| registry.cache::<u64, u64>(&format!("cache-{number}"));
+        let made = (0..3 * MAX_CREATED).filter(|number| cache(*number).is_ok()).count();
+        assert_eq!(made, MAX_CREATED - 1);
+        let error = cache(3 * MAX_CREATED).unwrap_err();
+        assert!(error.is_unknown_cache() && error.to_string().contains("no more than 1024"), "{error}");
+        assert!(error.to_string().len() < 1_000, "{error}");
+        cache(0).unwrap().insert(1, 1);
+        assert_eq!(cache(0).unwrap().get(&1), Some(1), "those that are there go on");
+
+        let node = &registry.0.node;
+        node.slot_for_eviction("of-a-function").unwrap();
+        assert!(node.slot("of-a-function").is_none() && node.slots().len() == MAX_CREATED + 1);
+    }
 
     #[tokio::test]
     async fn a_cache_that_is_made_later_has_the_policy_of_then_and_nobody_serves_after_the_end() {

@@ -8,6 +8,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::node::Node;
+use crate::engine::{depth::OutboxDepth, outbox::Outbox};
 
 /// How a node is doing, as [`Registry::status`](super::Registry::status) tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,8 +16,8 @@ use super::node::Node;
 pub struct Status {
     /// Whether this node hears the others.
     pub coherence: Coherence,
-    /// Evictions that the broker has not confirmed yet.
-    pub unconfirmed: usize,
+    /// What waits for the broker; nothing without a backend.
+    pub outbox: OutboxDepth,
     /// For how long the caches may still be served without news from the broker; `None` without a backend.
     pub lease_left: Option<Duration>,
     /// Why the last session ended or could not be opened. Never holds a password.
@@ -160,7 +161,7 @@ impl Status {
         };
         Self {
             coherence,
-            unconfirmed: node.unconfirmed(),
+            outbox: node.outbox.as_ref().map(Outbox::depth).unwrap_or_default(),
             lease_left,
             last_error: session.last_error.clone(),
             problems: slots.iter().flat_map(|slot| named(slot)).collect(),

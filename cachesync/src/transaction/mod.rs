@@ -17,7 +17,10 @@ use std::{
     collections::{BTreeMap, btree_map::Entry},
     fmt,
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 pub use committed::Committed;
@@ -208,7 +211,15 @@ impl Drop for Transaction {
             return;
         }
         if self.read_only && self.inner.has_pending() {
-            tracing::warn!("something was evicted in a read-only transaction; use `Transaction::begin` to write");
+            static SO_FAR: AtomicU64 = AtomicU64::new(0);
+            let so_far = SO_FAR.fetch_add(1, Ordering::Relaxed) + 1;
+            // Relaxed: it only counts. The 1st, 2nd, 4th, 8th, ... of the process.
+            if so_far.is_power_of_two() {
+                tracing::warn!(
+                    so_far,
+                    "something was evicted in a read-only transaction; use `Transaction::begin` to write"
+                );
+            }
             self.inner.settle();
         } else {
             self.inner.roll_back();
