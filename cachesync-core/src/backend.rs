@@ -15,8 +15,20 @@ pub trait Backend: Send + Sync + 'static {
     /// Opens one session: subscribed and able to publish when it returns.
     ///
     /// Whatever is published, by any node, after this future has resolved is delivered to the session's subscriber,
-    /// or the session ends. `resume` is the position of the last delivery that was applied; a backend that can replay
-    /// from there does so and sets [`Session::resumed`], any other ignores it.
+    /// or the session ends.
+    ///
+    /// # Resuming
+    ///
+    /// `resume` is the [`Position`] of the last delivery that this node has applied, in an earlier session of the same
+    /// backend and with the same `interest`; `None` where there is none, or where the engine would rather clear. A
+    /// backend that cannot replay ignores it. One that can looks for the message at that place, and checks that it **is
+    /// the one remembered**: a stream that was deleted and made anew has the same offsets and other messages. Only then
+    /// does it set [`Session::resumed`], which says: the subscriber delivers every message of this interest that came
+    /// right after the remembered one, up to now, and then, without a gap, what is published from now on, all in the
+    /// one order of the transport. The remembered message and those before it may come again: applying them twice is harmless.
+    ///
+    /// If the place is gone, holds another message, or cannot be compared, the session is opened as without `resume`:
+    /// that is no error, and the engine clears.
     ///
     /// # Errors
     ///
@@ -44,7 +56,9 @@ pub struct Session {
     pub publisher: Box<dyn Publisher>,
     /// Where everybody's messages come in.
     pub subscriber: Box<dyn Subscriber>,
-    /// Whether the subscriber begins right after the position asked for, so that nothing was missed.
+    /// Whether the subscriber begins right after the position asked for, so that nothing was missed; see
+    /// [`Backend::connect`]. The engine keeps its caches then, and does not serve them for a moment longer than before:
+    /// its lease is renewed only by a heartbeat that it sends in this session and that comes back after all that was missed.
     pub resumed: bool,
 }
 
@@ -142,7 +156,8 @@ pub struct Delivery {
     /// The cache that the transport's addressing names. It is used only to limit the damage of a body that cannot
     /// be read; `None` when the addressing does not tell.
     pub cache: Option<Name>,
-    /// Where a later session can resume after this delivery; `None` where the transport cannot replay.
+    /// Where a later session can resume after this delivery; `None` where the transport cannot replay. The engine
+    /// remembers it when the delivery has been applied, and not before.
     pub position: Option<Position>,
 }
 
@@ -155,7 +170,10 @@ pub enum Format {
     Json,
 }
 
-/// A place in a transport's order of messages; its meaning is the backend's own.
+/// One message in a transport's order of messages; its meaning is the backend's own.
+///
+/// It has to say more than where the message is: also by what to know it again, such as a random id of the stream, or a
+/// digest of the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Position(pub Vec<u8>);
 

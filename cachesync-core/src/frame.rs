@@ -34,7 +34,8 @@ pub struct Frame {
     pub origin: NodeId,
     /// The origin's session in which it was encoded; counts up from 1.
     pub session: u64,
-    /// Counts up from 1, without gaps, within an (origin, session, cache).
+    /// Counts up from 1, without gaps, within an (origin, cache), and among the heartbeats of an origin; over all of the
+    /// origin's sessions. What is sent again has the number that it had.
     pub sequence: u64,
     /// When it was encoded, in milliseconds since the Unix epoch, by the origin's wall clock. For people; no
     /// decision depends on it.
@@ -55,7 +56,8 @@ pub struct Frame {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Operation {
-    /// Evict these keys; each is encoded by [`codec::encode_key`](crate::codec::encode_key).
+    /// Evict these keys; each is encoded by [`codec::encode_key`](crate::codec::encode_key). Without any it evicts
+    /// nothing, and lets its sequence be checked.
     Keys(Vec<EncodedKey>),
     /// Evict every key of the cache.
     All,

@@ -34,6 +34,10 @@ pub enum Mutation {
     TellNobody,
     /// R5: a missing frame is not noticed.
     IgnoreGaps,
+    /// R5: that a message of the node to itself is missing is not noticed.
+    IgnoreOwnGaps,
+    /// R5: the last frame before a silence is not followed by any.
+    SendNoTrailers,
     /// R6: entries are served past the lease.
     ServePastTheLease,
     /// R6: whatever is heard renews the lease.
@@ -50,6 +54,10 @@ pub enum Mutation {
     ConfirmBeforeItIsTaken,
     /// R8: a new session does not clear.
     DoNotClearOnReconnect,
+    /// R8: a session that resumes renews the lease at once.
+    RenewOnResume,
+    /// R8: a position is remembered before its delivery is applied.
+    KeepPositionOfUnapplied,
     /// R9: every caller loads for itself, although another does.
     NeverShareLoads,
 }

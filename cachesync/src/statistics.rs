@@ -128,6 +128,11 @@ pub struct RegistryStats {
     pub bad_messages: u64,
     /// Sessions opened with the backend.
     pub sessions: u64,
+    /// Those of them that resumed: what was missed was replayed, and nothing was cleared.
+    pub resumed: u64,
+    /// How often a frame was found to be missing, which clears what it may have concerned. A transport that keeps its
+    /// promise has none.
+    pub gaps: u64,
     /// How often the evictions of single keys and tags of a cache became that of all, since too many waited for the broker.
     pub overflows: u64,
 }
@@ -140,6 +145,8 @@ pub(crate) struct NodeCounters {
     pub(crate) json_applied: AtomicU64,
     pub(crate) bad_messages: AtomicU64,
     pub(crate) sessions: AtomicU64,
+    pub(crate) resumed: AtomicU64,
+    pub(crate) gaps: AtomicU64,
 }
 
 #[cfg(test)]

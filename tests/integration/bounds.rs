@@ -125,7 +125,7 @@ async fn peers_with_ever_new_key_types_do_not_fill_the_status() {
         let foreign = Frame {
             origin: NodeId(length as u128),
             shape: KeyShape::from_wire(&tuple),
-            operation: Operation::Keys(Vec::new()),
+            operation: Operation::Keys(vec![codec::encode_key(&1u64).unwrap()]),
             ..users_frame()
         };
         here.backend.inject(Format::Frame, Some("users"), codec::encode(&foreign));

@@ -141,7 +141,7 @@ async fn resent_after(fault: fn(&FaultyBackend)) {
             _ => None,
         })
         .collect();
-    assert_eq!(order, [(1, 1, 1u64), (1, 2, 2), (2, 1, 3)]);
+    assert_eq!(order, [(1, 1, 1u64), (1, 2, 2), (2, 3, 3)]);
     assert_eq!(there.users.stats().cleared, 0, "nothing was missing");
 }
 

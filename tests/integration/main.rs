@@ -10,6 +10,8 @@
 //! | [`broadcast`] | R4, R7: every eviction travels, and waits while the broker is away |
 //! | [`delivery`] | R7: `flush` and `shutdown` end, and say what was not delivered |
 //! | [`sessions`] | R5, R6, R8: lost sessions, the lease, reconnecting |
+//! | [`sequences`] | R5: messages that are missing although the session goes on |
+//! | [`resume`] | R8: sessions that resume where the last one ended |
 //! | [`partition`] | R6 past the lease: what is served, kept and shared then |
 //! | [`changes`] | being told of lost and new sessions |
 //! | [`tags`] | R2, R4, R5, R7, R10 of evictions by tag |
@@ -37,7 +39,9 @@ mod panics;
 mod partition;
 mod predicate;
 mod reentry;
+mod resume;
 mod send;
+mod sequences;
 mod sessions;
 mod stale_fill;
 mod tags;

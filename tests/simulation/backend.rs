@@ -36,7 +36,7 @@ struct Outgoing(Half);
 struct Incoming(Half);
 
 impl SimulatedBackend {
-    async fn open(&self, interest: Interest) -> Result<Session, BackendError> {
+    async fn open(&self, interest: Interest, resume: Option<Position>) -> Result<Session, BackendError> {
         let Self { world, node, incarnation } = self;
         let broker = &world.broker;
         world.note(Some(*node), None, Event::Connecting);
@@ -59,24 +59,30 @@ impl SimulatedBackend {
         if !world.lives(*node, *incarnation) {
             return pending().await;
         }
-        let session = broker.open(*node, interest);
+        let (session, resumed) = broker.open(*node, interest, resume.as_ref());
         let half = || Half { world: world.clone(), node: *node, incarnation: *incarnation, session };
         // Whoever drops this future gives the queue back.
         let (outgoing, incoming) = (Outgoing(half()), Incoming(half()));
         sleep(broker.millis(0..20)).await;
         world.note(Some(*node), None, Event::Session(session));
-        world.connected(*node);
-        Ok(Session { publisher: Box::new(outgoing), subscriber: Box::new(incoming), resumed: false })
+        if resumed {
+            // Nothing is cleared, and what is missing still is.
+            world.note(Some(*node), None, Event::Resumed(session));
+            world.bump(*node);
+        } else {
+            world.connected(*node);
+        }
+        Ok(Session { publisher: Box::new(outgoing), subscriber: Box::new(incoming), resumed })
     }
 }
 
 impl Backend for SimulatedBackend {
-    fn connect(&self, interest: Interest, _: Option<Position>) -> BoxFuture<'_, Result<Session, BackendError>> {
+    fn connect(&self, interest: Interest, resume: Option<Position>) -> BoxFuture<'_, Result<Session, BackendError>> {
         Box::pin(async move {
             if !self.world.lives(self.node, self.incarnation) {
                 return pending().await;
             }
-            self.open(interest).await
+            self.open(interest, resume).await
         })
     }
 }

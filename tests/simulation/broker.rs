@@ -7,19 +7,25 @@
 //!   queue, as long as neither was confirmed before the other was published;
 //! - anything may be delivered twice, and what a lost session was sending may still arrive later.
 //!
-//! With `Network::lost` above zero it breaks the promise: messages are missing within a session that goes on.
+//! With `Network::replay` above zero each node has a stream at the broker, which goes on when its session has ended: a
+//! session that remembers a message of it, by the id of the stream and the message's number, begins right after that. A
+//! stream keeps its last messages, can be made anew, and can lose all but a few.
+//!
+//! With `Network::lost` above zero, and where a tail is lost, it breaks the promise: messages are missing within a session
+//! that goes on. What the node must have noticed of that is kept account of, and only the rest excuses it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ops::Bound,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use cachesync_core::{
     BackendError, BackendErrorKind, Name,
-    backend::{Caches, Delivery, Format, Interest, Message, Topic},
+    backend::{Caches, Delivery, Format, Interest, Message, Position, Topic},
     codec,
-    frame::{Frame, NodeId},
+    frame::{Frame, NodeId, Operation},
 };
 use tokio::{sync::Notify, time::Instant};
 
@@ -35,9 +41,15 @@ struct State {
     links: Vec<Link>,
     sessions: BTreeMap<u64, Queue>,
     last_session: u64,
+    last_stream: u64,
     messages: u64,
     down: bool,
+    /// How many messages of each node are kept.
+    replay: usize,
 }
+
+/// The place of a message in a queue.
+type Place = (Instant, u64);
 
 /// The way between a node and the broker.
 #[derive(Default)]
@@ -50,19 +62,28 @@ pub(crate) struct Link {
     pub(crate) suspended: u32,
     /// The caches of which it missed a message in a session that has ended since.
     gaps: BTreeSet<Name>,
+    /// Its stream, while it has no session.
+    stream: Option<Queue>,
     changed: Arc<Notify>,
 }
 
 struct Queue {
     node: usize,
     interest: Interest,
-    waiting: BTreeMap<(Instant, u64), Waiting>,
+    /// By which positions in it are known.
+    stream: u64,
+    /// What waits to be delivered, and what a stream keeps.
+    waiting: BTreeMap<Place, Waiting>,
+    /// The last message that was delivered, and is kept.
+    passed: Option<Place>,
     /// When the last message of each origin arrived.
     arrived: BTreeMap<usize, Instant>,
     /// When the next message can be delivered, at the earliest.
     next: Instant,
-    /// Of each origin and cache, what was heard last, and whether something is missing since.
-    heard: BTreeMap<(NodeId, Name), Heard>,
+    /// Of each origin and cache, and of the node's own heartbeats, what was heard, and whether something is missing since.
+    heard: BTreeMap<(NodeId, Option<Name>), Heard>,
+    /// The caches of which a message is missing that no later one of its origin need tell of.
+    untold: BTreeSet<Name>,
     /// The broker has it.
     open: bool,
     /// The node knows that it has ended.
@@ -73,9 +94,9 @@ struct Queue {
 
 #[derive(Default)]
 struct Heard {
-    session: u64,
-    any: bool,
-    /// The last sequence that was lost.
+    /// The highest sequence.
+    last: u64,
+    /// The highest one that was lost since.
     missing: Option<u64>,
 }
 
@@ -95,10 +116,18 @@ pub(crate) enum Next {
 }
 
 impl Broker {
-    pub(crate) fn begin(&self, dice: Dice, nodes: usize) {
+    pub(crate) fn begin(&self, dice: Dice, nodes: usize, replay: usize) {
         let links = (0..nodes).map(|_| Link::default()).collect();
-        *self.lock() =
-            Some(State { dice, links, sessions: BTreeMap::new(), last_session: 0, messages: 0, down: false });
+        *self.lock() = Some(State {
+            dice,
+            links,
+            sessions: BTreeMap::new(),
+            last_session: 0,
+            last_stream: 0,
+            messages: 0,
+            down: false,
+            replay,
+        });
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<State>> {
@@ -146,31 +175,36 @@ impl Broker {
         })
     }
 
-    pub(crate) fn open(&self, node: usize, interest: Interest) -> u64 {
+    /// A session of a node, and whether it has resumed.
+    pub(crate) fn open(&self, node: usize, interest: Interest, resume: Option<&Position>) -> (u64, bool) {
         self.with(|state| {
             state.last_session += 1;
-            let queue = Queue {
-                node,
-                interest,
-                waiting: BTreeMap::new(),
-                arrived: BTreeMap::new(),
-                next: Instant::now(),
-                heard: BTreeMap::new(),
-                open: true,
-                noticed: false,
-                half_open: false,
+            let stream = state.links[node].stream.take();
+            let is_same = |stream: &Queue| stream.interest == interest;
+            let place = stream.as_ref().filter(|stream| is_same(stream)).and_then(|stream| stream.find(resume?));
+            let queue = match (stream, place) {
+                (Some(stream), Some(place)) => Queue { passed: Some(place), open: true, ..stream },
+                (stream, _) => {
+                    state.links[node].gaps.extend(stream.into_iter().flat_map(Queue::gaps));
+                    state.new_queue(node, interest)
+                }
             };
             state.sessions.insert(state.last_session, queue);
-            state.last_session
+            (state.last_session, place.is_some())
         })
     }
 
     /// The node has left the session.
     pub(crate) fn close(&self, session: u64) {
         self.with(|state| {
-            if let Some(queue) = state.sessions.remove(&session) {
-                let missing = queue.heard.into_iter().filter(|(_, heard)| heard.missing.is_some());
-                state.links[queue.node].gaps.extend(missing.map(|((_, cache), _)| cache));
+            if let Some(mut queue) = state.sessions.remove(&session) {
+                let link = &mut state.links[queue.node];
+                if queue.open && state.replay > 0 {
+                    queue.open = false;
+                    link.stream = Some(queue);
+                } else {
+                    link.gaps.extend(queue.gaps());
+                }
             }
         });
     }
@@ -183,16 +217,49 @@ impl Broker {
     /// The broker drops the sessions of a node, or of all; returns them.
     pub(crate) fn cut(&self, node: Option<usize>, half_open: bool) -> Vec<(usize, u64)> {
         self.with(|state| {
-            let mut cut = Vec::new();
-            for (id, queue) in &mut state.sessions {
-                if queue.open && node.is_none_or(|node| node == queue.node) {
-                    (queue.open, queue.half_open) = (false, half_open);
-                    queue.waiting.clear();
-                    cut.push((queue.node, *id));
+            let is_cut = |queue: &Queue| queue.open && node.is_none_or(|node| node == queue.node);
+            let ids = state.sessions.iter().filter(|(_, queue)| is_cut(queue)).map(|(id, _)| *id);
+            let cut: Vec<_> = ids.collect();
+            for id in &cut {
+                let queue = state.sessions.remove(id).expect("it was there");
+                let mut rest = Queue { open: false, half_open, ..state.new_queue(queue.node, queue.interest.clone()) };
+                if state.replay > 0 {
+                    state.links[queue.node].stream = Some(Queue { open: false, ..queue });
+                } else {
+                    (rest.heard, rest.untold) = (queue.heard, queue.untold);
+                }
+                state.sessions.insert(*id, rest);
+            }
+            cut.into_iter().map(|id| (state.sessions[&id].node, id)).collect()
+        })
+    }
+
+    /// The stream of a node loses all but its last messages, or is deleted and made anew, while there is no session.
+    pub(crate) fn truncate(&self, node: usize, keeps: Option<usize>) {
+        self.with(|state| {
+            let Some(mut stream) = state.links[node].stream.take() else { return };
+            if let Some(keeps) = keeps {
+                stream.bound(keeps);
+            } else {
+                let anew = Queue { open: false, ..state.new_queue(node, stream.interest.clone()) };
+                state.links[node].gaps.extend(std::mem::replace(&mut stream, anew).gaps());
+            }
+            state.links[node].stream = Some(stream);
+        });
+    }
+
+    /// Loses what waits for a node.
+    pub(crate) fn lose_tail(&self, node: usize) {
+        self.with(|state| {
+            for queue in state.sessions.values_mut().filter(|queue| queue.node == node) {
+                let from = queue.passed.map_or(Bound::Unbounded, Bound::Excluded);
+                let lost: Vec<_> = queue.waiting.range((from, Bound::Unbounded)).map(|(place, _)| *place).collect();
+                for place in lost {
+                    let Waiting { frame, .. } = queue.waiting.remove(&place).expect("it was there");
+                    queue.lose_untold(&frame);
                 }
             }
-            cut
-        })
+        });
     }
 
     /// The node learns that its session has ended.
@@ -226,13 +293,15 @@ impl Broker {
             Topic::Heartbeat(_) => None,
         };
         self.with(|state| {
-            let State { dice, sessions, links, messages, .. } = state;
+            let State { dice, sessions, links, messages, replay, .. } = state;
             *messages += 1;
             let number = *messages * 16;
-            let mut last = now;
-            for (id, queue) in sessions.iter_mut().filter(|(_, queue)| queue.open && queue.wants(&message.topic)) {
+            let (mut last, mut reached) = (now, Vec::new());
+            let open = sessions.iter_mut().filter(|(_, queue)| queue.open).map(|(id, queue)| (*id, queue));
+            let streams = links.iter_mut().filter_map(|link| Some((0, link.stream.as_mut()?)));
+            for (id, queue) in open.chain(streams).filter(|(_, queue)| queue.wants(&message.topic)) {
                 if cache.is_some() && dice.chance(*lost) && queue.lose(&frame) {
-                    world.note(Some(queue.node), None, Event::Lost { session: *id, message: number / 16 });
+                    world.note(Some(queue.node), None, Event::Lost { session: id, message: number / 16 });
                     continue;
                 }
                 let floor = queue.arrived.get(&origin).copied().unwrap_or(now);
@@ -253,7 +322,13 @@ impl Broker {
                     queue.waiting.insert((place, number + copy), waiting);
                     place += dice.millis(0..3000);
                 }
-                links[queue.node].changed.notify_waiters();
+                if *replay > 0 {
+                    queue.bound(*replay);
+                }
+                reached.push(queue.node);
+            }
+            for node in reached {
+                links[node].changed.notify_waiters();
             }
             let bytes = frame.operation_size();
             let cache = cache.map(|cache| cache.to_string());
@@ -269,15 +344,25 @@ impl Broker {
                 return Next::Ended;
             };
             let link = &state.links[queue.node];
-            let Some(first) = queue.waiting.first_entry() else { return Next::Wait(None) };
+            let from = queue.passed.map_or(Bound::Unbounded, Bound::Excluded);
+            let Some((&place, first)) = queue.waiting.range((from, Bound::Unbounded)).next() else {
+                return Next::Wait(None);
+            };
             if link.in_closed > 0 || link.suspended > 0 {
                 return Next::Wait(None);
             }
-            let ready = first.get().ready.max(first.key().0).max(queue.next);
+            let ready = first.ready.max(place.0).max(queue.next);
             if ready > Instant::now() {
                 return Next::Wait(Some(ready));
             }
-            let Waiting { message, delivery, frame, .. } = first.remove();
+            let Waiting { message, delivery, frame, .. } = first;
+            let (message, mut delivery, frame) = (*message, delivery.clone(), frame.clone());
+            if state.replay > 0 {
+                delivery.position = Some(queue.position(place));
+                queue.passed = Some(place);
+            } else {
+                queue.waiting.remove(&place);
+            }
             queue.hear(&frame);
             queue.next = Instant::now() + state.dice.millis(world.plan.network.trickle.clone());
             let own_heartbeat = delivery.cache.is_none();
@@ -288,13 +373,46 @@ impl Broker {
 
     /// Whether a node has missed a message that it cannot know of yet, beyond the promise.
     pub(crate) fn has_gap(&self, node: usize, cache: &str) -> bool {
+        self.with(|state| state.has_gap(node, cache, |_| true))
+    }
+
+    /// The same when all is quiet: of every node that still has a session a later frame has told, if only a trailer.
+    pub(crate) fn has_gap_for_good(&self, node: usize, cache: &str) -> bool {
         self.with(|state| {
-            let missing = |queue: &Queue| {
-                queue.heard.iter().any(|((_, name), heard)| heard.missing.is_some() && name.as_str() == cache)
-            };
-            state.sessions.values().any(|queue| queue.node == node && missing(queue))
-                || state.links[node].gaps.iter().any(|name| name.as_str() == cache)
+            let lives = |origin| state.sessions.values().any(|queue| queue.open && queue.interest.node == origin);
+            state.has_gap(node, cache, |origin| !lives(origin))
         })
+    }
+}
+
+impl State {
+    fn new_queue(&mut self, node: usize, interest: Interest) -> Queue {
+        self.last_stream += 1;
+        Queue {
+            node,
+            interest,
+            stream: self.last_stream,
+            waiting: BTreeMap::new(),
+            passed: None,
+            arrived: BTreeMap::new(),
+            next: Instant::now(),
+            heard: BTreeMap::new(),
+            untold: BTreeSet::new(),
+            open: true,
+            noticed: false,
+            half_open: false,
+        }
+    }
+
+    fn has_gap(&self, node: usize, cache: &str, of: impl Fn(NodeId) -> bool) -> bool {
+        let is_it = |name: &Name| name.as_str() == cache;
+        let queues = self.sessions.values().filter(|queue| queue.node == node).chain(&self.links[node].stream);
+        let missing = |queue: &Queue| {
+            let heard =
+                queue.heard.iter().filter(|((origin, name), _)| name.as_ref().is_some_and(is_it) && of(*origin));
+            heard.into_iter().any(|(_, heard)| heard.missing.is_some()) || queue.untold.iter().any(is_it)
+        };
+        queues.into_iter().any(missing) || self.links[node].gaps.iter().any(is_it)
     }
 }
 
@@ -307,43 +425,87 @@ impl Queue {
         }
     }
 
-    /// Loses a message, if the sequences can tell: those of the first that is heard of an origin may have any number.
-    fn lose(&mut self, frame: &Frame) -> bool {
-        let Some(cache) = &frame.cache else { return false };
-        match self.heard.get_mut(&(frame.origin, cache.clone())) {
-            Some(heard) if heard.any && heard.session == frame.session => {
-                heard.missing = Some(frame.sequence);
-                true
-            }
-            _ => false,
+    fn position(&self, (_, number): Place) -> Position {
+        Position([self.stream.to_be_bytes(), number.to_be_bytes()].concat())
+    }
+
+    /// Where the message is that is remembered, if it is one of these.
+    fn find(&self, position: &Position) -> Option<Place> {
+        self.waiting.keys().find(|place| self.position(**place) == *position).copied()
+    }
+
+    /// Keeps the last messages, and in a session all that wait.
+    fn bound(&mut self, most: usize) {
+        while self.waiting.len() > most
+            && let Some(first) = self.waiting.first_entry()
+            && (!self.open || self.passed.is_some_and(|passed| *first.key() <= passed))
+        {
+            first.remove();
         }
     }
 
+    /// The caches of which something is missing that the node does not know of.
+    fn gaps(self) -> impl Iterator<Item = Name> {
+        let missing = self.heard.into_iter().filter(|(_, heard)| heard.missing.is_some());
+        missing.filter_map(|((_, cache), _)| cache).chain(self.untold)
+    }
+
+    /// Loses a message, if the sequences can tell: those of the first that is heard of an origin may have any number. What
+    /// only tells of others is not lost, or nobody would.
+    fn lose(&mut self, frame: &Frame) -> bool {
+        let heard = self.heard.get_mut(&(frame.origin, frame.cache.clone()));
+        let Some(heard) = heard.filter(|heard| frame.sequence > heard.last && !frame.is_trailer()) else {
+            return false;
+        };
+        heard.missing = heard.missing.max(Some(frame.sequence));
+        true
+    }
+
+    /// Loses a message, whatever can tell.
+    fn lose_untold(&mut self, frame: &Frame) {
+        let heard = self.heard.get(&(frame.origin, frame.cache.clone()));
+        let is_again = heard.is_some_and(|heard| frame.sequence <= heard.last);
+        if !is_again && !self.lose(frame) && frame.origin != self.interest.node {
+            self.untold.extend(frame.cache.clone());
+        }
+    }
+
+    /// Keeps account of what the node can tell, just as it has to do so itself.
     fn hear(&mut self, frame: &Frame) {
-        let Some(cache) = &frame.cache else { return };
-        let heard = self.heard.entry((frame.origin, cache.clone())).or_default();
-        // Sequences begin anew with each session of the origin: what was missing at the end of one is never noticed.
-        // What was on its way before the missing one says nothing either.
-        let missing = heard.missing.filter(|lost| heard.session != frame.session || frame.sequence < *lost);
-        let session = if missing.is_some() { heard.session } else { frame.session };
-        *heard = Heard { session, any: true, missing };
+        let is_first = !self.heard.contains_key(&(frame.origin, frame.cache.clone()));
+        let heard = self.heard.entry((frame.origin, frame.cache.clone())).or_default();
+        let follows = is_first || frame.sequence <= heard.last + 1;
+        heard.last = heard.last.max(frame.sequence);
+        // What was on its way before the missing one says nothing.
+        heard.missing.take_if(|missing| *missing <= frame.sequence);
+        if !follows && frame.origin == self.interest.node {
+            // It clears everything.
+            self.heard.values_mut().for_each(|heard| heard.missing = None);
+            self.untold.clear();
+        }
     }
 }
 
 /// How much a message says, for the trace.
 trait Size {
     fn operation_size(&self) -> u64;
+
+    /// Whether it evicts nothing.
+    fn is_trailer(&self) -> bool;
 }
 
 impl Size for Frame {
     fn operation_size(&self) -> u64 {
-        use cachesync_core::frame::Operation;
         match &self.operation {
             Operation::Keys(keys) => keys.len() as u64,
             Operation::Tags(tags) => 1000 + tags.len() as u64,
             Operation::All => 2000,
             _ => 3000,
         }
+    }
+
+    fn is_trailer(&self) -> bool {
+        matches!(&self.operation, Operation::Keys(keys) if keys.is_empty())
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) enum Event {
     Connecting,
     Refused,
     Session(u64),
+    Resumed(u64),
     SessionCut(u64),
     SessionLost(u64),
     Taken { session: u64, origin: usize, message: u64, cache: Option<String>, bytes: u64 },

@@ -8,7 +8,7 @@ use cachesync::__private::Mutation;
 
 use crate::{SEEDS, number, run::run};
 
-const ALL: [Mutation; 22] = [
+const ALL: [Mutation; 26] = [
     Mutation::KeepOvertakenLoads,
     Mutation::DoNotOvertakeByPuts,
     Mutation::DoNotDetachTaggedLoads,
@@ -22,6 +22,8 @@ const ALL: [Mutation; 22] = [
     Mutation::FillInsideTransactions,
     Mutation::TellNobody,
     Mutation::IgnoreGaps,
+    Mutation::IgnoreOwnGaps,
+    Mutation::SendNoTrailers,
     Mutation::ServePastTheLease,
     Mutation::RenewOnAnyFrame,
     Mutation::RenewUnheard,
@@ -30,6 +32,8 @@ const ALL: [Mutation; 22] = [
     Mutation::DoNotResend,
     Mutation::ConfirmBeforeItIsTaken,
     Mutation::DoNotClearOnReconnect,
+    Mutation::RenewOnResume,
+    Mutation::KeepPositionOfUnapplied,
     Mutation::NeverShareLoads,
 ];
 

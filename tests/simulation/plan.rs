@@ -48,6 +48,8 @@ pub(crate) struct Network {
     /// Thousandths of the messages that are lost for one session that goes on. No transport may do that: it is beyond
     /// the promise, and only the sequences notice.
     pub(crate) lost: u64,
+    /// How many messages of each node are kept, so that its sessions can resume; zero where the broker does not replay.
+    pub(crate) replay: usize,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -73,6 +75,10 @@ pub(crate) enum Fault {
     Restart { node: usize, lasts: Duration },
     /// A node does not run for a while, and its clock does.
     Suspend { node: usize, lasts: Duration },
+    /// A node loses its session, and of what the broker keeps for it all but the last messages. Without any it is made anew.
+    Truncate { node: usize, keeps: Option<usize> },
+    /// What comes for a node in this time is lost, and its session goes on: beyond the promise.
+    LoseTail { node: usize, lasts: Duration },
 }
 
 impl Plan {
@@ -96,6 +102,7 @@ impl Plan {
             confirm: 0..dice.pick(&[1, 10, if slow { 700 } else { 50 }]),
             twice: dice.pick(&[0, 0, 50]),
             lost: if dice.chance(120) { 60 } else { 0 },
+            replay: 0,
         };
         let count = dice.pick(&[0, 1, 2, 3, 4, 6, 8]);
         let mut faults: Vec<_> = (0..count)
@@ -105,7 +112,7 @@ impl Plan {
             })
             .collect();
         faults.sort_by_key(|(at, _)| *at);
-        Self {
+        let mut plan = Self {
             seed,
             nodes,
             rows: if hot { 1 } else { dice.pick(&[1, 2, 3, 5]) },
@@ -123,12 +130,34 @@ impl Plan {
             active,
             network,
             faults,
+        };
+        plan.replay(dice);
+        plan
+    }
+
+    /// Whether the broker replays, and what may go wrong with that. Drawn last, as it is of no concern to the rest.
+    fn replay(&mut self, dice: &mut Dice) {
+        let until = u64::try_from(self.active.as_millis()).unwrap_or(u64::MAX);
+        let mut more = |dice: &mut Dice, counts: &[u64], fault: &dyn Fn(&mut Dice, usize) -> Fault| {
+            for _ in 0..dice.pick(counts) {
+                let (at, node) = (dice.millis(200..until), dice.index(self.nodes));
+                self.faults.push((at, fault(dice, node)));
+            }
+        };
+        if dice.chance(350) {
+            self.network.replay = dice.pick(&[10, 100, 100_000]);
+            let keeps = [None, Some(0), Some(3)];
+            more(dice, &[0, 0, 1, 2], &|dice, node| Fault::Truncate { node, keeps: dice.pick(&keeps) });
         }
+        if dice.chance(100) {
+            more(dice, &[1, 2, 4], &|dice, node| Fault::LoseTail { node, lasts: dice.millis(1..1500) });
+        }
+        self.faults.sort_by_key(|(at, _)| *at);
     }
 
     /// Whether the transport breaks its promise.
     pub(crate) fn is_beyond_the_promise(&self) -> bool {
-        self.network.lost > 0
+        self.network.lost > 0 || self.faults.iter().any(|(_, fault)| matches!(fault, Fault::LoseTail { .. }))
     }
 }
 

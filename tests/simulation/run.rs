@@ -11,7 +11,7 @@ use crate::{
     node::Node,
     plan::{Fault, Plan},
     service::{self, Call, View},
-    source::{Row, RowKey, TABLES, Table},
+    source::{Row, RowKey, Table},
     time::Clocks,
     world::{Counts, World},
 };
@@ -143,6 +143,19 @@ async fn strike(world: &Arc<World>, nodes: &mut [Node], ups: &mut Vec<(Duration,
         Fault::Suspend { node, lasts } => {
             close(world, *node, *lasts, |link, by| link.suspended = link.suspended.wrapping_add_signed(by));
         }
+        Fault::Truncate { node, keeps } => {
+            cut(world, Some(*node), Duration::from_millis(20), false);
+            world.broker.truncate(*node, *keeps);
+        }
+        Fault::LoseTail { node, lasts } => {
+            close(world, *node, *lasts, |link, by| link.in_closed = link.in_closed.wrapping_add_signed(by));
+            let (world, node, lasts) = (world.clone(), *node, *lasts);
+            tokio::spawn(async move {
+                // Just before the way is open again.
+                sleep(lasts.saturating_sub(Duration::from_millis(1))).await;
+                world.broker.lose_tail(node);
+            });
+        }
     }
 }
 
@@ -184,14 +197,8 @@ async fn calm(world: &Arc<World>) {
 /// What is cached must be what the source says.
 async fn compare(world: &Arc<World>, nodes: &[Node]) {
     if world.plan.is_beyond_the_promise() {
-        // A gap is noticed by the next message of the same origin and cache.
-        for running in nodes.iter().filter_map(|node| node.running.as_ref()) {
-            for cache in TABLES.iter().flat_map(|table| table.caches()) {
-                running.registry.cache::<u64, Row>(cache).expect("the cache is configured").evict(&u64::MAX);
-            }
-            _ = running.registry.flush().await;
-        }
-        // All of this at once may be a backlog longer than the lease, and cost a slow node its session.
+        // A gap is noticed by the next message of the same origin and cache: a trailer, if nothing else. A backlog that is longer
+        // than the lease may cost a slow node its session.
         sleep(world.plan.lease * 2 + RECONNECT).await;
     }
     for node in nodes {
@@ -203,7 +210,7 @@ async fn compare(world: &Arc<World>, nodes: &[Node]) {
         }
         for key in world.rows() {
             let RowKey { table, id } = key;
-            if world.plan.is_beyond_the_promise() && world.has_gap(node.index, table) {
+            if table.caches().iter().any(|cache| world.broker.has_gap_for_good(node.index, cache)) {
                 continue;
             }
             if table == Table::Items {

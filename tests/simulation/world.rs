@@ -56,6 +56,7 @@ pub(crate) struct Counts {
     pub(crate) panics: u64,
     pub(crate) faults: u64,
     pub(crate) sessions: u64,
+    pub(crate) resumed: u64,
     pub(crate) compared: u64,
     /// Entries that are stale for good, since the writer died before the broker had confirmed: the one exception.
     pub(crate) orphans: u64,
@@ -75,6 +76,7 @@ impl Counts {
         self.panics += other.panics;
         self.faults += other.faults;
         self.sessions += other.sessions;
+        self.resumed += other.resumed;
         self.compared += other.compared;
         self.orphans += other.orphans;
         self.single_loads += other.single_loads;
@@ -104,7 +106,7 @@ impl World {
             plan,
             clocks,
         };
-        world.broker.begin(dice.fork(), world.plan.nodes);
+        world.broker.begin(dice.fork(), world.plan.nodes, world.plan.network.replay);
         Arc::new(world)
     }
 
@@ -139,6 +141,9 @@ impl World {
     pub(crate) fn note(&self, node: Option<usize>, row: Option<RowKey>, event: Event) {
         if matches!(event, Event::Session(_)) {
             self.count(|counts| counts.sessions += 1);
+        }
+        if matches!(event, Event::Resumed(_)) {
+            self.count(|counts| counts.resumed += 1);
         }
         self.history().note(self.now(), node, row, event);
     }

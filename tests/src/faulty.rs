@@ -17,11 +17,11 @@ use crate::gate::Gate;
 /// The memory backend, with faults. Clones are the same; give each node its own.
 #[derive(Clone)]
 pub struct FaultyBackend {
-    hub: MemoryBackend,
     switches: Arc<Switches>,
 }
 
 struct Switches {
+    hub: Mutex<MemoryBackend>,
     /// Why connecting fails.
     refusing: Mutex<Option<String>>,
     /// Counts up when sessions are cut.
@@ -30,6 +30,10 @@ struct Switches {
     publisher_cuts: watch::Sender<u64>,
     /// Whether publishing is taken; while it is not, it waits.
     taking: watch::Sender<bool>,
+    /// Whether what comes is delivered; while it is not, it waits.
+    delivering: watch::Sender<bool>,
+    /// What is not delivered.
+    losing: Mutex<Option<Losing>>,
     injected: Mutex<Vec<mpsc::UnboundedSender<Delivery>>>,
     published: Mutex<Vec<Message>>,
     /// What waits to be taken.
@@ -44,17 +48,25 @@ impl FaultyBackend {
     /// A backend on this hub, without faults so far.
     pub fn new(hub: &MemoryBackend) -> Self {
         let switches = Switches {
+            hub: Mutex::new(hub.clone()),
             refusing: Mutex::default(),
             cuts: watch::Sender::new(0),
             publisher_cuts: watch::Sender::new(0),
             taking: watch::Sender::new(true),
+            delivering: watch::Sender::new(true),
+            losing: Mutex::default(),
             injected: Mutex::default(),
             published: Mutex::default(),
             waiting: Mutex::default(),
             each: Mutex::default(),
             goodbye: Mutex::default(),
         };
-        Self { hub: hub.clone(), switches: Arc::new(switches) }
+        Self { switches: Arc::new(switches) }
+    }
+
+    /// The next session is one with this hub.
+    pub fn move_to(&self, hub: &MemoryBackend) {
+        *lock(&self.switches.hub) = hub.clone();
     }
 
     /// Ends every session of this node.
@@ -75,6 +87,22 @@ impl FaultyBackend {
     /// Whether publishing is taken; while it is not, it waits.
     pub fn take_messages(&self, taking: bool) {
         self.switches.taking.send_replace(taking);
+    }
+
+    /// Whether what comes is delivered; while it is not, it waits.
+    pub fn deliver(&self, delivering: bool) {
+        self.switches.delivering.send_replace(delivering);
+    }
+
+    /// Loses the next message to this cache, or the next heartbeat with `None`, while the session goes on.
+    pub fn lose_next(&self, cache: Option<&str>) {
+        let cache = cache.map(|cache| Name::new(cache).expect("a valid name"));
+        *lock(&self.switches.losing) = Some(Losing { cache });
+    }
+
+    /// Whether what was to be lost is lost.
+    pub fn has_lost(&self) -> bool {
+        lock(&self.switches.losing).is_none()
     }
 
     /// Delivers something to this node's session as if it had come from the broker.
@@ -120,17 +148,24 @@ impl Backend for FaultyBackend {
             if let Some(why) = lock(&self.switches.refusing).clone() {
                 return Err(BackendError::new(BackendErrorKind::Unreachable, why));
             }
-            let Session { publisher, subscriber, resumed } = self.hub.connect(interest, resume).await?;
+            let hub = lock(&self.switches.hub).clone();
+            let Session { publisher, subscriber, resumed } = hub.connect(interest, resume).await?;
             let (sender, injected) = mpsc::unbounded_channel();
             lock(&self.switches.injected).push(sender);
             let cut = Cut::by(&self.switches.cuts);
             let own_cut = Cut::by(&self.switches.publisher_cuts);
             let publisher =
                 FaultyPublisher { inner: publisher, switches: self.switches.clone(), cut: cut.clone(), own_cut };
-            let subscriber = FaultySubscriber { inner: subscriber, injected, cut };
+            let subscriber = FaultySubscriber { inner: subscriber, switches: self.switches.clone(), injected, cut };
             Ok(Session { publisher: Box::new(publisher), subscriber: Box::new(subscriber), resumed })
         })
     }
+}
+
+/// A delivery that is to be lost.
+struct Losing {
+    /// `None` for a heartbeat.
+    cache: Option<Name>,
 }
 
 #[derive(Clone)]
@@ -195,18 +230,31 @@ impl Publisher for FaultyPublisher {
 
 struct FaultySubscriber {
     inner: Box<dyn Subscriber>,
+    switches: Arc<Switches>,
     injected: mpsc::UnboundedReceiver<Delivery>,
     cut: Cut,
 }
 
 impl Subscriber for FaultySubscriber {
     fn next(&mut self) -> BoxFuture<'_, Result<Delivery, BackendError>> {
+        let Self { inner, switches, injected, cut } = self;
         Box::pin(async move {
+            let mut delivering = switches.delivering.subscribe();
+            let next = async {
+                loop {
+                    _ = delivering.wait_for(|delivering| *delivering).await;
+                    let delivery = inner.next().await?;
+                    let is_lost = |losing: &mut Losing| losing.cache == delivery.cache;
+                    if lock(&switches.losing).take_if(is_lost).is_none() {
+                        return Ok(delivery);
+                    }
+                }
+            };
             tokio::select! {
                 biased;
-                () = self.cut.happens() => Err(lost()),
-                Some(delivery) = self.injected.recv() => Ok(delivery),
-                delivery = self.inner.next() => delivery,
+                () = cut.happens() => Err(lost()),
+                Some(delivery) = injected.recv() => Ok(delivery),
+                delivery = next => delivery,
             }
         })
     }

@@ -2,14 +2,17 @@
 //!
 //! ```text
 //! connect ──> clear ──> renew the lease ──> serve: receive | publish | heartbeat
-//!    ^                                        │
-//!    └──────── wait, longer each time ────────┘  whatever goes wrong
+//!    ^   │                                 ^     │
+//!    │   └────────── resumed ──────────────┘     │  the first heartbeat to come back renews the lease
+//!    │                                           │
+//!    └───────── wait, longer each time ──────────┘  whatever goes wrong
 //! ```
 //!
 //! Invariants:
 //! - a session that ends is the only failure there is; what was not confirmed in it is sent first, byte for byte, in
 //!   the next one (rule R7);
-//! - a new session clears before it renews the lease: the node subscribes, then clears, then serves (rule R8);
+//! - a new session clears before it renews the lease: the node subscribes, then clears, then serves. One that resumes
+//!   right after the last message applied has missed nothing, and neither clears nor renews (rule R8);
 //! - one task applies what comes in, in order, so a heartbeat that came back proves that everything before it was
 //!   applied (rule R6).
 
@@ -69,12 +72,13 @@ pub(crate) enum Signal {
 }
 
 pub(crate) struct Engine {
-    pub(crate) node: Arc<Node>,
-    pub(crate) backend: Arc<dyn Backend>,
-    pub(crate) pace: Pace,
-    pub(crate) signal: watch::Receiver<Signal>,
+    node: Arc<Node>,
+    backend: Arc<dyn Backend>,
+    pace: Pace,
+    signal: watch::Receiver<Signal>,
+    receiver: Receiver,
     /// Dropped with the engine, wherever that is.
-    pub(crate) _closing: Closing,
+    _closing: Closing,
 }
 
 /// Closes the node when the task ends, also when its runtime is dropped around it, even before it ever ran.
@@ -94,23 +98,41 @@ pub(crate) async fn attend(closing: Closing, mut signal: watch::Receiver<Signal>
 }
 
 impl Engine {
+    pub(crate) fn new(node: Arc<Node>, backend: Arc<dyn Backend>, pace: Pace, signal: watch::Receiver<Signal>) -> Self {
+        let (receiver, closing) = (Receiver::new(node.clone()), Closing(node.clone()));
+        Self { node, backend, pace, signal, receiver, _closing: closing }
+    }
+
     /// Opens a session: subscribes, then clears, then renews the lease. From then on the node serves.
-    pub(crate) async fn open(&self) -> Result<Session, BackendError> {
+    ///
+    /// A session that resumes has missed nothing, so nothing is cleared, and loads in flight keep their tickets: what was
+    /// evicted meanwhile comes, and takes them away as ever. It has yet to come, so the lease is not renewed.
+    pub(crate) async fn open(&mut self) -> Result<Session, BackendError> {
         let began = self.node.clock.boot();
-        let session = self.backend.connect(self.interest(), None).await?;
-        if !session.resumed {
+        let resume = self.receiver.position().cloned();
+        let mut session = self.backend.connect(self.interest(), resume.clone()).await?;
+        // Nobody can resume what was not asked for.
+        session.resumed &= resume.is_some();
+        let counters = &self.node.counters;
+        if session.resumed {
+            counters.resumed.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.receiver.forget_position();
             if !Mutation::DoNotClearOnReconnect.is_on() {
                 self.node.clear();
             }
+        }
+        if !session.resumed || Mutation::RenewOnResume.is_on() {
             // Everything confirmed before the attempt began is gone with the clear, everything after it will come.
-            // A session that resumes has yet to hear what it missed: only a heartbeat sent in it renews.
             self.node.lease.renew(&self.node.clock, began);
         }
-        self.node.status.connected();
-        self.node.counters.sessions.fetch_add(1, Ordering::Relaxed);
+        self.node.status.connected(session.resumed);
+        counters.sessions.fetch_add(1, Ordering::Relaxed);
         Ok(session)
     }
 
+    /// The same in every session, as a position makes sense only with it: which caches are declared is settled at the
+    /// start, and where others are made at their first use all are heard.
     fn interest(&self) -> Interest {
         let caches = match self.node.unknown {
             UnknownCaches::Create(_) => Caches::All,
@@ -195,18 +217,26 @@ impl Engine {
 
     /// Serves one session until it is lost, or until the registry ends and nothing waits any more.
     async fn session(&mut self, sender: &mut Sender, session: Session) -> Result<(), BackendError> {
-        let Session { mut publisher, mut subscriber, .. } = session;
+        let Session { mut publisher, mut subscriber, resumed } = session;
         sender.begin_session();
+        self.receiver.begin_session(sender.session(), sender.heartbeats(), resumed);
+        let began_at = self.receiver.position().cloned();
 
         let mut signal = self.signal.clone();
         let ending = async { _ = drain_signal(&mut signal).await };
-        tokio::select! {
+        let ended = tokio::select! {
             // In this order, so that a flood of messages leaves something of the task's budget for the heartbeats; and
             // in any, so that a simulated run can be repeated.
             biased;
-            sent = sender.send(&mut *publisher, ending) => sent?,
-            error = receive(&self.node, &mut *subscriber, self.pace) => return Err(error),
+            sent = sender.send(&mut *publisher, ending) => sent,
+            error = receive(&self.node, &mut self.receiver, &mut *subscriber, self.pace) => Err(error),
+        };
+        if resumed && self.receiver.position() == began_at.as_ref() {
+            // It came no further than the one before. If that is for what the next message is, resuming would end there
+            // for ever.
+            self.receiver.forget_position();
         }
+        ended?;
         // Nothing is received any more: that the subscription ends with this is no loss.
         publisher.close().await;
         Ok(())
@@ -228,14 +258,17 @@ async fn drain_signal(signal: &mut watch::Receiver<Signal>) -> Duration {
 }
 
 /// Applies what comes in; ends with the session, or when the node's own heartbeat is late by the lease.
-async fn receive(node: &Arc<Node>, subscriber: &mut dyn Subscriber, pace: Pace) -> BackendError {
-    let mut receiver = Receiver::new(node.clone());
+async fn receive(node: &Node, receiver: &mut Receiver, subscriber: &mut dyn Subscriber, pace: Pace) -> BackendError {
     let mut late = Instant::now() + pace.lease;
+    // For the mutation that applies each delivery when the next one comes.
+    let mut unapplied = None;
     loop {
         let delivery = tokio::select! {
             // First, or a flood of messages could hide that none of them is the heartbeat.
             biased;
             () = sleep_until(late) => {
+                // What this session had not applied in a lease the next one would hear again, and be as late.
+                receiver.forget_position();
                 return BackendError::new(
                     BackendErrorKind::Lost,
                     format!("no heartbeat of this node came back for {:?}", pace.lease),
@@ -245,18 +278,25 @@ async fn receive(node: &Arc<Node>, subscriber: &mut dyn Subscriber, pace: Pace) 
         };
         match delivery {
             Ok(delivery) => {
-                let heartbeat = receiver.apply(&delivery);
+                let delivery = if Mutation::KeepPositionOfUnapplied.is_on() {
+                    receiver.remember_too_early(&delivery);
+                    let Some(before) = unapplied.replace(delivery) else { continue };
+                    before
+                } else {
+                    delivery
+                };
+                let heartbeat = receiver.apply(delivery);
                 if Mutation::RenewOnAnyFrame.is_on() || heartbeat.is_some() && Mutation::RenewFromReceipt.is_on() {
                     node.lease.renew(&node.clock, node.clock.boot());
                 }
                 if let Some(sent) = heartbeat {
                     let had_run_out = node.lease.left(&node.clock) == Some(Duration::ZERO);
                     node.lease.renew(&node.clock, sent);
-                    if had_run_out {
+                    if node.status.caught_up() || had_run_out {
                         node.status.happened();
                     }
                     // It counts from when it was sent: behind a backlog that is longer than the lease heartbeats come as
-                    // often as ever, and too late. A new session has no backlog. One that comes twice counts once.
+                    // often as ever, and too late. A session that does not resume has no backlog. One that comes twice counts once.
                     let age = node.clock.boot().since(sent);
                     late = late.max(Instant::now() + pace.lease.saturating_sub(age));
                 }

@@ -2,6 +2,12 @@
 //!
 //! Invariant: at most one batch of frames is encoded and not confirmed. It is kept until it is, over as many sessions
 //! as that takes, and goes out before anything newer (rule R7).
+//!
+//! A frame that is lost is noticed by the next one of its cache (see [`sequence`](super::sequence)). So that the last one
+//! before a silence has a next one, too, a trailer follows it: a frame that evicts nothing. It goes out with the first
+//! heartbeat before which a cache has been silent for a whole beat, so within two beats of the last eviction, of which the
+//! lease has three. It costs one small message for each cache and silence, and none while a cache is busy. A trailer is
+//! kept until it is confirmed as any frame, or its number would be given twice.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -29,9 +35,21 @@ pub(crate) struct Sender {
     heartbeat: Duration,
     /// Counts this node's sessions.
     session: u64,
-    /// The last sequence of each cache in this session.
-    sequences: HashMap<Name, u64>,
+    /// How many heartbeats were confirmed. One that was not gives its number to the next: two of a number are no gap.
+    heartbeats: u64,
+    /// In the order of names, so that a simulated run can be repeated.
+    caches: BTreeMap<Name, Sent>,
     unconfirmed: Option<Encoded>,
+}
+
+/// What was sent of a cache, in sequences.
+#[derive(Default)]
+struct Sent {
+    last: u64,
+    /// The last one at the heartbeat before.
+    at_heartbeat: u64,
+    /// The last trailer.
+    trailer: u64,
 }
 
 /// The most messages that go out between two looks at the clock: a heartbeat must not wait for a whole batch, or a slow
@@ -48,7 +66,17 @@ struct Encoded {
 
 impl Sender {
     pub(crate) fn new(node: Arc<Node>, heartbeat: Duration) -> Self {
-        Self { node, heartbeat, session: 0, sequences: HashMap::new(), unconfirmed: None }
+        Self { node, heartbeat, session: 0, heartbeats: 0, caches: BTreeMap::new(), unconfirmed: None }
+    }
+
+    /// The number of this session.
+    pub(super) fn session(&self) -> u64 {
+        self.session
+    }
+
+    /// The sequence of the last heartbeat that was confirmed.
+    pub(super) fn heartbeats(&self) -> u64 {
+        self.heartbeats
     }
 
     pub(crate) fn begin_session(&mut self) {
@@ -58,7 +86,6 @@ impl Sender {
         {
             outbox.confirm(batch.ticket);
         }
-        self.sequences.clear();
     }
 
     /// Sends what waits and what comes, and heartbeats, until the session is lost or `ending` resolves; then what
@@ -83,7 +110,10 @@ impl Sender {
             tokio::select! {
                 biased;
                 () = &mut ending => break,
-                _ = heartbeat.tick() => self.beat(publisher).await?,
+                _ = heartbeat.tick() => {
+                    self.beat(publisher).await?;
+                    self.add_trailers();
+                }
                 () = self.waiting(outbox) => self.send_batch(publisher, outbox).await?,
             }
         }
@@ -133,14 +163,38 @@ impl Sender {
     async fn beat(&mut self, publisher: &mut dyn Publisher) -> Result<(), BackendError> {
         // Read before publishing: the lease counts from here.
         let at = self.node.clock.boot().0;
-        let frame = self.frame(None, 0, KeyShape::NONE, Duration::ZERO, Operation::Heartbeat { at });
+        let sequence = self.heartbeats + 1;
+        let frame = self.frame(None, sequence, KeyShape::NONE, Duration::ZERO, Operation::Heartbeat { at });
         let message = Message { topic: Topic::Heartbeat(self.node.origin), body: codec::encode(&frame) };
         publisher.publish(&[message]).await?;
+        self.heartbeats = sequence;
         if Mutation::RenewUnheard.is_on() {
             self.node.lease.renew(&self.node.clock, Moment(at));
         }
         count(&self.node.counters.frames_sent, 1);
         Ok(())
+    }
+
+    /// Lets a trailer follow the last frame of each cache that has been silent since the heartbeat before.
+    fn add_trailers(&mut self) {
+        // What is under way comes first; a later heartbeat finds them as silent.
+        if self.unconfirmed.is_some() || Mutation::SendNoTrailers.is_on() {
+            return;
+        }
+        let mut silent = Vec::new();
+        for (cache, sent) in &mut self.caches {
+            if sent.last == sent.at_heartbeat && sent.last != sent.trailer {
+                sent.trailer = sent.last + 1;
+                silent.push(cache.clone());
+            }
+            sent.at_heartbeat = sent.last;
+        }
+        if silent.is_empty() {
+            return;
+        }
+        let trailer = |cache: &Name| self.message(cache, KeyShape::NONE, Duration::ZERO, Operation::Keys(Vec::new()));
+        // Nobody waits for it, so it confirms nothing.
+        self.unconfirmed = Some(Encoded { messages: silent.iter().map(trailer).collect(), confirmed: 0, ticket: 0 });
     }
 
     fn encode(&mut self, batch: Batch) -> Encoded {
@@ -162,9 +216,9 @@ impl Sender {
     }
 
     fn message(&mut self, cache: &Name, shape: KeyShape, hold: Duration, operation: Operation) -> Message {
-        let sequence = self.sequences.entry(cache.clone()).or_insert(0);
-        *sequence += 1;
-        let sequence = *sequence;
+        let sent = self.caches.entry(cache.clone()).or_default();
+        sent.last += 1;
+        let sequence = sent.last;
         let frame = self.frame(Some(cache.clone()), sequence, shape, hold, operation);
         Message { topic: Topic::Cache(cache.clone()), body: codec::encode(&frame) }
     }

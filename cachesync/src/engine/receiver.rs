@@ -1,7 +1,8 @@
 //! The receiver: what comes in is decoded and applied, in order, by one task.
 //!
 //! Invariants: applying a frame never publishes one (rule R4); whatever comes in, the receiver goes on, and what
-//! cannot be understood clears what it may have concerned (rule R5).
+//! cannot be understood clears what it may have concerned (rule R5). A position is remembered when the delivery that has
+//! it is applied, and not before (rule R8).
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -11,7 +12,7 @@ use std::{
 
 use cachesync_core::{
     Name,
-    backend::{Delivery, Format},
+    backend::{Delivery, Format, Position},
     codec::{self, DecodeError, JsonEviction, JsonTarget, KeyError},
     frame::{Frame, Operation},
 };
@@ -30,19 +31,58 @@ const MAX_HOLD: Duration = Duration::from_hours(1);
 
 pub(super) struct Receiver {
     node: Arc<Node>,
+    /// The number of this node's session of now.
+    session: u64,
     sequences: Sequences,
-    /// How many gaps there were.
+    /// The last one applied, unless nothing is to be resumed.
+    position: Option<Position>,
+    /// How many gaps there were in this session.
     gaps: u64,
 }
 
 impl Receiver {
-    /// For one session: what is known of others' sequences ends with it.
     pub(super) fn new(node: Arc<Node>) -> Self {
-        Self { node, sequences: Sequences::default(), gaps: 0 }
+        Self { node, session: 0, sequences: Sequences::default(), position: None, gaps: 0 }
     }
 
-    /// Applies one delivery; returns the time of this node's own heartbeat, if it is one.
-    pub(super) fn apply(&mut self, delivery: &Delivery) -> Option<Moment> {
+    /// Where the next session can resume.
+    pub(super) fn position(&self) -> Option<&Position> {
+        self.position.as_ref()
+    }
+
+    /// The next session is not to resume.
+    pub(super) fn forget_position(&mut self) {
+        self.position = None;
+    }
+
+    /// A session begins, after `heartbeats` of this node were confirmed in earlier ones. What is known of sequences is
+    /// known in a session that resumes, too.
+    pub(super) fn begin_session(&mut self, session: u64, heartbeats: u64, resumed: bool) {
+        (self.session, self.gaps) = (session, 0);
+        if !resumed {
+            self.sequences.forget(self.node.origin, heartbeats);
+        }
+    }
+
+    /// Applies one delivery; returns the time of this node's heartbeat, if it is one that was sent in this session.
+    pub(super) fn apply(&mut self, delivery: Delivery) -> Option<Moment> {
+        let heartbeat = self.apply_body(&delivery);
+        // What has none is behind the last that had one: it would come again, which is harmless.
+        if delivery.position.is_some() {
+            self.position = delivery.position;
+        }
+        heartbeat
+    }
+
+    /// Remembers a delivery as if it had been applied. For the mutation that does so.
+    pub(super) fn remember_too_early(&mut self, delivery: &Delivery) {
+        self.position.clone_from(&delivery.position);
+        if let Ok(frame) = codec::decode(&delivery.body) {
+            self.sequences.note(&frame);
+        }
+    }
+
+    fn apply_body(&mut self, delivery: &Delivery) -> Option<Moment> {
         match delivery.format {
             Format::Frame => match codec::decode(&delivery.body) {
                 Ok(frame) => return self.apply_frame(frame),
@@ -57,25 +97,14 @@ impl Receiver {
     }
 
     fn apply_frame(&mut self, frame: Frame) -> Option<Moment> {
-        let own = frame.origin == self.node.origin;
-        let Some(cache) = &frame.cache else {
-            return match frame.operation {
-                Operation::Heartbeat { at } if own => Some(Moment(at)),
-                _ => None,
-            };
-        };
-        if own {
-            return None;
+        if frame.origin == self.node.origin {
+            return self.note_own(&frame);
         }
+        // Of heartbeats only its own are for a node.
+        let cache = frame.cache.as_ref()?;
         count(&self.node.counters.frames_applied, 1);
-        if !self.sequences.note(&frame, cache) && !Mutation::IgnoreGaps.is_on() {
-            self.gaps += 1;
-            // The 1st, 2nd, 4th, 8th, ... of this session.
-            if self.gaps.is_power_of_two() {
-                let so_far = self.gaps;
-                tracing::warn!(%cache, origin = %frame.origin, so_far, "a frame is missing: clearing the cache");
-            }
-            self.node.clear_what_it_concerned(Some(cache));
+        if !self.sequences.note(&frame) && !Mutation::IgnoreGaps.is_on() {
+            self.clear_after_gap(&frame, Some(cache));
         }
         if let Some(slot) = self.node.slot_or_hold(cache.as_str(), frame.hold.min(MAX_HOLD)) {
             self.apply_operation(&slot, &frame);
@@ -83,10 +112,45 @@ impl Receiver {
         None
     }
 
+    /// Notes what this node sent itself; returns the time of a heartbeat of this session.
+    ///
+    /// Own frames need not be applied, but they come through the same queue as everybody's. If one is missing, so may be
+    /// anything else.
+    fn note_own(&mut self, frame: &Frame) -> Option<Moment> {
+        if !self.sequences.note(frame) && !Mutation::IgnoreOwnGaps.is_on() {
+            self.clear_after_gap(frame, None);
+        }
+        match frame.operation {
+            // One of an earlier session comes where a session resumes, or late out of one that was lost. That everything
+            // confirmed before it is ahead of it was the promise of its own session, which has been broken, nobody knows
+            // when. The first of this session comes behind all that was missed, and is on its way already.
+            Operation::Heartbeat { at } if frame.session == self.session => Some(Moment(at)),
+            _ => None,
+        }
+    }
+
+    /// A frame before this one is missing, of this cache, or of any.
+    fn clear_after_gap(&mut self, frame: &Frame, cache: Option<&Name>) {
+        self.gaps += 1;
+        count(&self.node.counters.gaps, 1);
+        // The 1st, 2nd, 4th, 8th, ... of this session.
+        if self.gaps.is_power_of_two() {
+            let (origin, so_far) = (frame.origin, self.gaps);
+            if let Some(cache) = cache {
+                tracing::warn!(%cache, %origin, so_far, "a frame is missing: clearing the cache");
+            } else {
+                tracing::warn!(so_far, "a message of this node to itself is missing: clearing all caches");
+            }
+        }
+        self.node.clear_what_it_concerned(cache);
+    }
+
     fn apply_operation(&self, slot: &Slot, frame: &Frame) {
         let hold = frame.hold.min(MAX_HOLD);
         let counters = &slot.info.counters;
         match &frame.operation {
+            // A trailer. It names no key, so there is no shape to compare.
+            Operation::Keys(keys) if keys.is_empty() => {}
             Operation::Keys(keys) => {
                 let Some(store) = slot.any_store(hold) else {
                     count(&counters.evicted_by_others, keys.len());

@@ -161,7 +161,7 @@ impl RegistryBuilder {
         let (registry, engine) = self.prepare()?;
         match engine {
             None => Ok(registry),
-            Some(engine) => {
+            Some(mut engine) => {
                 let first = engine.open().await?;
                 tokio::spawn(engine.run(Some(first)));
                 Ok(registry)
@@ -229,13 +229,7 @@ impl RegistryBuilder {
         }
 
         let (signal, signals) = watch::channel(Signal::Run);
-        let engine = self.backend.map(|backend| Engine {
-            node: node.clone(),
-            backend,
-            pace: self.pace,
-            signal: signals.clone(),
-            _closing: Closing(node.clone()),
-        });
+        let engine = self.backend.map(|backend| Engine::new(node.clone(), backend, self.pace, signals.clone()));
         if engine.is_none() {
             tokio::spawn(engine::attend(Closing(node.clone()), signals));
         }

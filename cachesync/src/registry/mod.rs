@@ -201,6 +201,8 @@ impl Registry {
             json_applied: read(&counters.json_applied),
             bad_messages: read(&counters.bad_messages),
             sessions: read(&counters.sessions),
+            resumed: read(&counters.resumed),
+            gaps: read(&counters.gaps),
             overflows: self.0.node.outbox.as_ref().map_or(0, Outbox::overflows),
         }
     }

@@ -37,7 +37,8 @@ pub enum Coherence {
         /// The age of the newest heartbeat that came back.
         lag: Duration,
     },
-    /// There is no session; the lease still allows to serve.
+    /// There is no session, or one that has resumed and in which no heartbeat of this node has come back yet; the lease
+    /// still allows to serve.
     Suspect {
         /// When the session was lost.
         since: SystemTime,
@@ -61,23 +62,39 @@ pub(crate) struct StatusCell {
 
 struct SessionState {
     connected: bool,
+    /// It has resumed, and may yet have to hear what was missed.
+    behind: bool,
+    /// When it was lost, or began to be up to date.
     changed: SystemTime,
     last_error: Option<String>,
 }
 
 impl Default for StatusCell {
     fn default() -> Self {
-        let session = SessionState { connected: false, changed: SystemTime::now(), last_error: None };
+        let session = SessionState { connected: false, behind: false, changed: SystemTime::now(), last_error: None };
         Self { session: Mutex::new(session), stopped: watch::Sender::new(false), events: watch::Sender::new(()) }
     }
 }
 
 impl StatusCell {
-    pub(crate) fn connected(&self) {
+    pub(crate) fn connected(&self, resumed: bool) {
         let mut session = self.session();
-        (session.connected, session.changed) = (true, SystemTime::now());
+        (session.connected, session.behind) = (true, resumed);
+        if !resumed {
+            session.changed = SystemTime::now();
+        }
         drop(session);
         self.happened();
+    }
+
+    /// The session is up to date; tells whether that is news.
+    pub(crate) fn caught_up(&self) -> bool {
+        let mut session = self.session();
+        let was_behind = std::mem::replace(&mut session.behind, false);
+        if was_behind {
+            session.changed = SystemTime::now();
+        }
+        was_behind
     }
 
     /// Tells those who wait for changes to look again.
@@ -98,7 +115,8 @@ impl StatusCell {
         let mut session = self.session();
         let first = session.last_error.replace(error).is_none();
         let was_connected = std::mem::replace(&mut session.connected, false);
-        if was_connected {
+        // Since a session that never caught up nothing has changed.
+        if was_connected && !std::mem::replace(&mut session.behind, false) {
             session.changed = SystemTime::now();
         }
         drop(session);
@@ -131,7 +149,7 @@ impl Status {
             (true, _, _) => Coherence::ShutDown,
             (false, None, _) | (false, _, None) => Coherence::Local,
             (false, Some(_), Some(Duration::ZERO)) => Coherence::Partitioned { since: session.changed },
-            (false, Some(_), Some(left)) if session.connected => {
+            (false, Some(_), Some(left)) if session.connected && !session.behind => {
                 Coherence::Coherent { lag: node.lease.length().saturating_sub(left) }
             }
             (false, Some(_), Some(_)) => Coherence::Suspect { since: session.changed },

@@ -3,17 +3,22 @@
 //! For tests, for examples, and for several registries in one process. It is as strict as the contract demands:
 //! messages are delivered in one order to every session that wants them, and a session that is dropped is forgotten. So is
 //! one that has not taken its messages for long: what waits for a session is bounded, and nothing of it is dropped while the
-//! session goes on.
+//! session goes on. A hub may [keep messages](MemoryBackend::replaying), so that sessions can resume.
+
+mod log;
 
 use std::{
+    collections::VecDeque,
     fmt,
+    num::NonZeroUsize,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use cachesync_core::{
     Backend, BackendError, BackendErrorKind, BoxFuture, Name, Publisher, Session, Subscriber,
-    backend::{Caches, Delivery, Format, Interest, Message, Position, Topic},
+    backend::{Caches, Delivery, Interest, Message, Position, Topic},
 };
+use log::{Log, Numbered};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 /// The most messages that wait for a session.
@@ -41,13 +46,20 @@ const MAX_WAITING: usize = 65_536;
 /// ```
 #[derive(Clone, Default)]
 pub struct MemoryBackend {
-    hub: Arc<Mutex<Vec<Member>>>,
+    hub: Arc<Mutex<Hub>>,
+}
+
+/// Under one lock: every session sees the messages in the order of the log.
+#[derive(Default)]
+struct Hub {
+    members: Vec<Member>,
+    log: Log,
 }
 
 /// One session that is subscribed.
 struct Member {
     interest: Interest,
-    inbox: Sender<Delivery>,
+    inbox: Sender<Arc<Numbered>>,
 }
 
 impl MemoryBackend {
@@ -56,40 +68,50 @@ impl MemoryBackend {
         Self::default()
     }
 
-    fn members(&self) -> MutexGuard<'_, Vec<Member>> {
+    /// A new hub that keeps the last `messages` of each namespace, heartbeats among them, so that a node which has lost
+    /// its session and missed no more than that resumes and clears nothing.
+    ///
+    /// They are in memory, and at most [`MAX_FRAME_BYTES`](cachesync_core::codec::MAX_FRAME_BYTES) long.
+    pub fn replaying(messages: NonZeroUsize) -> Self {
+        let hub = Hub { members: Vec::new(), log: Log::keeping(messages) };
+        Self { hub: Arc::new(Mutex::new(hub)) }
+    }
+
+    fn hub(&self) -> MutexGuard<'_, Hub> {
         self.hub.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for MemoryBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("MemoryBackend").field("sessions", &self.members().len()).finish()
+        f.debug_struct("MemoryBackend").field("sessions", &self.hub().members.len()).finish()
     }
 }
 
 impl Backend for MemoryBackend {
-    fn connect(&self, interest: Interest, _: Option<Position>) -> BoxFuture<'_, Result<Session, BackendError>> {
-        let (inbox, deliveries) = channel(MAX_WAITING);
+    fn connect(&self, interest: Interest, resume: Option<Position>) -> BoxFuture<'_, Result<Session, BackendError>> {
+        let (inbox, live) = channel(MAX_WAITING);
         let publisher = HubPublisher { backend: self.clone(), namespace: interest.namespace.clone() };
-        let mut members = self.members();
-        members.retain(|member| !member.inbox.is_closed());
-        members.push(Member { interest, inbox });
-        drop(members);
-        let session =
-            Session { publisher: Box::new(publisher), subscriber: Box::new(Inbox(deliveries)), resumed: false };
+        let mut hub = self.hub();
+        // Under the lock: a message is either in the log now, or will be in the inbox, and never in both.
+        let missed = resume.and_then(|position| hub.log.after(&position, &interest));
+        hub.members.retain(|member| !member.inbox.is_closed());
+        hub.members.push(Member { interest, inbox });
+        drop(hub);
+        let resumed = missed.is_some();
+        let subscriber = Inbox { missed: missed.unwrap_or_default(), live };
+        let session = Session { publisher: Box::new(publisher), subscriber: Box::new(subscriber), resumed };
         Box::pin(std::future::ready(Ok(session)))
     }
 }
 
-impl Member {
-    fn wants(&self, namespace: &Name, topic: &Topic) -> bool {
-        self.interest.namespace == *namespace
-            && match (topic, &self.interest.caches) {
-                (Topic::Heartbeat(node), _) => *node == self.interest.node,
-                (Topic::Cache(_), Caches::All) => true,
-                (Topic::Cache(cache), Caches::Named(caches)) => caches.contains(cache),
-            }
-    }
+fn wants(interest: &Interest, namespace: &Name, topic: &Topic) -> bool {
+    interest.namespace == *namespace
+        && match (topic, &interest.caches) {
+            (Topic::Heartbeat(node), _) => *node == interest.node,
+            (Topic::Cache(_), Caches::All) => true,
+            (Topic::Cache(cache), Caches::Named(caches)) => caches.contains(cache),
+        }
 }
 
 struct HubPublisher {
@@ -99,35 +121,38 @@ struct HubPublisher {
 
 impl Publisher for HubPublisher {
     fn publish<'a>(&'a mut self, messages: &'a [Message]) -> BoxFuture<'a, Result<(), BackendError>> {
-        // One lock for all: every session sees the messages in the same order.
-        let mut members = self.backend.members();
-        for Message { topic, body } in messages {
+        let mut hub = self.backend.hub();
+        let Hub { members, log } = &mut *hub;
+        for message in messages {
+            let numbered = log.add(&self.namespace, message);
             members.retain(|member| {
-                if !member.wants(&self.namespace, topic) {
-                    return true;
-                }
-                let cache = match topic {
-                    Topic::Cache(cache) => Some(cache.clone()),
-                    Topic::Heartbeat(_) => None,
-                };
-                let delivery = Delivery { body: body.clone(), format: Format::Frame, cache, position: None };
                 // A session that has ended wants nothing any more. One that is full of what it does not take misses this,
                 // so it ends when it has taken the rest.
-                member.inbox.try_send(delivery).is_ok()
+                !wants(&member.interest, &self.namespace, &message.topic)
+                    || member.inbox.try_send(numbered.clone()).is_ok()
             });
         }
-        drop(members);
+        drop(hub);
         Box::pin(std::future::ready(Ok(())))
     }
 }
 
-struct Inbox(Receiver<Delivery>);
+struct Inbox {
+    /// What came before this session; all of it goes ahead of what comes in it.
+    missed: VecDeque<Arc<Numbered>>,
+    live: Receiver<Arc<Numbered>>,
+}
 
 impl Subscriber for Inbox {
     fn next(&mut self) -> BoxFuture<'_, Result<Delivery, BackendError>> {
         Box::pin(async {
+            // What was missed would never be pending, and starve its neighbours.
+            tokio::task::coop::consume_budget().await;
+            if let Some(missed) = self.missed.pop_front() {
+                return Ok(missed.delivery());
+            }
             let gone = || BackendError::new(BackendErrorKind::Lost, "the hub has forgotten this session");
-            self.0.recv().await.ok_or_else(gone)
+            Ok(self.live.recv().await.ok_or_else(gone)?.delivery())
         })
     }
 }
@@ -158,7 +183,7 @@ mod tests {
             sends.publisher.publish(&message).await.unwrap();
             sends.subscriber.next().await.unwrap();
         }
-        assert_eq!(hub.members().len(), 1);
+        assert_eq!(hub.hub().members.len(), 1);
         for _ in 0..MAX_WAITING {
             stuck.subscriber.next().await.unwrap();
         }
