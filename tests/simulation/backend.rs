@@ -150,7 +150,7 @@ impl Subscriber for Incoming {
                         return Err(lost());
                     }
                     Next::Delivery(delivery) => {
-                        world.bump(*node);
+                        world.delivered(*node, &delivery);
                         return Ok(delivery);
                     }
                     Next::Wait(None) => changed.await,

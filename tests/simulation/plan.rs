@@ -2,7 +2,11 @@
 
 use std::{ops::Range, time::Duration};
 
-use crate::dice::Dice;
+use crate::{
+    dice::Dice,
+    faults::{self, Fault},
+    source::{TABLES, Table},
+};
 
 pub(crate) struct Plan {
     pub(crate) seed: u64,
@@ -27,6 +31,14 @@ pub(crate) struct Plan {
     pub(crate) lease: Duration,
     pub(crate) settle: Duration,
     pub(crate) load_wait: Duration,
+    /// Of each cache, at the same time on a node.
+    pub(crate) max_loads: usize,
+    /// A table whose entries expire.
+    pub(crate) ttl: Option<(Table, Duration)>,
+    /// A table whose caches have no room for all of it.
+    pub(crate) small: Option<(Table, usize)>,
+    /// A table that is served past the lease.
+    pub(crate) stale: Option<Table>,
     /// For how long there are operations and faults.
     pub(crate) active: Duration,
     pub(crate) network: Network,
@@ -48,31 +60,6 @@ pub(crate) struct Network {
     /// Thousandths of the messages that are lost for one session that goes on. No transport may do that: it is beyond
     /// the promise, and only the sequences notice.
     pub(crate) lost: u64,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Fault {
-    /// The broker drops a session and its queue; the node learns of it later. Until then its messages may still be
-    /// taken.
-    Cut { node: usize, notice: Duration, half_open: bool },
-    /// Nothing goes in or out, and the broker may lose patience.
-    Partition { node: usize, lasts: Duration, cut: bool },
-    /// The same for all at once.
-    Split { lasts: Duration, cut: bool },
-    /// Nothing goes out of a node.
-    StallPublish { node: usize, lasts: Duration },
-    /// Nothing comes in.
-    StallDeliver { node: usize, lasts: Duration },
-    /// A node is cut off and cannot connect.
-    Refuse { node: usize, lasts: Duration },
-    /// All sessions and queues are gone, and none can be had for a while.
-    BrokerDown { lasts: Duration },
-    /// A node dies, and another takes its place.
-    Crash { node: usize, lasts: Duration },
-    /// A node shuts down, and another takes its place.
-    Restart { node: usize, lasts: Duration },
-    /// A node does not run for a while, and its clock does.
-    Suspend { node: usize, lasts: Duration },
 }
 
 impl Plan {
@@ -98,17 +85,18 @@ impl Plan {
             lost: if dice.chance(120) { 60 } else { 0 },
         };
         let count = dice.pick(&[0, 1, 2, 3, 4, 6, 8]);
-        let mut faults: Vec<_> = (0..count)
-            .map(|_| {
-                let at = dice.millis(200..u64::try_from(active.as_millis()).unwrap_or(u64::MAX));
-                (at, Fault::any(dice, nodes, lease))
-            })
-            .collect();
-        faults.sort_by_key(|(at, _)| *at);
+        let faults = faults::any(dice, count, nodes, lease, active);
+        let rows = if hot { 1 } else { dice.pick(&[1, 2, 3, 5]) };
+        let load_wait = dice.millis(50..2000);
+        let ttl = dice.chance(150).then(|| (dice.pick(&TABLES), dice.millis(100..3000)));
+        let small = (rows > 1 && dice.chance(250)).then(|| {
+            let entries = dice.pick(&[1, 1, 2]);
+            (if dice.chance(500) { Table::Items } else { dice.pick(&TABLES) }, entries)
+        });
         Self {
             seed,
             nodes,
-            rows: if hot { 1 } else { dice.pick(&[1, 2, 3, 5]) },
+            rows,
             clients: if nodes > 4 { 1 } else { dice.pick(&[1, 2, 3]) },
             think: 1..if hot { 60 } else { dice.pick(&[100, 300, 600]) },
             tagged: if hot { 600 } else { 0 },
@@ -119,40 +107,24 @@ impl Plan {
             heartbeat,
             lease,
             settle,
-            load_wait: dice.millis(50..2000),
+            load_wait,
+            max_loads: if dice.chance(150) { dice.pick(&[1, 2]) } else { 256 },
+            ttl,
+            small,
+            stale: dice.chance(100).then(|| dice.pick(&TABLES)),
             active,
             network,
             faults,
         }
     }
 
+    /// Whether a node does not run for a while.
+    pub(crate) fn suspends(&self, node: usize) -> bool {
+        self.faults.iter().any(|(_, fault)| matches!(fault, Fault::Suspend { node: of, .. } if *of == node))
+    }
+
     /// Whether the transport breaks its promise.
     pub(crate) fn is_beyond_the_promise(&self) -> bool {
         self.network.lost > 0
     }
-}
-
-impl Fault {
-    fn any(dice: &mut Dice, nodes: usize, lease: Duration) -> Self {
-        let node = dice.index(nodes);
-        let lease = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
-        let short = dice.chance(500);
-        let lasts = dice.millis(if short { 10..lease } else { lease..3 * lease });
-        match dice.within(0..13) {
-            0..=2 => Self::Cut { node, notice: dice.millis(0..dice_bound(short, lease)), half_open: dice.chance(500) },
-            3 | 4 => Self::Partition { node, lasts, cut: dice.chance(500) },
-            5 => Self::Split { lasts, cut: dice.chance(500) },
-            6 => Self::StallPublish { node, lasts },
-            7 => Self::StallDeliver { node, lasts },
-            8 => Self::Refuse { node, lasts },
-            9 => Self::BrokerDown { lasts },
-            10 => Self::Crash { node, lasts },
-            11 => Self::Restart { node, lasts },
-            _ => Self::Suspend { node, lasts },
-        }
-    }
-}
-
-fn dice_bound(short: bool, lease: u64) -> u64 {
-    if short { 50 } else { 2 * lease }
 }

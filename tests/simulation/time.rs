@@ -20,7 +20,8 @@ pub(crate) struct Clocks(Arc<Mutex<Hands>>);
 struct Hands {
     start: Option<Instant>,
     last: Option<Instant>,
-    clocks: Vec<ManualClock>,
+    /// With the node of each.
+    clocks: Vec<(usize, ManualClock)>,
 }
 
 impl Clocks {
@@ -36,13 +37,19 @@ impl Clocks {
     }
 
     /// A clock for a node.
-    pub(crate) fn clock(&self) -> ManualClock {
+    pub(crate) fn clock(&self, node: usize) -> ManualClock {
         let clock = ManualClock::new();
         // It shows 1 ns when it is new; a node has been up for a while.
         clock.advance(Duration::from_secs(1000));
         let mut hands = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        hands.clocks.push(clock.clone());
+        hands.clocks.push((node, clock.clone()));
         clock
+    }
+
+    /// A node's clock says that its machine was suspended, although nobody noticed it.
+    pub(crate) fn suspend(&self, node: usize, by: Duration) {
+        let hands = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hands.clocks.iter().filter(|(of, _)| *of == node).for_each(|(_, clock)| clock.suspend(by));
     }
 
     /// Since the run began.
@@ -57,7 +64,7 @@ impl Clocks {
         let last = hands.last.replace(now).or(hands.start).unwrap_or(now);
         let passed = now - last;
         if !passed.is_zero() {
-            hands.clocks.iter().for_each(|clock| clock.advance(passed));
+            hands.clocks.iter().for_each(|(_, clock)| clock.advance(passed));
         }
     }
 }
