@@ -191,9 +191,9 @@ impl Client {
         let rows = service::find_many(call, &ids).await;
         for (id, asked) in ids.iter().zip(asked) {
             let row = rows.iter().find(|(other, _)| other == id).map(|(_, row)| row);
-            if let Some(row) = row.filter(|_| call.has_loaded(key(*id)) && self.lives()) {
+            if call.has_loaded(key(*id)) && self.lives() {
                 // A batch is stored when all of it was loaded.
-                self.world.stored(self.node, key(*id), row.version);
+                self.world.stored(self.node, key(*id), row.map(|row| row.version));
             }
             self.check(call, key(*id), asked, row);
         }

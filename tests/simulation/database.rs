@@ -122,7 +122,7 @@ impl DatabaseTransaction {
         }
         for (key, version) in &self.writes {
             self.world.source().applied(*key, *version);
-            self.world.stored(self.node, *key, *version);
+            self.world.stored(self.node, *key, Some(*version));
             self.world.note(Some(self.node), Some(*key), Event::Applied { version: *version });
         }
         self.world.bump(self.node, self.tables());

@@ -184,10 +184,10 @@ impl World {
         }
     }
 
-    /// A version is put on a node, and may be stored there.
-    pub(crate) fn stored(&self, node: usize, key: RowKey, version: u32) {
+    /// A version, or that there is none, may be stored on a node.
+    pub(crate) fn stored(&self, node: usize, key: RowKey, version: Option<u32>) {
         let now = self.now();
-        self.nodes()[node].stored.insert((key, Some(version)), now);
+        self.nodes()[node].stored.insert((key, version), now);
     }
 
     /// A load begins, for a caller who has asked, and has `waited` for this since, and not loaded something else.
