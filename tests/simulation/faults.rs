@@ -43,8 +43,8 @@ pub(crate) enum Fault {
     Crash { node: usize, lasts: Duration },
     /// A node shuts down, and another takes its place.
     Restart { node: usize, lasts: Duration },
-    /// A node does not run for a while, and its clock does.
-    Suspend { node: usize, lasts: Duration },
+    /// A node does not run for a while, and its clock does; or its machine sleeps, and only boot time goes on.
+    Suspend { node: usize, lasts: Duration, sleeps: bool },
     /// A node wakes up, and finds that its machine slept; nobody else noticed.
     ClockJump { node: usize, by: Duration },
     /// Somebody lets a table, or all that have no policy of their own, be served past the lease for a while.
@@ -90,7 +90,7 @@ impl Fault {
             9 => Self::BrokerDown { lasts },
             10 => Self::Crash { node, lasts },
             11 => Self::Restart { node, lasts },
-            12 => Self::Suspend { node, lasts },
+            12 => Self::Suspend { node, lasts, sleeps: cut },
             13 => Self::Flap { node, closed: lasts / 8, open: dice.millis(1..lease / 4), times: 4 },
             14 => Self::Slow { node, lasts, trickle: dice.within(50..500) },
             15 => Self::ClockJump { node, by: if short { lasts } else { Duration::from_hours(dice.within(1..48)) } },
@@ -121,7 +121,7 @@ impl Fault {
             | Self::Refuse { node, lasts }
             | Self::Crash { node, lasts }
             | Self::Restart { node, lasts }
-            | Self::Suspend { node, lasts }
+            | Self::Suspend { node, lasts, .. }
             | Self::ServeStale { node, lasts, .. } => (node, lasts),
             Self::Split { lasts, .. } | Self::BrokerDown { lasts } => (0, lasts),
             Self::Cut { node, notice, .. } => (node, notice),
@@ -207,7 +207,16 @@ pub(crate) async fn strike(world: &Arc<World>, nodes: &mut [Node], ups: &mut Vec
                 policy.set(table, None);
             });
         }
-        Fault::Suspend { node, lasts } => {
+        Fault::Suspend { node, lasts, sleeps } => {
+            if *sleeps {
+                world.clocks.sleeps(*node, 1);
+                let (world, node, lasts) = (world.clone(), *node, *lasts);
+                tokio::spawn(async move {
+                    sleep(lasts).await;
+                    world.clocks.sleeps(node, -1);
+                    world.slept(node, lasts);
+                });
+            }
             close(world, *node, *lasts, |link, by| link.suspended = link.suspended.wrapping_add_signed(by));
         }
     }

@@ -38,6 +38,8 @@ pub(crate) struct NodeState {
     loads: BTreeMap<RowKey, Vec<Running>>,
     /// When a load last failed with an error that cannot be cloned.
     failed: BTreeMap<RowKey, Duration>,
+    /// When the last load of a key ended, and the last batch of a table.
+    ended: BTreeMap<(Table, Option<u64>), Duration>,
     /// When a version, or that there is none, was last loaded or put.
     stored: BTreeMap<(RowKey, Option<u32>), Duration>,
 }
@@ -53,6 +55,7 @@ struct TableState {
 
 struct Running {
     id: u64,
+    manner: Manner,
     epoch: u64,
     /// When its caller began to ask: its load may be as old as that.
     asked: Duration,
@@ -111,6 +114,19 @@ impl NodeState {
         self.table(table).epoch += 1;
     }
 
+    /// For how long nobody has loaded a key, of the time for which somebody has asked for it.
+    fn idle(&self, RowKey { table, id }: RowKey, asked: Duration, now: Duration) -> Duration {
+        let loads = |(key, running): (&RowKey, &Vec<Running>)| {
+            let is_batch = |running: &Running| running.manner == Manner::Batch;
+            key.table == table && running.iter().any(|running| key.id == id || is_batch(running))
+        };
+        if self.loads.iter().any(loads) {
+            return Duration::ZERO;
+        }
+        let ended = |of| self.ended.get(&(table, of)).copied().unwrap_or_default();
+        now - asked.max(ended(Some(id))).max(ended(None))
+    }
+
     fn stales(&self, table: Table) -> bool {
         self.tables.get(&table).and_then(|table| table.serves_stale).unwrap_or(self.serves_stale)
     }
@@ -163,6 +179,14 @@ impl World {
         let hold = codec::decode(&delivery.body).map_or(Duration::ZERO, |frame| frame.hold);
         let tables = TABLES.into_iter().filter(|table| table.caches().contains(&cache.as_str()));
         if hold.is_zero() { self.bump(node, tables) } else { self.hold(node, tables, hold) }
+    }
+
+    /// The machine of a node has slept: holds last for longer, and entries did not grow older.
+    pub(crate) fn slept(&self, node: usize, lasts: Duration) {
+        let mut nodes = self.nodes();
+        let NodeState { tables, stored, .. } = &mut nodes[node];
+        tables.values_mut().for_each(|table| table.held_until += lasts);
+        stored.values_mut().for_each(|stored| *stored += lasts);
     }
 
     /// The clock of a node's boot time jumps: what is young there is no more.
@@ -223,6 +247,7 @@ impl World {
         let TableState { epoch, held_until, .. } = *state.table(key.table);
         let is_shared =
             manner == Manner::Shared && !is_late && !has_failed && epoch == asked.epoch && held_until <= asked.at;
+        let idle = state.idle(key, asked.at, now);
         let running = state.loads.entry(key).or_default();
         if is_late && waited {
             // Who has waited for too long for a load lets nobody else join it.
@@ -231,7 +256,7 @@ impl World {
         let patience = load_wait.min(self.plan.lease);
         let joins = |other: &Running| other.is_shared && other.epoch == epoch && now < other.asked + patience;
         let twice = is_shared && running.iter().any(joins);
-        running.push(Running { id, epoch, asked: asked.at, is_shared, is_admitted: !is_late });
+        running.push(Running { id, manner, epoch, asked: asked.at, is_shared, is_admitted: !is_late });
         let of_table = state.loads.iter().filter(|(other, _)| other.table == key.table).flat_map(|(_, loads)| loads);
         let admitted = of_table.filter(|load| load.is_admitted).count();
         drop(nodes);
@@ -248,6 +273,9 @@ impl World {
         }
         if waited {
             self.check_wait(node, key, asked, 3);
+            if manner == Manner::Shared && !has_failed {
+                self.check_idle(node, key, idle);
+            }
         }
         loading
     }
@@ -263,6 +291,14 @@ impl World {
                 "W",
                 format!("a caller has waited for {waited:?}, and at most for {bound:?}"),
             );
+        }
+    }
+
+    /// Nobody waits while nobody loads.
+    fn check_idle(&self, node: usize, key: RowKey, idle: Duration) {
+        // Who waits to be admitted waits for loads of other keys.
+        if idle > GRAIN && self.plan.max_loads > self.plan.clients && !self.plan.suspends(node) {
+            self.violated(node, Some(key), "W", format!("a caller has waited for {idle:?} while nobody loaded"));
         }
     }
 
@@ -308,12 +344,17 @@ impl Drop for Loading<'_> {
         if !self.returned {
             self.world.note(Some(self.node), Some(self.key), Event::LoadDropped);
         }
+        let now = self.world.now();
         let mut nodes = self.world.nodes();
         let state = &mut nodes[self.node];
         if state.incarnation == self.incarnation
             && let Some(running) = state.loads.get_mut(&self.key)
         {
+            let manner = running.iter().find(|running| running.id == self.id).map(|running| running.manner);
             running.retain(|running| running.id != self.id);
+            let RowKey { table, id } = self.key;
+            let of = if manner == Some(Manner::Batch) { None } else { Some(id) };
+            state.ended.insert((table, of), now);
         }
     }
 }
