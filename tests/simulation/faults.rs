@@ -66,6 +66,10 @@ pub(crate) fn any(
         if dice.chance(150) {
             faults.push(fault.next(dice, at, nodes, lease));
         }
+        if let Fault::ServeStale { node, lasts, .. } = fault {
+            // Otherwise it is seldom past the lease when it counts.
+            faults.push((at + lasts / 4, Fault::StallDeliver { node, lasts: lease * 3 }));
+        }
         faults.push((at, fault));
     }
     faults.sort_by_key(|(at, _)| *at);
@@ -94,7 +98,7 @@ impl Fault {
             13 => Self::Flap { node, closed: lasts / 8, open: dice.millis(1..lease / 4), times: 4 },
             14 => Self::Slow { node, lasts, trickle: dice.within(50..500) },
             15 => Self::ClockJump { node, by: if short { lasts } else { Duration::from_hours(dice.within(1..48)) } },
-            _ => Self::ServeStale { node, table: cut.then(|| dice.pick(&TABLES)), lasts: lasts * 2 },
+            _ => Self::ServeStale { node, table: cut.then(|| dice.pick(&TABLES)), lasts },
         }
     }
 

@@ -8,21 +8,28 @@ use cachesync::__private::Mutation;
 
 use crate::{SEEDS, number, run::run};
 
-const ALL: [Mutation; 22] = [
+const ALL: [Mutation; 33] = [
     Mutation::KeepOvertakenLoads,
     Mutation::DoNotOvertakeByPuts,
     Mutation::DoNotDetachTaggedLoads,
     Mutation::KeepLoadsOlderThanTheirTag,
+    Mutation::KeepOvertakenPuts,
+    Mutation::ForgetTags,
     Mutation::ApplyBeforeTheDatabase,
     Mutation::DiscardUnknownOutcomes,
     Mutation::IgnoreHolds,
     Mutation::DoNotRepeatAfterTheHold,
     Mutation::ApplyOnRollback,
+    Mutation::DropInnerTransactions,
+    Mutation::DropLateEvictions,
     Mutation::ReadWhatIsPending,
     Mutation::FillInsideTransactions,
     Mutation::TellNobody,
     Mutation::IgnoreGaps,
     Mutation::ServePastTheLease,
+    Mutation::JoinAtAnyAge,
+    Mutation::IgnoreSleep,
+    Mutation::KeepServingStale,
     Mutation::RenewOnAnyFrame,
     Mutation::RenewUnheard,
     Mutation::RenewFromReceipt,
@@ -31,6 +38,10 @@ const ALL: [Mutation; 22] = [
     Mutation::ConfirmBeforeItIsTaken,
     Mutation::DoNotClearOnReconnect,
     Mutation::NeverShareLoads,
+    Mutation::WaitWithoutBound,
+    Mutation::AbandonInSilence,
+    Mutation::AdmitEverybody,
+    Mutation::ServeExpired,
 ];
 
 #[test]

@@ -33,6 +33,8 @@ pub(crate) struct Plan {
     pub(crate) load_wait: Duration,
     /// Of each cache, at the same time on a node.
     pub(crate) max_loads: usize,
+    /// Thousandths of the loads that take very long after they have read.
+    pub(crate) stuck: u64,
     /// A table whose entries expire.
     pub(crate) ttl: Option<(Table, Duration)>,
     /// A table whose caches have no room for all of it.
@@ -74,7 +76,7 @@ impl Plan {
         let lease = heartbeat * 3 + dice.millis(if slow || trickles { 2000..6000 } else { 0..4000 });
         let settle = dice.millis(500..4000);
         // Short and hot: few rows, slow loads, and many who want them at the same time.
-        let hot = dice.chance(250);
+        let hot = dice.chance(350);
         let active = if hot { dice.millis(3_000..6_000) } else { dice.millis(6_000..14_000) };
         let network = Network {
             publish: 0..dice.pick(&[1, 5, 50]),
@@ -110,6 +112,7 @@ impl Plan {
             settle,
             load_wait,
             max_loads: if dice.chance(150) { dice.pick(&[1, 2]) } else { 256 },
+            stuck: dice.pick(&[0, 0, 0, 30]),
             ttl,
             small,
             stale: dice.chance(100).then(|| dice.pick(&TABLES)),

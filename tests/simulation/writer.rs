@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use cachesync::{Committed, Transaction, TransactionHandle};
+use cachesync::{Cache, Committed, Transaction, TransactionHandle};
 use tokio::time::sleep;
 
 use crate::{
@@ -25,11 +25,11 @@ enum End {
 impl Client {
     /// Writes, in one way or another. What `is_cut` may be dropped at any await.
     pub(crate) async fn write_any(&self, call: Call, id: u64, is_cut: bool, mut dice: Dice) -> Option<Committed> {
-        match dice.within(0..10) {
+        match dice.within(0..12) {
             0 | 1 => self.save(&call, id, &mut dice).await,
-            2 => self.put(&call, id, dice.chance(500)).await,
+            2..=4 => self.put(&call, id, dice.chance(500)).await,
             // Nobody would evict if it were cut off between the database's commit and that.
-            3 if !is_cut => self.write_by_hand(&call, dice).await,
+            5 if !is_cut => self.write_by_hand(&call, dice).await,
             _ => return self.write(call, dice).await,
         }
         None
@@ -64,16 +64,26 @@ impl Client {
         }
     }
 
-    /// Writes several rows, commits, and evicts them by hand, outside of any transaction of the library's.
+    /// Writes several rows, commits, and evicts them by hand, outside of any transaction of the library's, or in the scope
+    /// of one that has ended.
     async fn write_by_hand(&self, call: &Call, mut dice: Dice) {
         let table = dice.pick(&TABLES);
         let mut database = call.begin(Some(table));
-        let rows = self.world.plan.rows;
+        let (rows, is_late) = (self.world.plan.rows, dice.chance(300));
         let ids: Vec<_> = (0..rows).filter(|_| dice.chance(600)).collect();
         let written = |id: &&u64| database.write(RowKey { table, id: **id }, false).is_some();
         let ids: Vec<_> = ids.iter().filter(written).copied().collect();
         if database.commit(Answer::Committed, dice).await.is_ok() {
-            self.caches(table).iter().for_each(|cache| cache.evict_many(&ids));
+            let evict = || self.caches(table).iter().for_each(|cache| cache.evict_many(&ids));
+            if is_late {
+                let ended = Transaction::begin();
+                let scope = ended.handle();
+                ended.rollback();
+                scope.scope(async { evict() }).await;
+                self.world.may_be_held(self.node, [table]);
+            } else {
+                evict();
+            }
             database.applied();
         }
     }
@@ -185,7 +195,7 @@ impl Client {
         let deleted = table.can_be_gone() && group(id) == 1 && dice.chance(300);
         let Some(version) = database.write(key, deleted) else { return };
         match table {
-            Table::Plain if dice.chance(150) => self.cache(table).evict_all(),
+            Table::Plain | Table::Named if dice.chance(150) => self.caches(table).iter().for_each(Cache::evict_all),
             Table::Plain if dice.chance(200) => self.cache(table).evict_many([&id]),
             Table::Puts if dice.chance(700) => self.cache(table).insert(id, Row { id, version }),
             // Of a row that is not there nothing is found by a tag.
