@@ -95,8 +95,8 @@ impl Client {
         let call = self.call(&mut dice, written, View::Now);
         if writes {
             *committed = self.write_any(call, id, is_cut, dice).await;
-        } else if dice.chance(self.world.plan.tagged) {
-            self.read_any(&call, RowKey { table: Table::Items, id }).await;
+        } else if let Some(table) = self.favoured(&mut dice) {
+            self.read_any(&call, RowKey { table, id }).await;
         } else {
             match dice.within(0..12) {
                 0 => self.read_snapshot(call, &mut dice).await,
@@ -123,6 +123,12 @@ impl Client {
             asked: Mutex::default(),
             loaded: Mutex::default(),
         }
+    }
+
+    /// The table that is favoured, as often as it is.
+    pub(crate) fn favoured(&self, dice: &mut Dice) -> Option<Table> {
+        let (table, chance) = self.world.plan.favoured;
+        dice.chance(chance).then_some(table)
     }
 
     pub(crate) fn lives(&self) -> bool {

@@ -98,7 +98,7 @@ impl DatabaseTransaction {
             Answer::LostBefore => {}
         }
         if answer == Answer::Committed {
-            self.stage = Stage::Ended;
+            // Until it was applied nobody has evicted anything.
             return Ok(());
         }
         self.in_doubt();
@@ -116,7 +116,8 @@ impl DatabaseTransaction {
     }
 
     /// The commit was applied on the node, in this very step.
-    pub(crate) fn applied(&self) {
+    pub(crate) fn applied(mut self) {
+        self.stage = Stage::Ended;
         if !self.world.lives(self.node, self.incarnation) {
             return;
         }

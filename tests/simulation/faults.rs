@@ -84,8 +84,8 @@ impl Fault {
         let lasts = dice.millis(if short { 10..lease } else { lease..3 * lease });
         let notice = dice.millis(0..if short { 50 } else { 2 * lease });
         let cut = dice.chance(500);
-        match dice.within(0..17) {
-            0..=2 => Self::Cut { node, notice, half_open: cut },
+        match dice.within(0..19) {
+            0..=2 | 16 | 17 => Self::Cut { node, notice, half_open: cut },
             3 | 4 => Self::Partition { node, lasts, cut },
             5 => Self::Split { lasts, cut },
             6 => Self::StallPublish { node, lasts },

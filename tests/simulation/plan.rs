@@ -17,8 +17,8 @@ pub(crate) struct Plan {
     pub(crate) clients: usize,
     /// Milliseconds between two operations of a client.
     pub(crate) think: Range<u64>,
-    /// Thousandths of the operations that are about rows with tags, whatever else there is.
-    pub(crate) tagged: u64,
+    /// A table that so many thousandths of the operations are about, whatever else there is.
+    pub(crate) favoured: (Table, u64),
     /// Milliseconds of a step in the database.
     pub(crate) database: Range<u64>,
     /// Thousandths of the operations that write.
@@ -76,7 +76,7 @@ impl Plan {
         let lease = heartbeat * 3 + dice.millis(if slow || trickles { 2000..6000 } else { 0..4000 });
         let settle = dice.millis(500..4000);
         // Short and hot: few rows, slow loads, and many who want them at the same time.
-        let hot = dice.chance(350);
+        let hot = dice.chance(300);
         let active = if hot { dice.millis(3_000..6_000) } else { dice.millis(6_000..14_000) };
         let network = Network {
             publish: 0..dice.pick(&[1, 5, 50]),
@@ -89,7 +89,11 @@ impl Plan {
         let count = dice.pick(&[0, 1, 2, 3, 4, 6, 8]);
         let faults = faults::any(dice, count, nodes, lease, active);
         let rows = if hot { 1 } else { dice.pick(&[1, 2, 3, 5]) };
-        let load_wait = dice.millis(50..2000);
+        let favoured = dice.pick(&[Table::Items, Table::Items, Table::Named, Table::Named, Table::Puts]);
+        let stuck = dice.pick(&[0, 0, 80]);
+        // Who waits for a load that is stuck has patience: otherwise nobody could join it when it is old.
+        let patience = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
+        let load_wait = dice.millis(if stuck > 0 { patience..2 * patience } else { 50..2000 });
         let ttl = dice.chance(150).then(|| (dice.pick(&TABLES), dice.millis(100..3000)));
         let small = (rows > 1 && dice.chance(250)).then(|| {
             let entries = dice.pick(&[1, 1, 2]);
@@ -102,7 +106,7 @@ impl Plan {
             rows,
             clients: if nodes > 4 { 1 } else { dice.pick(&[1, 2, 3]) },
             think: 1..if hot { 60 } else { dice.pick(&[100, 300, 600]) },
-            tagged: if hot { 600 } else { 0 },
+            favoured: (favoured, if hot { 600 } else { 0 }),
             database: 0..if hot { 200 } else { dice.pick(&[2, 15, 80]) },
             writes: dice.pick(&[100, 250, 400]),
             cancelled: dice.pick(&[0, 50, 200]),
@@ -112,7 +116,7 @@ impl Plan {
             settle,
             load_wait,
             max_loads: if dice.chance(150) { dice.pick(&[1, 2]) } else { 256 },
-            stuck: dice.pick(&[0, 0, 0, 30]),
+            stuck,
             ttl,
             small,
             stale: dice.chance(100).then(|| dice.pick(&TABLES)),

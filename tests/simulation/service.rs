@@ -114,6 +114,12 @@ impl Call {
         DatabaseTransaction::begin(&self.world, self.node, self.incarnation, &self.written, function_of)
     }
 
+    /// A body has committed and does something else: others may write meanwhile.
+    async fn tarries(&self) {
+        let steps = self.world.plan.database.clone();
+        sleep(self.dice().millis(0..2 * steps.end)).await;
+    }
+
     fn dice(&self) -> Dice {
         Dice::new(self.seed)
     }
@@ -192,6 +198,7 @@ pub(crate) async fn rename(
     let open = transaction.insert(call.begin(Some(Table::Named)));
     let version = open.write(RowKey { table: Table::Named, id }, false).ok_or(NotWritten)?;
     open.commit(Answer::Committed, call.dice()).await?;
+    call.tarries().await;
     Ok(Row { id, version })
 }
 
@@ -259,5 +266,6 @@ pub(crate) async fn put(
     let open = transaction.insert(call.begin(Some(Table::Items)));
     let version = open.write(item(id), false).ok_or(NotWritten)?;
     open.commit(Answer::Committed, call.dice()).await?;
+    call.tarries().await;
     Ok(Row { id, version })
 }

@@ -26,8 +26,11 @@ impl Client {
     /// Writes, in one way or another. What `is_cut` may be dropped at any await.
     pub(crate) async fn write_any(&self, call: Call, id: u64, is_cut: bool, mut dice: Dice) -> Option<Committed> {
         match dice.within(0..12) {
+            _ if self.favoured(&mut dice) == Some(Table::Named) && dice.chance(500) => {
+                self.put(&call, id, &mut dice).await;
+            }
             0 | 1 => self.save(&call, id, &mut dice).await,
-            2..=4 => self.put(&call, id, dice.chance(500)).await,
+            2..=4 => self.put(&call, id, &mut dice).await,
             // Nobody would evict if it were cut off between the database's commit and that.
             5 if !is_cut => self.write_by_hand(&call, dice).await,
             _ => return self.write(call, dice).await,
@@ -38,6 +41,7 @@ impl Client {
     /// Writes by an annotated function, in a transaction of the database that is the function's own.
     async fn save(&self, call: &Call, id: u64, dice: &mut Dice) {
         let saved = match dice.within(0..100) {
+            _ if self.favoured(dice) == Some(Table::Items) => service::save_group(call, 0).await,
             0..25 => service::save_pair(call, id).await,
             25..45 => {
                 let ids: Vec<_> = (id..call.world.plan.rows).collect();
@@ -52,9 +56,10 @@ impl Client {
         }
     }
 
-    async fn put(&self, call: &Call, id: u64, knows_its_key: bool) {
+    async fn put(&self, call: &Call, id: u64, dice: &mut Dice) {
         let mut transaction = None;
-        let put = if knows_its_key {
+        let table = self.favoured(dice).unwrap_or_else(|| dice.pick(&TABLES));
+        let put = if table == Table::Items || table != Table::Named && dice.chance(500) {
             service::put(call, id, &mut transaction).await
         } else {
             service::rename(call, id, &mut transaction).await
@@ -183,7 +188,7 @@ impl Client {
 
     async fn write_row(&self, call: &Call, database: &mut DatabaseTransaction, dice: &mut Dice, reads: bool) {
         let key = RowKey {
-            table: if dice.chance(self.world.plan.tagged) { Table::Items } else { dice.pick(&TABLES) },
+            table: self.favoured(dice).unwrap_or_else(|| dice.pick(&TABLES)),
             id: dice.within(0..self.world.plan.rows),
         };
         let RowKey { table, id } = key;
