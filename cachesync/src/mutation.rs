@@ -44,8 +44,6 @@ pub enum Mutation {
     IgnoreGaps,
     /// R6: entries are served past the lease.
     ServePastTheLease,
-    /// R6: whoever comes joins a load, be it older than the lease.
-    JoinAtAnyAge,
     /// R6: the time for which a machine sleeps does not count.
     IgnoreSleep,
     /// R6: who was allowed to serve past the lease goes on to.

@@ -8,7 +8,7 @@ use cachesync::__private::Mutation;
 
 use crate::{SEEDS, number, run::run};
 
-const ALL: [Mutation; 33] = [
+const ALL: [Mutation; 32] = [
     Mutation::KeepOvertakenLoads,
     Mutation::DoNotOvertakeByPuts,
     Mutation::DoNotDetachTaggedLoads,
@@ -27,7 +27,6 @@ const ALL: [Mutation; 33] = [
     Mutation::TellNobody,
     Mutation::IgnoreGaps,
     Mutation::ServePastTheLease,
-    Mutation::JoinAtAnyAge,
     Mutation::IgnoreSleep,
     Mutation::KeepServingStale,
     Mutation::RenewOnAnyFrame,

@@ -33,8 +33,6 @@ pub(crate) struct Plan {
     pub(crate) load_wait: Duration,
     /// Of each cache, at the same time on a node.
     pub(crate) max_loads: usize,
-    /// Thousandths of the loads that take very long after they have read.
-    pub(crate) stuck: u64,
     /// A table whose entries expire.
     pub(crate) ttl: Option<(Table, Duration)>,
     /// A table whose caches have no room for all of it.
@@ -90,10 +88,7 @@ impl Plan {
         let faults = faults::any(dice, count, nodes, lease, active);
         let rows = if hot { 1 } else { dice.pick(&[1, 2, 3, 5]) };
         let favoured = dice.pick(&[Table::Items, Table::Items, Table::Named, Table::Named, Table::Puts]);
-        let stuck = dice.pick(&[0, 0, 80]);
-        // Who waits for a load that is stuck has patience: otherwise nobody could join it when it is old.
-        let patience = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
-        let load_wait = dice.millis(if stuck > 0 { patience..2 * patience } else { 50..2000 });
+        let load_wait = dice.millis(50..2000);
         let ttl = dice.chance(150).then(|| (dice.pick(&TABLES), dice.millis(100..3000)));
         let small = (rows > 1 && dice.chance(250)).then(|| {
             let entries = dice.pick(&[1, 1, 2]);
@@ -116,7 +111,6 @@ impl Plan {
             settle,
             load_wait,
             max_loads: if dice.chance(150) { dice.pick(&[1, 2]) } else { 256 },
-            stuck,
             ttl,
             small,
             stale: dice.chance(100).then(|| dice.pick(&TABLES)),

@@ -89,9 +89,6 @@ impl Call {
             std::panic::resume_unwind(Box::new("a body panics"));
         }
         sleep(dice.millis(steps)).await;
-        if dice.chance(self.world.plan.stuck) {
-            sleep(self.world.plan.lease.mul_f64(1.5)).await;
-        }
         if self.fails && table.can_fail() {
             loading.fails(table == Table::Named);
             return Err(NotLoaded);
