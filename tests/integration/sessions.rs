@@ -86,6 +86,25 @@ async fn heartbeats_that_come_back_renew_the_lease_and_one_that_does_not_ends_th
     assert!(error.contains("no heartbeat of this node came back for 10s"), "{error}");
 }
 
+/// Behind a backlog heartbeats come as often as ever: what counts is when they were sent.
+#[tokio::test(start_paused = true)]
+async fn heartbeats_that_come_back_regularly_and_too_late_end_the_session() {
+    let (clock, backend) = (ManualClock::new(), FaultyBackend::new(&MemoryBackend::new()));
+    let registry = node().backend(backend.clone()).clock(clock.clone()).start().await.unwrap();
+    eventually(DEADLINE, || registry.status().lease_left == Some(Duration::from_secs(10))).await;
+
+    backend.slow_down(Duration::from_secs(6));
+    let mut heard = 0;
+    for _ in 0..200 {
+        clock.advance(Duration::from_millis(100));
+        tokio::time::advance(Duration::from_millis(100)).await;
+        heard += u32::from(registry.status().lease_left == Some(Duration::from_secs(4)));
+    }
+    assert!(heard > 0, "they do come back");
+    let error = registry.status().last_error.expect("one that is 6 s old leaves 4 s, and the next takes 6 s");
+    assert!(error.contains("no heartbeat of this node came back for 10s"), "{error}");
+}
+
 #[tokio::test]
 async fn a_session_that_took_longer_than_the_lease_to_open_serves_nothing_before_its_first_heartbeat() {
     let (clock, backend) = (ManualClock::new(), FaultyBackend::new(&MemoryBackend::new()));

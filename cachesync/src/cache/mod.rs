@@ -10,6 +10,7 @@ pub(crate) mod load;
 mod marks;
 mod nesting;
 pub(crate) mod place;
+mod puts;
 mod reservation;
 pub(crate) mod store;
 mod stripe;

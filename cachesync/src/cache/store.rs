@@ -77,7 +77,7 @@ pub(crate) struct Store<K, V> {
     pub(crate) info: Arc<CacheInfo>,
     entries: QuickCache<K, Stored<V>, UnitWeighter, DefaultHashBuilder, Displaced>,
     stripes: Box<[Mutex<Stripe<K, V>>]>,
-    hasher: DefaultHashBuilder,
+    pub(super) hasher: DefaultHashBuilder,
     tags: Mutex<TagIndex<K>>,
     /// Whether any entry ever carried a tag. Set under the stripe's lock of the entry's key.
     has_tags: AtomicBool,
@@ -308,61 +308,6 @@ impl<K: Key, V: Value> Store<K, V> {
         }
     }
 
-    /// Stores what is newer than everything loaded so far, by a put that took its ticket before; whether it was kept.
-    ///
-    /// If it was overtaken since, by an eviction or by another put, the order of the two is not known: the key is left
-    /// absent.
-    pub(crate) fn put_reserved(&self, mut lead: Lead<K, V>, key: K, content: Content<V>, terms: &Terms) -> bool {
-        let hash = self.hasher.hash_one(&key);
-        let mut stripe = self.stripe(hash);
-        lead.open = false;
-        let ticket = stripe.redeem(hash, &lead.flight);
-        let began = ticket.is_some().then_some(lead.began);
-        let kept = self.put(key, hash, content, terms, began, stripe);
-        discard(ticket);
-        kept
-    }
-
-    /// The same for a put that did not know its key when it began, after the eviction numbered `began`.
-    pub(crate) fn put_late(&self, began: u64, key: K, content: Content<V>, terms: &Terms) -> bool {
-        let survives = self.info.key_survives_the_wire(|| key.clone());
-        let hash = self.hasher.hash_one(&key);
-        let stripe = self.stripe(hash);
-        let last = stripe.marks.last(hash).max(self.info.last_without_store());
-        let in_time = last <= began || Mutation::KeepOvertakenPuts.is_on();
-        self.put(key, hash, content, terms, (survives && in_time).then_some(began), stripe)
-    }
-
-    /// Stores under the stripe's lock and releases it. `began` is `None` if the put was overtaken.
-    fn put(
-        &self,
-        key: K,
-        hash: u64,
-        content: Content<V>,
-        terms: &Terms,
-        began: Option<u64>,
-        mut stripe: MutexGuard<'_, Stripe<K, V>>,
-    ) -> bool {
-        let info = &self.info;
-        stripe.marks.mark(hash, info.next_eviction());
-        let overtaken = if Mutation::DoNotOvertakeByPuts.is_on() { Vec::new() } else { stripe.overtake(hash, &key) };
-        let keepable = !info.config.evict_only
-            && !info.key_codec_is_bad()
-            && info.serves_at(false).is_some()
-            && !self.is_held(&stripe, hash, &&key)
-            && (terms.tags.is_empty() || !info.tagged_are_held());
-        let kept = if let Some(began) = began.filter(|_| keepable) {
-            self.replace(key, content, terms, began, stripe)
-        } else {
-            let removed = self.take(&key);
-            drop(stripe);
-            discard((key, content, removed));
-            false
-        };
-        discard(overtaken);
-        kept
-    }
-
     /// Puts an entry in the place of another, under the stripe's lock, and releases it; whether it was kept. Without
     /// that, the key is absent.
     pub(super) fn replace(
@@ -401,7 +346,7 @@ impl<K: Key, V: Value> Store<K, V> {
 
     /// Takes an entry and its tags out, under its stripe's lock; what is returned is to be dropped after it.
     #[must_use]
-    fn take(&self, key: &K) -> impl Sized + use<K, V> {
+    pub(super) fn take(&self, key: &K) -> impl Sized + use<K, V> {
         let forgotten = self.has_tags.load(Ordering::Relaxed).then(|| self.index().forget(key));
         (self.entries.remove(key), forgotten)
     }
@@ -434,7 +379,7 @@ impl<K: Key, V: Value> Store<K, V> {
         self.detach(self.hasher.hash_one(key), flight);
     }
 
-    fn is_held<Q: KeyForm<K>>(&self, stripe: &Stripe<K, V>, hash: u64, key: &Q) -> bool {
+    pub(super) fn is_held<Q: KeyForm<K>>(&self, stripe: &Stripe<K, V>, hash: u64, key: &Q) -> bool {
         if Mutation::IgnoreHolds.is_on() {
             return false;
         }
