@@ -126,7 +126,7 @@ impl NodeState {
             return Duration::ZERO;
         }
         let ended = |of| self.ended.get(&(table, of)).copied().unwrap_or_default();
-        now - asked.max(ended(Some(id))).max(ended(None))
+        now.saturating_sub(asked.max(ended(Some(id))).max(ended(None)))
     }
 
     fn stales(&self, table: Table) -> bool {
@@ -187,8 +187,12 @@ impl World {
     pub(crate) fn slept(&self, node: usize, lasts: Duration) {
         let mut nodes = self.nodes();
         let NodeState { tables, stored, .. } = &mut nodes[node];
-        tables.values_mut().for_each(|table| table.held_until += lasts);
-        stored.values_mut().for_each(|stored| *stored += lasts);
+        for table in tables.values_mut() {
+            table.held_until += lasts;
+        }
+        for stored in stored.values_mut() {
+            *stored += lasts;
+        }
     }
 
     /// The clock of a node's boot time jumps: what is young there is no more.
@@ -253,7 +257,9 @@ impl World {
         let running = state.loads.entry(key).or_default();
         if is_late && waited {
             // Who has waited for too long for a load lets nobody else join it.
-            running.iter_mut().for_each(|other| other.is_shared = false);
+            for other in &mut *running {
+                other.is_shared = false;
+            }
         }
         let patience = load_wait.min(self.plan.lease);
         let joins = |other: &Running| other.is_shared && other.epoch == epoch && now < other.asked + patience;
@@ -284,7 +290,7 @@ impl World {
 
     /// Nobody waits for longer: for somebody else's load, and that one's admission, and his own.
     pub(crate) fn check_wait(&self, node: usize, key: RowKey, asked: Asked, times: u32) {
-        let (waited, bound) = (self.now() - asked.at, self.plan.load_wait * times + GRAIN);
+        let (waited, bound) = (self.now().saturating_sub(asked.at), self.plan.load_wait * times + GRAIN);
         self.count(|counts| counts.waits += u64::from(!waited.is_zero()));
         if waited > bound && !self.plan.suspends(node) {
             self.violated(

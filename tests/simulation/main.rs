@@ -5,9 +5,10 @@
 //! |---|---|
 //! | [`plan`] | what a seed means: how many nodes, how busy, what goes wrong when |
 //! | [`run`] | carrying the plan out, and comparing the caches with the source at the end |
-//! | [`world`] | what all share; the checks of reads and loads |
+//! | [`faults`] | what goes wrong, and how it is made to |
+//! | [`world`], [`loads`] | what all share, and the checks of reads; those of loads, waits and ages |
 //! | [`source`], [`database`] | rows with versions; transactions of which some end unknown |
-//! | [`node`], [`client`], [`service`] | a registry with its clients; what they do; annotated functions |
+//! | [`node`], [`client`], [`writer`], [`service`] | a registry with its clients; what they read and write; annotated functions |
 //! | [`broker`], [`backend`] | the transport, within its promise and beyond it |
 //! | [`history`] | what happened, and which rule it broke |
 //! | [`time`], [`dice`] | virtual time, chance |
@@ -21,7 +22,10 @@
 //! | B | when the faults are over and a lease has passed, what is cached is what the source says |
 //! | C | no read that begins after a commit on the same node returns the old value |
 //! | D | what is rolled back, or not committed, is read nowhere but in its own transaction, and there it is |
-//! | E | a key is loaded once at a time on a node |
+//! | E | a key is loaded once at a time on a node, by those who share loads (the header of `loads.rs` says who does not) |
+//! | M | no more loads of a cache run at once on a node than it allows |
+//! | T | no entry is served when its ttl is over |
+//! | W | nobody waits for longer than `load_wait` says, or while nobody loads |
 //! | live | when the faults are over every node hears the others again |
 //!
 //! Environment: `CACHESYNC_SIMULATION_SEEDS` (how many), `CACHESYNC_SIMULATION_FROM` (the first),
