@@ -16,6 +16,10 @@ pub enum Mutation {
     DoNotDetachTaggedLoads,
     /// R1: a load that is older than the eviction of its tag is kept.
     KeepLoadsOlderThanTheirTag,
+    /// R1: a put that finds its key in its result is kept, whatever was evicted since its body began.
+    KeepOvertakenPuts,
+    /// R1: nothing is found by its tags.
+    ForgetTags,
     /// R2: the commit is applied before the database's.
     ApplyBeforeTheDatabase,
     /// R2: a commit whose answer is lost is rolled back.
@@ -26,6 +30,10 @@ pub enum Mutation {
     DoNotRepeatAfterTheHold,
     /// R2: a rollback puts.
     ApplyOnRollback,
+    /// R2: an inner transaction that commits takes what it has pending along.
+    DropInnerTransactions,
+    /// R2: what is evicted for a transaction that has ended is lost.
+    DropLateEvictions,
     /// R3: what a transaction evicts it still reads from the cache.
     ReadWhatIsPending,
     /// R3: what a transaction loads is kept.
@@ -40,6 +48,10 @@ pub enum Mutation {
     SendNoTrailers,
     /// R6: entries are served past the lease.
     ServePastTheLease,
+    /// R6: the time for which a machine sleeps does not count.
+    IgnoreSleep,
+    /// R6: who was allowed to serve past the lease goes on to.
+    KeepServingStale,
     /// R6: whatever is heard renews the lease.
     RenewOnAnyFrame,
     /// R6: a heartbeat that was sent renews it, heard or not.
@@ -60,6 +72,14 @@ pub enum Mutation {
     KeepPositionOfUnapplied,
     /// R9: every caller loads for itself, although another does.
     NeverShareLoads,
+    /// R9: whoever waits for a load does so for as long as it takes.
+    WaitWithoutBound,
+    /// R9: a load that is dropped tells nobody.
+    AbandonInSilence,
+    /// R9: any number of loads run at the same time.
+    AdmitEverybody,
+    /// Entries: what has expired is served.
+    ServeExpired,
 }
 
 #[cfg(not(any(cachesync_mutations, all(test, cachesync_shuttle))))]

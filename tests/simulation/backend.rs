@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use crate::{
     broker::{Next, lost},
     history::Event,
+    source::TABLES,
     world::World,
 };
 
@@ -68,7 +69,7 @@ impl SimulatedBackend {
         if resumed {
             // Nothing is cleared, and what is missing still is.
             world.note(Some(*node), None, Event::Resumed(session));
-            world.bump(*node);
+            world.bump(*node, TABLES);
         } else {
             world.connected(*node);
         }
@@ -156,7 +157,7 @@ impl Subscriber for Incoming {
                         return Err(lost());
                     }
                     Next::Delivery(delivery) => {
-                        world.bump(*node);
+                        world.delivered(*node, &delivery);
                         return Ok(delivery);
                     }
                     Next::Wait(None) => changed.await,

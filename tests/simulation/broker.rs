@@ -58,6 +58,8 @@ pub(crate) struct Link {
     pub(crate) out_closed: u32,
     pub(crate) in_closed: u32,
     pub(crate) refused: u32,
+    /// Milliseconds between two deliveries, beyond what the network takes.
+    pub(crate) trickle: u64,
     /// The node does not run.
     pub(crate) suspended: u32,
     /// The caches of which it missed a message in a session that has ended since.
@@ -351,6 +353,7 @@ impl Broker {
             if link.in_closed > 0 || link.suspended > 0 {
                 return Next::Wait(None);
             }
+            let trickle = world.plan.network.trickle.start..world.plan.network.trickle.end + link.trickle;
             let ready = first.ready.max(place.0).max(queue.next);
             if ready > Instant::now() {
                 return Next::Wait(Some(ready));
@@ -364,7 +367,7 @@ impl Broker {
                 queue.waiting.remove(&place);
             }
             queue.hear(&frame);
-            queue.next = Instant::now() + state.dice.millis(world.plan.network.trickle.clone());
+            queue.next = Instant::now() + state.dice.millis(trickle);
             let own_heartbeat = delivery.cache.is_none();
             world.note(Some(queue.node), None, Event::Delivered { session, message, own_heartbeat });
             Next::Delivery(delivery)

@@ -4,7 +4,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::sleep;
 
-use crate::{dice::Dice, history::Event, source::RowKey, world::World};
+use crate::{
+    dice::Dice,
+    history::Event,
+    source::{RowKey, Table},
+    world::World,
+};
 
 /// How the database answers to a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +44,8 @@ pub(crate) struct DatabaseTransaction {
     pub(crate) writes: Vec<(RowKey, u32)>,
     written: Written,
     stage: Stage,
+    /// It is that of an annotated function, whose evictions are held if it is cut short.
+    function_of: Option<Table>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -49,10 +56,16 @@ enum Stage {
 }
 
 impl DatabaseTransaction {
-    pub(crate) fn begin(world: &Arc<World>, node: usize, incarnation: u64, written: &Written) -> Self {
+    pub(crate) fn begin(
+        world: &Arc<World>,
+        node: usize,
+        incarnation: u64,
+        written: &Written,
+        function_of: Option<Table>,
+    ) -> Self {
         let id = world.source().begin();
         let (world, written) = (world.clone(), written.clone());
-        Self { world, node, incarnation, id, writes: Vec::new(), written, stage: Stage::Open }
+        Self { world, node, incarnation, id, writes: Vec::new(), written, stage: Stage::Open, function_of }
     }
 
     /// Writes a row; `None` if somebody else has it locked.
@@ -85,11 +98,16 @@ impl DatabaseTransaction {
             Answer::LostBefore => {}
         }
         if answer == Answer::Committed {
-            self.stage = Stage::Ended;
+            // Until it was applied nobody has evicted anything.
             return Ok(());
         }
         self.in_doubt();
         Err(NoAnswer)
+    }
+
+    /// Whose evictions come with it.
+    fn tables(&self) -> Vec<Table> {
+        self.writes.iter().map(|(key, _)| key.table).chain(self.function_of).collect()
     }
 
     pub(crate) fn roll_back(mut self) {
@@ -98,15 +116,17 @@ impl DatabaseTransaction {
     }
 
     /// The commit was applied on the node, in this very step.
-    pub(crate) fn applied(&self) {
+    pub(crate) fn applied(mut self) {
+        self.stage = Stage::Ended;
         if !self.world.lives(self.node, self.incarnation) {
             return;
         }
         for (key, version) in &self.writes {
             self.world.source().applied(*key, *version);
+            self.world.stored(self.node, *key, Some(*version));
             self.world.note(Some(self.node), Some(*key), Event::Applied { version: *version });
         }
-        self.world.bump(self.node);
+        self.world.bump(self.node, self.tables());
         self.written.lock().unwrap_or_else(PoisonError::into_inner).applied.extend_from_slice(&self.writes);
     }
 
@@ -120,7 +140,7 @@ impl DatabaseTransaction {
                 world.source().applied(*key, *version);
                 world.note(Some(self.node), Some(*key), Event::InDoubt { version: *version });
             }
-            world.bump(self.node);
+            world.may_be_held(self.node, self.tables());
             self.written.lock().unwrap_or_else(PoisonError::into_inner).in_doubt.extend_from_slice(&self.writes);
         }
         let settle = u64::try_from(world.plan.settle.as_millis()).unwrap_or(u64::MAX);
@@ -136,6 +156,9 @@ impl DatabaseTransaction {
 
 impl Drop for DatabaseTransaction {
     fn drop(&mut self) {
+        if self.stage != Stage::Ended && self.world.lives(self.node, self.incarnation) {
+            self.world.may_be_held(self.node, self.function_of);
+        }
         match self.stage {
             Stage::Open => self.world.end(self.id, false),
             Stage::Committing => self.in_doubt(),

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{plan::Fault, source::RowKey};
+use crate::{faults::Fault, loads::Manner, source::RowKey};
 
 /// How many events of a row are shown with a violation.
 const LAST: usize = 40;
@@ -33,8 +33,9 @@ pub(crate) enum Event {
     RolledBack { transaction: u64, version: u32 },
     EvictionConfirmed { version: u32 },
     WriterDied { version: u32 },
-    LoadBegins { inside: bool },
+    LoadBegins { manner: Manner },
     LoadEnds { version: Option<u32> },
+    LoadFails,
     LoadDropped,
     Read { version: Option<u32>, how: How, floor: u32 },
     Kept { version: u32, kept: bool },
@@ -78,6 +79,8 @@ struct Violation {
     text: String,
     at: Duration,
     node: usize,
+    /// How many events there were.
+    after: usize,
 }
 
 impl History {
@@ -95,7 +98,7 @@ impl History {
         text: String,
     ) {
         if self.violation.is_none() {
-            self.violation = Some(Violation { rule, row, text, at, node });
+            self.violation = Some(Violation { rule, row, text, at, node, after: self.entries.len() });
         }
     }
 
@@ -123,12 +126,13 @@ impl History {
 
     /// The violation, with the last events of its row, and of the sessions.
     pub(crate) fn report(&self) -> String {
-        let Some(Violation { rule, row, text, at, node }) = &self.violation else { return String::new() };
+        let Some(Violation { rule, row, text, at, node, after }) = &self.violation else { return String::new() };
         let concerns = |entry: &&Entry| match entry.row {
             Some(_) => entry.row == *row,
-            None => entry.at <= *at && entry.event.is_of_note() && entry.node.is_none_or(|of| of == *node),
+            None => entry.event.is_of_note() && entry.node.is_none_or(|of| of == *node),
         };
-        let mut last: Vec<_> = self.entries.iter().rev().filter(concerns).take(LAST).map(ToString::to_string).collect();
+        let mut last: Vec<_> =
+            self.entries[..*after].iter().rev().filter(concerns).take(LAST).map(ToString::to_string).collect();
         last.reverse();
         format!("rule {rule}, node {node}, at {at:?}: {text}\nthe last events that concern it:\n{}", last.join("\n"))
     }

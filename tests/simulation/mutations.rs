@@ -8,16 +8,20 @@ use cachesync::__private::Mutation;
 
 use crate::{SEEDS, number, run::run};
 
-const ALL: [Mutation; 26] = [
+const ALL: [Mutation; 36] = [
     Mutation::KeepOvertakenLoads,
     Mutation::DoNotOvertakeByPuts,
     Mutation::DoNotDetachTaggedLoads,
     Mutation::KeepLoadsOlderThanTheirTag,
+    Mutation::KeepOvertakenPuts,
+    Mutation::ForgetTags,
     Mutation::ApplyBeforeTheDatabase,
     Mutation::DiscardUnknownOutcomes,
     Mutation::IgnoreHolds,
     Mutation::DoNotRepeatAfterTheHold,
     Mutation::ApplyOnRollback,
+    Mutation::DropInnerTransactions,
+    Mutation::DropLateEvictions,
     Mutation::ReadWhatIsPending,
     Mutation::FillInsideTransactions,
     Mutation::TellNobody,
@@ -25,6 +29,8 @@ const ALL: [Mutation; 26] = [
     Mutation::IgnoreOwnGaps,
     Mutation::SendNoTrailers,
     Mutation::ServePastTheLease,
+    Mutation::IgnoreSleep,
+    Mutation::KeepServingStale,
     Mutation::RenewOnAnyFrame,
     Mutation::RenewUnheard,
     Mutation::RenewFromReceipt,
@@ -35,6 +41,10 @@ const ALL: [Mutation; 26] = [
     Mutation::RenewOnResume,
     Mutation::KeepPositionOfUnapplied,
     Mutation::NeverShareLoads,
+    Mutation::WaitWithoutBound,
+    Mutation::AbandonInSilence,
+    Mutation::AdmitEverybody,
+    Mutation::ServeExpired,
 ];
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, task::Poll};
 
-use cachesync::{Cache, CacheConfig, Registry, UnknownCaches};
+use cachesync::{Cache, CacheConfig, OnPartition, Registry, UnknownCaches};
 use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
     task::JoinHandle,
@@ -13,6 +13,7 @@ use crate::{
     client::{Client, Confirm},
     dice::Dice,
     history::Event,
+    plan::Plan,
     source::{Row, TABLES, Table},
     world::World,
 };
@@ -27,8 +28,40 @@ pub(crate) struct Node {
 
 pub(crate) struct Running {
     pub(crate) registry: Registry,
+    pub(crate) client: Client,
+    incarnation: u64,
     clients: Vec<JoinHandle<()>>,
     confirms: JoinHandle<()>,
+}
+
+/// A running node's policies past the lease.
+pub(crate) struct Policy {
+    world: Arc<World>,
+    registry: Registry,
+    node: usize,
+    incarnation: u64,
+}
+
+impl Policy {
+    /// Changes that of a table, or of all that have none of their own.
+    pub(crate) fn set(&self, table: Option<Table>, policy: Option<OnPartition>) {
+        let Self { world, registry, node, incarnation } = self;
+        match table {
+            Some(table) => {
+                for cache in table.caches() {
+                    registry.set_on_partition_of(cache, policy).expect("the cache is configured");
+                }
+            }
+            None => registry.set_on_partition(policy.unwrap_or_default()),
+        }
+        world.set_policy(*node, *incarnation, table, policy);
+    }
+}
+
+impl Running {
+    pub(crate) fn policy(&self, world: &Arc<World>, node: usize) -> Policy {
+        Policy { world: world.clone(), registry: self.registry.clone(), node, incarnation: self.incarnation }
+    }
 }
 
 impl Node {
@@ -50,10 +83,10 @@ impl Node {
             .lease(plan.lease)
             .settle(plan.settle)
             .unknown_caches(UnknownCaches::Bypass)
-            .clock(world.clocks.clock());
+            .clock(world.clocks.clock(node));
         for table in TABLES {
             for cache in table.caches() {
-                builder = builder.cache(CacheConfig::new(*cache).load_wait(plan.load_wait));
+                builder = builder.cache(config(plan, table, cache));
             }
         }
         let registry = builder.start_lazy().await.expect("the registry's settings are right");
@@ -63,8 +96,7 @@ impl Node {
             world: world.clone(),
             node,
             incarnation,
-            plain: cache(&registry, Table::Plain),
-            puts: cache(&registry, Table::Puts),
+            caches: Arc::new(TABLES.iter().map(|table| (*table, caches(&registry, *table))).collect()),
             registry: registry.clone(),
             confirm,
         };
@@ -72,12 +104,12 @@ impl Node {
         let clients = (0..plan.clients).map(spawn_client).collect();
         let confirming = confirm_all(world.clone(), node, incarnation, registry.clone(), confirms);
         let confirms = tokio::spawn(awake(world.clone(), node, confirming));
-        self.running = Some(Running { registry, clients, confirms });
+        self.running = Some(Running { registry, client, incarnation, clients, confirms });
     }
 
     /// It dies: nothing goes out any more, not even what was begun.
     pub(crate) fn crash(&mut self) {
-        let Some(Running { registry, clients, confirms }) = self.running.take() else { return };
+        let Some(Running { registry, clients, confirms, .. }) = self.running.take() else { return };
         // From here on what is left of it is not the node's doing.
         self.world.reincarnate(self.index);
         clients.iter().for_each(JoinHandle::abort);
@@ -92,7 +124,7 @@ impl Node {
 
     /// It shuts down: what waits goes out first, as far as that can be.
     pub(crate) async fn shut_down(&mut self) {
-        let Some(Running { registry, clients, confirms }) = self.running.take() else { return };
+        let Some(Running { registry, clients, confirms, .. }) = self.running.take() else { return };
         clients.iter().for_each(JoinHandle::abort);
         // So that what they hold is dropped, and their evictions queued.
         for client in clients {
@@ -112,8 +144,23 @@ impl Node {
     }
 }
 
-fn cache(registry: &Registry, table: Table) -> Cache<u64, Row> {
-    registry.cache(table.caches()[0]).expect("the cache is configured")
+fn config(plan: &Plan, table: Table, cache: &str) -> CacheConfig {
+    let mut config = CacheConfig::new(cache).load_wait(plan.load_wait).max_concurrent_loads(plan.max_loads);
+    if let Some((_, ttl)) = plan.ttl.filter(|(of, _)| *of == table) {
+        config = config.ttl(ttl);
+    }
+    if let Some((_, entries)) = plan.small.filter(|(of, _)| *of == table) {
+        config = config.capacity(entries);
+    }
+    if plan.stale == Some(table) {
+        config = config.on_partition(OnPartition::ServeStale);
+    }
+    config
+}
+
+pub(crate) fn caches(registry: &Registry, table: Table) -> Vec<Cache<u64, Row>> {
+    let cache = |name: &&str| registry.cache(name).expect("the cache is configured");
+    table.caches().iter().map(cache).collect()
 }
 
 /// Notes which evictions the broker has confirmed. One task and one wait at a time, in their order.
@@ -146,7 +193,7 @@ async fn confirm_all(
 }
 
 /// Does not run while the node is suspended.
-async fn awake<F: Future>(world: Arc<World>, node: usize, future: F) -> F::Output {
+pub(crate) async fn awake<F: Future>(world: Arc<World>, node: usize, future: F) -> F::Output {
     let mut future = Box::pin(future);
     let changed = world.broker.changed(node);
     loop {

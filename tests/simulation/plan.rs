@@ -2,7 +2,11 @@
 
 use std::{ops::Range, time::Duration};
 
-use crate::dice::Dice;
+use crate::{
+    dice::Dice,
+    faults::{self, Fault},
+    source::{TABLES, Table},
+};
 
 pub(crate) struct Plan {
     pub(crate) seed: u64,
@@ -13,8 +17,8 @@ pub(crate) struct Plan {
     pub(crate) clients: usize,
     /// Milliseconds between two operations of a client.
     pub(crate) think: Range<u64>,
-    /// Thousandths of the operations that are about rows with tags, whatever else there is.
-    pub(crate) tagged: u64,
+    /// A table that so many thousandths of the operations are about, whatever else there is.
+    pub(crate) favoured: (Table, u64),
     /// Milliseconds of a step in the database.
     pub(crate) database: Range<u64>,
     /// Thousandths of the operations that write.
@@ -27,6 +31,14 @@ pub(crate) struct Plan {
     pub(crate) lease: Duration,
     pub(crate) settle: Duration,
     pub(crate) load_wait: Duration,
+    /// Of each cache, at the same time on a node.
+    pub(crate) max_loads: usize,
+    /// A table whose entries expire.
+    pub(crate) ttl: Option<(Table, Duration)>,
+    /// A table whose caches have no room for all of it.
+    pub(crate) small: Option<(Table, usize)>,
+    /// A table that is served past the lease.
+    pub(crate) stale: Option<Table>,
     /// For how long there are operations and faults.
     pub(crate) active: Duration,
     pub(crate) network: Network,
@@ -52,35 +64,6 @@ pub(crate) struct Network {
     pub(crate) replay: usize,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Fault {
-    /// The broker drops a session and its queue; the node learns of it later. Until then its messages may still be
-    /// taken.
-    Cut { node: usize, notice: Duration, half_open: bool },
-    /// Nothing goes in or out, and the broker may lose patience.
-    Partition { node: usize, lasts: Duration, cut: bool },
-    /// The same for all at once.
-    Split { lasts: Duration, cut: bool },
-    /// Nothing goes out of a node.
-    StallPublish { node: usize, lasts: Duration },
-    /// Nothing comes in.
-    StallDeliver { node: usize, lasts: Duration },
-    /// A node is cut off and cannot connect.
-    Refuse { node: usize, lasts: Duration },
-    /// All sessions and queues are gone, and none can be had for a while.
-    BrokerDown { lasts: Duration },
-    /// A node dies, and another takes its place.
-    Crash { node: usize, lasts: Duration },
-    /// A node shuts down, and another takes its place.
-    Restart { node: usize, lasts: Duration },
-    /// A node does not run for a while, and its clock does.
-    Suspend { node: usize, lasts: Duration },
-    /// A node loses its session, and of what the broker keeps for it all but the last messages. Without any it is made anew.
-    Truncate { node: usize, keeps: Option<usize> },
-    /// What comes for a node in this time is lost, and its session goes on: beyond the promise.
-    LoseTail { node: usize, lasts: Duration },
-}
-
 impl Plan {
     pub(crate) fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
@@ -93,7 +76,7 @@ impl Plan {
         let lease = heartbeat * 3 + dice.millis(if slow || trickles { 2000..6000 } else { 0..4000 });
         let settle = dice.millis(500..4000);
         // Short and hot: few rows, slow loads, and many who want them at the same time.
-        let hot = dice.chance(250);
+        let hot = dice.chance(300);
         let active = if hot { dice.millis(3_000..6_000) } else { dice.millis(6_000..14_000) };
         let network = Network {
             publish: 0..dice.pick(&[1, 5, 50]),
@@ -105,20 +88,23 @@ impl Plan {
             replay: 0,
         };
         let count = dice.pick(&[0, 1, 2, 3, 4, 6, 8]);
-        let mut faults: Vec<_> = (0..count)
-            .map(|_| {
-                let at = dice.millis(200..u64::try_from(active.as_millis()).unwrap_or(u64::MAX));
-                (at, Fault::any(dice, nodes, lease))
-            })
-            .collect();
-        faults.sort_by_key(|(at, _)| *at);
+        let faults = faults::any(dice, count, nodes, lease, active);
+        let rows = if hot { 1 } else { dice.pick(&[1, 2, 3, 5]) };
+        let favoured = dice.pick(&[Table::Items, Table::Items, Table::Named, Table::Named, Table::Puts]);
+        let load_wait = dice.millis(50..2000);
+        let ttl = dice.chance(150).then(|| (dice.pick(&TABLES), dice.millis(100..3000)));
+        let small = (rows > 1 && dice.chance(250)).then(|| {
+            let entries = dice.pick(&[1, 1, 2]);
+            // Not one of which a transaction puts several rows: their order, and so who displaces whom, is random.
+            (dice.pick(&[Table::Items, Table::Items, Table::Plain, Table::Pairs]), entries)
+        });
         let mut plan = Self {
             seed,
             nodes,
-            rows: if hot { 1 } else { dice.pick(&[1, 2, 3, 5]) },
+            rows,
             clients: if nodes > 4 { 1 } else { dice.pick(&[1, 2, 3]) },
             think: 1..if hot { 60 } else { dice.pick(&[100, 300, 600]) },
-            tagged: if hot { 600 } else { 0 },
+            favoured: (favoured, if hot { 600 } else { 0 }),
             database: 0..if hot { 200 } else { dice.pick(&[2, 15, 80]) },
             writes: dice.pick(&[100, 250, 400]),
             cancelled: dice.pick(&[0, 50, 200]),
@@ -126,7 +112,11 @@ impl Plan {
             heartbeat,
             lease,
             settle,
-            load_wait: dice.millis(50..2000),
+            load_wait,
+            max_loads: if dice.chance(150) { dice.pick(&[1, 2]) } else { 256 },
+            ttl,
+            small,
+            stale: dice.chance(100).then(|| dice.pick(&TABLES)),
             active,
             network,
             faults,
@@ -155,33 +145,13 @@ impl Plan {
         self.faults.sort_by_key(|(at, _)| *at);
     }
 
+    /// Whether a node does not run for a while.
+    pub(crate) fn suspends(&self, node: usize) -> bool {
+        self.faults.iter().any(|(_, fault)| matches!(fault, Fault::Suspend { node: of, .. } if *of == node))
+    }
+
     /// Whether the transport breaks its promise.
     pub(crate) fn is_beyond_the_promise(&self) -> bool {
         self.network.lost > 0 || self.faults.iter().any(|(_, fault)| matches!(fault, Fault::LoseTail { .. }))
     }
-}
-
-impl Fault {
-    fn any(dice: &mut Dice, nodes: usize, lease: Duration) -> Self {
-        let node = dice.index(nodes);
-        let lease = u64::try_from(lease.as_millis()).unwrap_or(u64::MAX);
-        let short = dice.chance(500);
-        let lasts = dice.millis(if short { 10..lease } else { lease..3 * lease });
-        match dice.within(0..13) {
-            0..=2 => Self::Cut { node, notice: dice.millis(0..dice_bound(short, lease)), half_open: dice.chance(500) },
-            3 | 4 => Self::Partition { node, lasts, cut: dice.chance(500) },
-            5 => Self::Split { lasts, cut: dice.chance(500) },
-            6 => Self::StallPublish { node, lasts },
-            7 => Self::StallDeliver { node, lasts },
-            8 => Self::Refuse { node, lasts },
-            9 => Self::BrokerDown { lasts },
-            10 => Self::Crash { node, lasts },
-            11 => Self::Restart { node, lasts },
-            _ => Self::Suspend { node, lasts },
-        }
-    }
-}
-
-fn dice_bound(short: bool, lease: u64) -> u64 {
-    if short { 50 } else { 2 * lease }
 }

@@ -7,11 +7,11 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::{
     dice::Dice,
+    faults::strike,
     history::Event,
     node::Node,
-    plan::{Fault, Plan},
-    service::{self, Call, View},
-    source::{Row, RowKey, Table},
+    plan::Plan,
+    source::{Row, RowKey},
     time::Clocks,
     world::{Counts, World},
 };
@@ -84,106 +84,6 @@ async fn carry_out(world: &Arc<World>) {
     compare(world, &nodes).await;
 }
 
-/// Lets a fault happen; what ends by itself does so in a task of its own.
-async fn strike(world: &Arc<World>, nodes: &mut [Node], ups: &mut Vec<(Duration, usize)>, fault: &Fault) {
-    world.note(None, None, Event::Fault(fault.clone()));
-    match fault {
-        Fault::Cut { node, notice, half_open } => cut(world, Some(*node), *notice, *half_open),
-        Fault::Partition { node, lasts, cut: is_cut } => {
-            close(world, *node, *lasts, |link, by| {
-                link.out_closed = link.out_closed.wrapping_add_signed(by);
-                link.in_closed = link.in_closed.wrapping_add_signed(by);
-            });
-            if *is_cut {
-                cut(world, Some(*node), *lasts * 2, false);
-            }
-        }
-        Fault::Split { lasts, cut: is_cut } => {
-            for node in 0..nodes.len() {
-                close(world, node, *lasts, |link, by| {
-                    link.out_closed = link.out_closed.wrapping_add_signed(by);
-                    link.in_closed = link.in_closed.wrapping_add_signed(by);
-                });
-            }
-            if *is_cut {
-                cut(world, None, *lasts * 2, false);
-            }
-        }
-        Fault::StallPublish { node, lasts } => {
-            close(world, *node, *lasts, |link, by| link.out_closed = link.out_closed.wrapping_add_signed(by));
-        }
-        Fault::StallDeliver { node, lasts } => {
-            close(world, *node, *lasts, |link, by| link.in_closed = link.in_closed.wrapping_add_signed(by));
-        }
-        Fault::Refuse { node, lasts } => {
-            close(world, *node, *lasts, |link, by| link.refused = link.refused.wrapping_add_signed(by));
-            cut(world, Some(*node), Duration::from_millis(5), false);
-        }
-        Fault::BrokerDown { lasts } => {
-            world.broker.set_down(true);
-            cut(world, None, Duration::from_millis(20), false);
-            let (world, lasts) = (world.clone(), *lasts);
-            tokio::spawn(async move {
-                sleep(lasts).await;
-                world.broker.set_down(false);
-            });
-        }
-        Fault::Crash { node, lasts } => {
-            if nodes[*node].running.is_some() {
-                nodes[*node].crash();
-                ups.push((world.now() + *lasts, *node));
-            }
-        }
-        Fault::Restart { node, lasts } => {
-            if nodes[*node].running.is_some() {
-                nodes[*node].shut_down().await;
-                ups.push((world.now() + *lasts, *node));
-            }
-        }
-        Fault::Suspend { node, lasts } => {
-            close(world, *node, *lasts, |link, by| link.suspended = link.suspended.wrapping_add_signed(by));
-        }
-        Fault::Truncate { node, keeps } => {
-            cut(world, Some(*node), Duration::from_millis(20), false);
-            world.broker.truncate(*node, *keeps);
-        }
-        Fault::LoseTail { node, lasts } => {
-            close(world, *node, *lasts, |link, by| link.in_closed = link.in_closed.wrapping_add_signed(by));
-            let (world, node, lasts) = (world.clone(), *node, *lasts);
-            tokio::spawn(async move {
-                // Just before the way is open again.
-                sleep(lasts.saturating_sub(Duration::from_millis(1))).await;
-                world.broker.lose_tail(node);
-            });
-        }
-    }
-}
-
-fn close(
-    world: &Arc<World>,
-    node: usize,
-    lasts: Duration,
-    change: impl Fn(&mut crate::broker::Link, i32) + Send + 'static,
-) {
-    world.broker.link(node, |link| change(link, 1));
-    let world = world.clone();
-    tokio::spawn(async move {
-        sleep(lasts).await;
-        world.broker.link(node, |link| change(link, -1));
-    });
-}
-
-fn cut(world: &Arc<World>, node: Option<usize>, notice: Duration, half_open: bool) {
-    for (node, session) in world.broker.cut(node, half_open) {
-        world.note(Some(node), None, Event::SessionCut(session));
-        let world = world.clone();
-        tokio::spawn(async move {
-            sleep(notice).await;
-            world.broker.notice(session);
-        });
-    }
-}
-
 /// Waits until all faults are over and everybody has had the time to recover.
 async fn calm(world: &Arc<World>) {
     let plan = &world.plan;
@@ -204,6 +104,13 @@ async fn compare(world: &Arc<World>, nodes: &[Node]) {
     for node in nodes {
         let Some(running) = &node.running else { continue };
         let registry = &running.registry;
+        for cache in registry.stats().caches.values() {
+            world.count(|counts| {
+                counts.expired += cache.expired;
+                counts.displaced += cache.displaced;
+                counts.shared += cache.shared;
+            });
+        }
         let status = registry.status();
         if !matches!(status.coherence, Coherence::Coherent { .. }) || !status.outbox.is_empty() {
             world.violated(node.index, None, "live", format!("it has not recovered: {status:?}"));
@@ -213,21 +120,9 @@ async fn compare(world: &Arc<World>, nodes: &[Node]) {
             if table.caches().iter().any(|cache| world.broker.has_gap_for_good(node.index, cache)) {
                 continue;
             }
-            if table == Table::Items {
-                let call = Call {
-                    world: world.clone(),
-                    registry: registry.clone(),
-                    node: node.index,
-                    incarnation: 0,
-                    seed: 0,
-                    written: std::sync::Arc::default(),
-                    view: View::Now,
-                    panics: false,
-                    fails: false,
-                    ran: false.into(),
-                };
-                let row = service::find(&call, id).await;
-                if !call.ran.load(std::sync::atomic::Ordering::Relaxed) {
+            if table.can_be_gone() {
+                // By a function of the service's, which knows of rows that are gone.
+                if let Some(row) = running.client.peek(key).await {
                     world.check_entry(node.index, key, row.as_ref());
                 }
             } else {

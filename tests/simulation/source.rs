@@ -15,9 +15,11 @@ pub(crate) enum Table {
     Items,
     /// By annotated functions with two caches each.
     Pairs,
+    /// The same, with puts whose key is found in their result, and with errors that are remembered.
+    Named,
 }
 
-pub(crate) const TABLES: [Table; 4] = [Table::Plain, Table::Puts, Table::Items, Table::Pairs];
+pub(crate) const TABLES: [Table; 5] = [Table::Plain, Table::Puts, Table::Items, Table::Pairs, Table::Named];
 
 impl Table {
     /// The caches that hold its rows.
@@ -27,7 +29,18 @@ impl Table {
             Self::Puts => &["puts"],
             Self::Items => &["items"],
             Self::Pairs => &["left", "right"],
+            Self::Named => &["names", "aliases"],
         }
+    }
+
+    /// Whether its bodies can return an error.
+    pub(crate) fn can_fail(self) -> bool {
+        self != Self::Items
+    }
+
+    /// Whether its rows can be taken away.
+    pub(crate) fn can_be_gone(self) -> bool {
+        matches!(self, Self::Items | Self::Named)
     }
 }
 
@@ -193,7 +206,7 @@ impl Source {
         let is_due = |version: &Version| {
             matches!(version.state, State::Committed(_))
                 && ((version.applied && (version.writer == node || version.writer == usize::MAX))
-                    || version.confirmed.is_some_and(|confirmed| confirmed + lease <= now))
+                    || version.confirmed.is_some_and(|confirmed| confirmed.saturating_add(lease) <= now))
         };
         u32::try_from(row.iter().rposition(is_due).unwrap_or(0)).unwrap_or(u32::MAX)
     }

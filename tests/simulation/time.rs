@@ -5,6 +5,7 @@
 //! lags behind the timers, or runs ahead of them.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -20,7 +21,10 @@ pub(crate) struct Clocks(Arc<Mutex<Hands>>);
 struct Hands {
     start: Option<Instant>,
     last: Option<Instant>,
-    clocks: Vec<ManualClock>,
+    /// With the node of each.
+    clocks: Vec<(usize, ManualClock)>,
+    /// How many faults let the machine of a node sleep: its monotonic clock stands still.
+    asleep: BTreeMap<usize, u32>,
 }
 
 impl Clocks {
@@ -36,13 +40,26 @@ impl Clocks {
     }
 
     /// A clock for a node.
-    pub(crate) fn clock(&self) -> ManualClock {
+    pub(crate) fn clock(&self, node: usize) -> ManualClock {
         let clock = ManualClock::new();
         // It shows 1 ns when it is new; a node has been up for a while.
         clock.advance(Duration::from_secs(1000));
         let mut hands = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        hands.clocks.push(clock.clone());
+        hands.clocks.push((node, clock.clone()));
         clock
+    }
+
+    /// One reason more, or less, for a node's machine to sleep.
+    pub(crate) fn sleeps(&self, node: usize, by: i32) {
+        let mut hands = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let asleep = hands.asleep.entry(node).or_default();
+        *asleep = asleep.wrapping_add_signed(by);
+    }
+
+    /// A node's clock says that its machine was suspended, although nobody noticed it.
+    pub(crate) fn suspend(&self, node: usize, by: Duration) {
+        let hands = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        hands.clocks.iter().filter(|(of, _)| *of == node).for_each(|(_, clock)| clock.suspend(by));
     }
 
     /// Since the run began.
@@ -57,7 +74,10 @@ impl Clocks {
         let last = hands.last.replace(now).or(hands.start).unwrap_or(now);
         let passed = now - last;
         if !passed.is_zero() {
-            hands.clocks.iter().for_each(|clock| clock.advance(passed));
+            for (node, clock) in &hands.clocks {
+                let sleeps = hands.asleep.get(node).is_some_and(|reasons| *reasons > 0);
+                if sleeps { clock.suspend(passed) } else { clock.advance(passed) }
+            }
         }
     }
 }

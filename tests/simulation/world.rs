@@ -1,8 +1,10 @@
 //! The world of one run: what all nodes, the broker and the checker share.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -10,6 +12,7 @@ use crate::{
     broker::Broker,
     dice::Dice,
     history::{Event, History, How},
+    loads::{Asked, NodeState},
     plan::Plan,
     source::{Row, RowKey, Source, State, TABLES, Table},
     time::Clocks,
@@ -24,23 +27,8 @@ pub(crate) struct World {
     nodes: Mutex<Vec<NodeState>>,
     counts: Mutex<Counts>,
     dice: Mutex<Dice>,
-}
-
-#[derive(Default)]
-struct NodeState {
-    incarnation: u64,
-    /// Counts what may end the one load at a time of a key: evictions, clears.
-    epoch: u64,
-    /// It has had a session. Before, every caller loads for itself.
-    has_served: bool,
-    /// The loads that run, outside of transactions and reservations.
-    loads: BTreeMap<RowKey, Vec<Running>>,
-}
-
-struct Running {
-    id: u64,
-    epoch: u64,
-    began: Duration,
+    /// How many faults keep the broker down at the moment.
+    downs: AtomicU32,
 }
 
 /// What happened how often, so that a simulation that does nothing is noticed.
@@ -60,8 +48,20 @@ pub(crate) struct Counts {
     pub(crate) compared: u64,
     /// Entries that are stale for good, since the writer died before the broker had confirmed: the one exception.
     pub(crate) orphans: u64,
+    /// Reads of what was cached, when something newer than the first version had to be known.
+    pub(crate) floors: u64,
     /// Loads of which each had to be the only one.
     pub(crate) single_loads: u64,
+    /// Answers from somebody else's load, which took their time.
+    pub(crate) waits: u64,
+    /// Times at which as many loads of a cache ran as are allowed.
+    pub(crate) full: u64,
+    /// Entries that were served when more than half of their ttl was over.
+    pub(crate) aged: u64,
+    /// What the caches of the last incarnations have counted.
+    pub(crate) expired: u64,
+    pub(crate) displaced: u64,
+    pub(crate) shared: u64,
 }
 
 impl Counts {
@@ -79,18 +79,38 @@ impl Counts {
         self.resumed += other.resumed;
         self.compared += other.compared;
         self.orphans += other.orphans;
+        self.floors += other.floors;
         self.single_loads += other.single_loads;
+        self.waits += other.waits;
+        self.full += other.full;
+        self.aged += other.aged;
+        self.expired += other.expired;
+        self.displaced += other.displaced;
+        self.shared += other.shared;
     }
 }
 
-/// Says that a load has ended, however it does.
-pub(crate) struct Loading<'a> {
-    world: &'a World,
-    node: usize,
-    incarnation: u64,
-    key: RowKey,
-    id: u64,
-    returned: bool,
+impl Counts {
+    /// Each rule must have had something to decide.
+    pub(crate) fn demand_enough(&self, seeds: u64) {
+        let demands = [
+            ("hits", self.hits, 50 * seeds),
+            ("commits", self.commits, 40 * seeds),
+            ("rules A and C: reads of what was cached, when something newer had to be known", self.floors, 20 * seeds),
+            ("rule B: entries that are compared", self.compared, seeds),
+            ("rule E: loads that have to be the only one", self.single_loads, 10 * seeds),
+            ("rule E: answers from somebody else's load", self.shared, seeds),
+            ("rule M: times at which all loads that may run do", self.full, seeds),
+            ("rule T: entries that are served when they are old", self.aged, seeds / 4),
+            ("rule T: entries that expired", self.expired, seeds / 4),
+            ("rule W: callers who waited", self.waits, seeds),
+            ("entries that were displaced", self.displaced, seeds),
+            ("sessions that resumed", self.resumed, seeds / 4),
+        ];
+        for (what, count, least) in demands {
+            assert!(count >= least, "it does too little to mean anything: {what}: {count}, not {least}; {self:?}");
+        }
+    }
 }
 
 impl World {
@@ -99,10 +119,11 @@ impl World {
         let world = Self {
             source: Mutex::new(Source::new(plan.rows)),
             history: Mutex::default(),
-            nodes: Mutex::new((0..plan.nodes).map(|_| NodeState::default()).collect()),
+            nodes: Mutex::new((0..plan.nodes).map(|_| NodeState::default().next(&plan)).collect()),
             counts: Mutex::default(),
             broker: Broker::default(),
             dice: Mutex::new(dice.fork()),
+            downs: AtomicU32::new(0),
             plan,
             clocks,
         };
@@ -126,12 +147,22 @@ impl World {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn nodes(&self) -> MutexGuard<'_, Vec<NodeState>> {
+    pub(crate) fn nodes(&self) -> MutexGuard<'_, Vec<NodeState>> {
         self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn dice<T>(&self, draw: impl FnOnce(&mut Dice) -> T) -> T {
         draw(&mut self.dice.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// One reason more, or less, for the broker to be down.
+    pub(crate) fn broker_is_down(&self, is_down: bool) {
+        let others = if is_down {
+            self.downs.fetch_add(1, Ordering::Relaxed)
+        } else {
+            self.downs.fetch_sub(1, Ordering::Relaxed) - 1
+        };
+        self.broker.set_down(is_down || others > 0);
     }
 
     pub(crate) fn now(&self) -> Duration {
@@ -155,61 +186,12 @@ impl World {
     /// A new incarnation of a node begins; whatever the last one still does is not its doing.
     pub(crate) fn reincarnate(&self, node: usize) -> u64 {
         let mut nodes = self.nodes();
-        let state = &mut nodes[node];
-        *state = NodeState { incarnation: state.incarnation + 1, ..NodeState::default() };
-        state.incarnation
+        nodes[node] = nodes[node].next(&self.plan);
+        nodes[node].incarnation
     }
 
     pub(crate) fn lives(&self, node: usize, incarnation: u64) -> bool {
         self.nodes()[node].incarnation == incarnation
-    }
-
-    /// A node has a session: what it missed before is cleared in this very step.
-    pub(crate) fn connected(&self, node: usize) {
-        self.broker.forget_gaps(node);
-        let mut nodes = self.nodes();
-        nodes[node].epoch += 1;
-        nodes[node].has_served = true;
-    }
-
-    /// Something may have been evicted on a node.
-    pub(crate) fn bump(&self, node: usize) {
-        self.nodes()[node].epoch += 1;
-    }
-
-    /// What a node may not read any more.
-    pub(crate) fn floor(&self, key: RowKey, node: usize) -> u32 {
-        let now = self.now();
-        self.source().floor(key, node, now, self.plan.lease)
-    }
-
-    /// A load begins. `alone` says that the library keeps it apart from others anyway.
-    pub(crate) fn load(&self, node: usize, incarnation: u64, key: RowKey, alone: bool) -> Loading<'_> {
-        let now = self.now();
-        self.note(Some(node), Some(key), Event::LoadBegins { inside: alone });
-        let mut nodes = self.nodes();
-        let state = &mut nodes[node];
-        state.epoch += u64::from(alone);
-        let id = self.history().events() as u64;
-        if !alone && state.incarnation == incarnation {
-            let epoch = state.epoch;
-            let running = state.loads.entry(key).or_default();
-            let same = |other: &&Running| other.epoch == epoch && now < other.began + self.plan.load_wait;
-            let twice = running.iter().any(|other| same(&other));
-            running.push(Running { id, epoch, began: now });
-            let shares = state.has_served && self.always_shares();
-            drop(nodes);
-            self.count(|counts| counts.single_loads += u64::from(shares));
-            if twice && shares {
-                self.violated(node, Some(key), "E", "two loads of one key at the same time".into());
-            }
-        }
-        Loading { world: self, node, incarnation, key, id, returned: false }
-    }
-
-    /// Whether loads are shared at any time: nothing is ever held, the lease never runs out, no load is given up.
-    fn always_shares(&self) -> bool {
-        self.plan.unanswered == 0 && self.plan.cancelled == 0 && self.plan.faults.is_empty()
     }
 
     /// Ends a database transaction, one way or the other.
@@ -231,17 +213,21 @@ impl World {
         &self,
         node: usize,
         key: RowKey,
-        floor: u32,
+        asked: Asked,
         row: Option<&Row>,
         how: How,
         tx: Option<u64>,
     ) {
-        let version = row.map(|row| row.version);
+        let (version, floor) = (row.map(|row| row.version), asked.floor);
         self.note(Some(node), Some(key), Event::Read { version, how, floor });
         self.count(|counts| {
             counts.reads += 1;
             counts.hits += u64::from(how == How::Cached);
+            counts.floors += u64::from(how == How::Cached && floor > 0);
         });
+        if how == How::Cached {
+            self.check_cached(node, key, asked, version);
+        }
         let Some(version) = version else {
             if how == How::Cached && !self.source().has_deleted(key, floor) && !self.excuses(node, key) {
                 self.violated(
@@ -314,27 +300,5 @@ impl World {
 
     pub(crate) fn rows(&self) -> Vec<RowKey> {
         TABLES.iter().flat_map(|table| (0..self.plan.rows).map(|id| RowKey { table: *table, id })).collect()
-    }
-}
-
-impl Loading<'_> {
-    pub(crate) fn ends(mut self, version: Option<u32>) {
-        self.returned = true;
-        self.world.note(Some(self.node), Some(self.key), Event::LoadEnds { version });
-    }
-}
-
-impl Drop for Loading<'_> {
-    fn drop(&mut self) {
-        if !self.returned {
-            self.world.note(Some(self.node), Some(self.key), Event::LoadDropped);
-        }
-        let mut nodes = self.world.nodes();
-        let state = &mut nodes[self.node];
-        if state.incarnation == self.incarnation
-            && let Some(running) = state.loads.get_mut(&self.key)
-        {
-            running.retain(|running| running.id != self.id);
-        }
     }
 }

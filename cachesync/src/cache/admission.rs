@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 use super::{info::CacheInfo, nesting};
-use crate::timer;
+use crate::{mutation::Mutation, timer};
 
 /// The right to run a body, given back when dropped.
 pub(crate) struct Admission(Arc<CacheInfo>);
@@ -38,6 +38,9 @@ impl Admission {
     /// Without waiting. `None` if the caller needs none.
     pub(crate) fn now(info: &Arc<CacheInfo>) -> Result<Option<Self>, Full> {
         if nesting::is_within_cache(info.id) || info.lease.is_closed() {
+            return Ok(None);
+        }
+        if Mutation::AdmitEverybody.is_on() {
             return Ok(None);
         }
         info.admissions.try_acquire().map_err(|_| Full)?.forget();

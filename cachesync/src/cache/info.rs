@@ -104,14 +104,20 @@ impl CacheInfo {
     /// The registry's policy is now this one.
     pub(crate) fn follow_on_partition(&self, registrys: OnPartition) {
         if !self.has_own_policy.load(Ordering::Relaxed) {
-            self.on_partition.store(registrys as u8, Ordering::Relaxed);
+            self.set(registrys);
         }
     }
 
     /// From now on it has this policy of its own, or that of the registry.
     pub(crate) fn set_own_on_partition(&self, own: Option<OnPartition>, registrys: OnPartition) {
         self.has_own_policy.store(own.is_some(), Ordering::Relaxed);
-        self.on_partition.store(own.unwrap_or(registrys) as u8, Ordering::Relaxed);
+        self.set(own.unwrap_or(registrys));
+    }
+
+    fn set(&self, policy: OnPartition) {
+        if policy == OnPartition::ServeStale || !Mutation::KeepServingStale.is_on() {
+            self.on_partition.store(policy as u8, Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn hold_all(&self, until: Moment) {

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     key::{Key, Value},
+    mutation::Mutation,
     statistics::count,
 };
 
@@ -112,6 +113,8 @@ impl<K: Key, V: Value> Lead<K, V> {
 
 impl<K: Key, V: Value> Drop for Lead<K, V> {
     fn drop(&mut self) {
-        self.end(Outcome::Abandoned);
+        if !Mutation::AbandonInSilence.is_on() {
+            self.end(Outcome::Abandoned);
+        }
     }
 }

@@ -40,6 +40,7 @@ use super::{
 };
 use crate::{
     key::{Key, KeyForm, Value},
+    mutation::Mutation,
     statistics::count,
     timer,
     transaction::Inner,
@@ -379,7 +380,11 @@ impl<K: Key, V: Value> Waiter<K, V> {
         let info = self.store.info.clone();
         // As long for the load as for its admission: those who wait for one load must not all become loads because that
         // one has to wait.
-        let waits = if self.flight.is_admitted() { 1 } else { 2 };
+        let waits = match self.flight.is_admitted() {
+            _ if Mutation::WaitWithoutBound.is_on() => 1_000,
+            true => 1,
+            false => 2,
+        };
         let wait = info.config.load_wait.saturating_mul(waits);
         let waited = tokio::select! {
             biased;

@@ -38,7 +38,8 @@ impl<K: Key, V: Value> Store<K, V> {
         let survives = self.info.key_survives_the_wire(|| key.clone());
         let hash = self.hasher.hash_one(&key);
         let stripe = self.stripe(hash);
-        let in_time = stripe.marks.last(hash) <= began && self.info.last_without_store() <= began;
+        let last = stripe.marks.last(hash).max(self.info.last_without_store());
+        let in_time = last <= began || Mutation::KeepOvertakenPuts.is_on();
         self.put(key, hash, content, terms, (survives && in_time).then_some(began), stripe)
     }
 

@@ -326,6 +326,9 @@ impl Inner {
             drop(state);
             open = transaction.outer.as_deref();
         }
+        if Mutation::DropLateEvictions.is_on() {
+            return;
+        }
         let mut pending = new();
         drop(change(&mut pending, false));
         let hold = pending.settle();
@@ -370,6 +373,9 @@ impl Inner {
     /// Of an outer one that ended first, the one around that takes over; but no values, of which nobody knows whether
     /// they were undone.
     fn hand_over(&self, mut caches: BTreeMap<u64, Pending>) -> Result<(), BTreeMap<u64, Pending>> {
+        if self.outer.is_some() && Mutation::DropInnerTransactions.is_on() {
+            caches.clear();
+        }
         let mut outer = self.outer.as_ref();
         while let Some(next) = outer {
             match next.absorb(caches) {
