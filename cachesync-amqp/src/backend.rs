@@ -60,7 +60,7 @@ impl AmqpBackend {
             exchange: "cachesync".to_owned(),
             heartbeat: url.heartbeat.unwrap_or(Duration::from_secs(10)),
             connect_timeout: url.connect_timeout.unwrap_or(Duration::from_secs(10)),
-            publish_timeout: Duration::from_secs(5),
+            publish_timeout: Duration::from_secs(3),
             close_timeout: Duration::from_secs(2),
             #[cfg(feature = "rustls")]
             ca_file: None,
@@ -95,11 +95,11 @@ impl AmqpBackend {
         self
     }
 
-    /// How long the broker may take to confirm what was published before the session is given up; 5 s unless set.
+    /// How long the broker may take to confirm what was published before the session is given up; 3 s unless set.
     /// More than zero, at most 1 h.
     ///
-    /// It counts anew for every 256 messages, or 1 MiB, of what is published at once. Together with a heartbeat of the
-    /// registry it must fit into the registry's lease, 1 s and 10 s unless set; otherwise the registry does not start.
+    /// It counts anew for every 256 messages, or 1 MiB, of what is published at once. The registry's lease, 10 s unless set,
+    /// must be three times as long, or the registry does not start.
     #[must_use]
     pub fn publish_timeout(mut self, timeout: Duration) -> Self {
         self.publish_timeout = timeout;

@@ -39,10 +39,10 @@ pub trait Backend: Send + Sync + 'static {
     /// Dropping the future abandons the attempt and releases what it holds.
     fn connect(&self, interest: Interest, resume: Option<Position>) -> BoxFuture<'_, Result<Session, BackendError>>;
 
-    /// How long [`Publisher::publish`] may wait for the transport to take one message before it gives up; `None` if it
-    /// does not wait.
+    /// How long [`Publisher::publish`] may take before it gives up, for what the engine gives it at once, which is at most
+    /// 16 messages or about half a MiB of them; `None` if it does not wait.
     ///
-    /// A registry whose lease is so short that one heartbeat which takes this long would cost it does not start.
+    /// A registry whose lease is so short that a transport which is that slow, and no slower, would cost it, does not start.
     fn confirm_timeout(&self) -> Option<Duration> {
         None
     }

@@ -1,12 +1,6 @@
 //! Nothing grows without limit: not in a day without a broker, not under a flood, not in a large transaction.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use cachesync::{CacheConfig, Coherence, Registry, Transaction, UnknownCaches, memory::MemoryBackend};
 use cachesync_core::{
@@ -18,7 +12,7 @@ use cachesync_core::{
 use cachesync_tests::{faulty::FaultyBackend, wait::eventually};
 
 use crate::{
-    lifecycle::Counter,
+    logged::times_logged,
     nodes::{DEADLINE, Node, load, pair, users_frame},
 };
 
@@ -76,8 +70,7 @@ async fn a_day_without_a_broker_leaves_one_frame_for_each_cache_however_much_was
 #[test]
 fn a_peer_that_floods_a_node_with_gaps_and_garbage_does_not_flood_its_log() {
     for (text, garbage) in [("a frame is missing", false), ("a message was not understood", true)] {
-        let warnings = Arc::new(AtomicUsize::new(0));
-        tracing::subscriber::with_default(Counter(text, warnings.clone()), || {
+        let warnings = times_logged(text, || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let here = Node::on(&MemoryBackend::new()).await;
@@ -92,16 +85,14 @@ fn a_peer_that_floods_a_node_with_gaps_and_garbage_does_not_flood_its_log() {
                 eventually(DEADLINE, || cleared() == last).await;
             });
         });
-        assert_eq!(warnings.load(SeqCst), 10, "{text}: the 1st, 2nd, 4th, ... 512th");
+        assert_eq!(warnings, 10, "{text}: the 1st, 2nd, 4th, ... 512th");
     }
 }
 
 /// Each time the broker takes what waits, and it is too much again at once.
 #[test]
 fn evictions_that_are_too_many_again_and_again_are_logged_ever_more_rarely() {
-    let warnings = Arc::new(AtomicUsize::new(0));
-    let counter = Counter("evicting all of the cache", warnings.clone());
-    tracing::subscriber::with_default(counter, || {
+    let warnings = times_logged("evicting all of the cache", || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let here = Node::on(&MemoryBackend::new()).await;
@@ -113,7 +104,7 @@ fn evictions_that_are_too_many_again_and_again_are_logged_ever_more_rarely() {
             }
         });
     });
-    assert_eq!(warnings.load(SeqCst), 4, "the 1st, 2nd, 4th and 8th");
+    assert_eq!(warnings, 4, "the 1st, 2nd, 4th and 8th");
 }
 
 #[tokio::test]

@@ -1,9 +1,6 @@
 //! Starting, installing, scopes, and the end of a registry or its runtime.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::SeqCst},
-};
+use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 
 use cachesync::{
     Cache, CacheConfig, Coherence, Registry, Transaction, UnknownCaches, amqp::AmqpBackend, cache_evict, cacheable,
@@ -12,7 +9,10 @@ use cachesync::{
 
 use cachesync_tests::wait::eventually;
 
-use crate::nodes::{DEADLINE, Node, alone, load, node, only, pair};
+use crate::{
+    logged::times_logged,
+    nodes::{DEADLINE, Node, alone, load, node, only, pair},
+};
 
 /// The functions of a service whose registry is configured well in some tests and badly in others.
 mod service {
@@ -93,9 +93,9 @@ async fn contradictory_settings_are_refused() {
     let error = node().heartbeat(seconds(1)).lease(seconds(2)).start().await.unwrap_err();
     assert!(error.is_configuration() && error.to_string().contains("lease of 2s is too short"), "{error}");
     // No broker is asked: these times contradict each other whatever it does.
-    let slow = || AmqpBackend::new("amqp://localhost").unwrap().publish_timeout(seconds(9));
-    let error = node().backend(slow().publish_timeout(seconds(10))).start_lazy().await.unwrap_err();
-    assert!(error.is_configuration() && error.to_string().contains("make the lease at least 11s"), "{error}");
+    let slow = || AmqpBackend::new("amqp://localhost").unwrap().publish_timeout(seconds(3));
+    let error = node().backend(slow().publish_timeout(seconds(4))).start_lazy().await.unwrap_err();
+    assert!(error.is_configuration() && error.to_string().contains("make the lease at least 12s"), "{error}");
     node().backend(slow()).start_lazy().await.unwrap().shutdown().await.unwrap();
     let error = node().settle(std::time::Duration::MAX).start().await.unwrap_err();
     assert!(error.is_configuration() && error.to_string().contains("too long"), "{error}");
@@ -334,40 +334,9 @@ fn flush_works_on_any_executor() {
     pollster::block_on(here.registry.flush()).unwrap();
 }
 
-/// Counts the events whose message has this text.
-pub(crate) struct Counter(pub(crate) &'static str, pub(crate) Arc<AtomicUsize>);
-
-impl tracing::Subscriber for Counter {
-    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
-        true
-    }
-
-    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
-        tracing::span::Id::from_u64(1)
-    }
-
-    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
-
-    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
-
-    fn event(&self, event: &tracing::Event<'_>) {
-        let mut found = false;
-        event.record(&mut |_: &tracing::field::Field, value: &dyn std::fmt::Debug| {
-            found |= format!("{value:?}").contains(self.0);
-        });
-        self.1.fetch_add(usize::from(found), SeqCst);
-    }
-
-    fn enter(&self, _: &tracing::span::Id) {}
-
-    fn exit(&self, _: &tracing::span::Id) {}
-}
-
 #[test]
 fn after_the_shutdown_there_is_one_warning_per_call_site_also_if_it_was_used_before() {
-    let warnings = Arc::new(AtomicUsize::new(0));
-    let counter = Counter("::generic` (", warnings.clone());
-    tracing::subscriber::with_default(counter, || {
+    let warnings = times_logged("::generic` (", || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(async {
             let config = CacheConfig::new("generic");
@@ -379,7 +348,7 @@ fn after_the_shutdown_there_is_one_warning_per_call_site_also_if_it_was_used_bef
             }
         });
     });
-    assert_eq!(warnings.load(SeqCst), 1);
+    assert_eq!(warnings, 1);
 }
 
 #[tokio::test]

@@ -33,6 +33,7 @@ mod broadcast;
 mod changes;
 mod delivery;
 mod lifecycle;
+mod logged;
 mod nodes;
 mod outcomes;
 mod panics;

@@ -105,6 +105,41 @@ async fn heartbeats_that_come_back_regularly_and_too_late_end_the_session() {
     assert!(error.contains("no heartbeat of this node came back for 10s"), "{error}");
 }
 
+/// Otherwise the next heartbeat is always due first, and evictions are never sent by a node that is well.
+#[tokio::test(start_paused = true)]
+async fn evictions_go_out_between_heartbeats_where_a_confirmation_takes_longer_than_a_beat() {
+    let (clock, backend) = (ManualClock::new(), FaultyBackend::new(&MemoryBackend::new()));
+    let registry = node().backend(backend.clone()).clock(clock.clone()).start().await.unwrap();
+    let users = registry.cache::<u64, String>("users").unwrap();
+    backend.slow_down(Duration::from_millis(1_500));
+    for key in 0..10 {
+        users.evict(&key);
+        let sent = async {
+            while !registry.status().outbox.is_empty() {
+                clock.advance(Duration::from_millis(100));
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), sent).await.expect("it is sent in time");
+    }
+    assert_eq!(registry.stats().sessions, 1);
+    assert!(registry.status().lease_left > Some(Duration::ZERO));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_that_is_yet_to_be_sent_renews_no_lease() {
+    let (clock, backend) = (ManualClock::new(), FaultyBackend::new(&MemoryBackend::new()));
+    let registry = node().backend(backend.clone()).clock(clock.clone()).start().await.unwrap();
+    eventually(DEADLINE, || !backend.published().is_empty()).await;
+    let heartbeat = codec::decode(&backend.published()[0].body).unwrap();
+    backend.take_messages(false);
+    let forged = Frame { operation: Operation::Heartbeat { at: u64::MAX / 2 }, ..heartbeat };
+    backend.inject(Format::Frame, None, codec::encode(&forged));
+    backend.inject(Format::Json, Some("users"), r#"{"cache": "users", "keys": [2]}"#);
+    eventually(DEADLINE, || registry.stats().json_applied == 1).await;
+    assert!(registry.status().lease_left <= Some(Duration::from_secs(10)));
+}
+
 #[tokio::test]
 async fn a_session_that_took_longer_than_the_lease_to_open_serves_nothing_before_its_first_heartbeat() {
     let (clock, backend) = (ManualClock::new(), FaultyBackend::new(&MemoryBackend::new()));

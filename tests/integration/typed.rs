@@ -1,10 +1,5 @@
 //! Caches that are declared with their types: which registry they use, and whether functions agree.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::Relaxed},
-};
-
 use cachesync::{
     CacheConfig, ManualClock, Registry, Transaction, TypedCache, UnknownCaches, cacheable, memory::MemoryBackend,
 };
@@ -16,7 +11,7 @@ use cachesync_tests::{
 };
 
 use crate::{
-    lifecycle::Counter,
+    logged::times_logged,
     nodes::{DEADLINE, another, only},
 };
 
@@ -157,15 +152,14 @@ async fn without_its_cache_nothing_is_found_or_kept_and_loaders_run() {
 fn a_typed_cache_that_goes_without_says_so_once() {
     static QUIET: TypedCache<u64, u64> = TypedCache::new("typed-quiet");
 
-    let warnings = Arc::new(AtomicUsize::new(0));
-    tracing::subscriber::with_default(Counter("`typed-quiet` goes without", warnings.clone()), || {
+    let warnings = times_logged("`typed-quiet` goes without", || {
         for _ in 0..3 {
             assert_eq!(QUIET.get(&1), None);
             QUIET.evict(&1);
             QUIET.insert(1, 1);
         }
     });
-    assert_eq!(warnings.load(Relaxed), 1);
+    assert_eq!(warnings, 1);
 }
 
 #[tokio::test]

@@ -55,6 +55,8 @@ struct Sent {
 /// The most messages that go out between two looks at the clock: a heartbeat must not wait for a whole batch, or a slow
 /// broker would make the node end its session and begin the batch again, for ever.
 const MESSAGES_AT_ONCE: usize = 16;
+/// The most bytes of these, but for the last of them.
+const BYTES_AT_ONCE: usize = 512 * 1024;
 
 /// A batch as it goes out.
 struct Encoded {
@@ -113,6 +115,9 @@ impl Sender {
                 _ = heartbeat.tick() => {
                     self.beat(publisher).await?;
                     self.add_trailers();
+                    // Now, as the next beat may be due already: where a confirmation takes longer than a beat there would
+                    // be nothing but heartbeats, for ever.
+                    self.send_batch(publisher, outbox).await?;
                 }
                 () = self.waiting(outbox) => self.send_batch(publisher, outbox).await?,
             }
@@ -144,8 +149,7 @@ impl Sender {
             self.unconfirmed = Some(self.encode(batch));
         }
         let Some(batch) = &mut self.unconfirmed else { return Ok(()) };
-        let rest = &batch.messages[batch.confirmed..];
-        let some = &rest[..rest.len().min(MESSAGES_AT_ONCE)];
+        let some = portion(&batch.messages[batch.confirmed..]);
         if Mutation::ConfirmBeforeItIsTaken.is_on() {
             outbox.confirm(batch.ticket);
         }
@@ -246,6 +250,17 @@ impl Sender {
     }
 }
 
+/// What goes out at once.
+fn portion(messages: &[Message]) -> &[Message] {
+    let mut bytes = 0;
+    let fit = messages.iter().take(MESSAGES_AT_ONCE).take_while(|message| {
+        let fits = bytes < BYTES_AT_ONCE;
+        bytes += message.body.len();
+        fits
+    });
+    &messages[..fit.count()]
+}
+
 /// Divides keys or tags among frames: one hold to a frame, and no frame above the limits.
 fn frames_of<T>(waiting: HashMap<T, Duration>, bytes_of: impl Fn(&T) -> usize) -> Vec<(Duration, Vec<T>)> {
     let mut frames = Vec::new();
@@ -279,6 +294,16 @@ mod tests {
         assert!((50..=52).contains(&frames.len()), "{}", frames.len());
         assert_eq!(frames.iter().map(|(_, keys)| keys.len()).sum::<usize>(), 50_000);
         assert!(frames.iter().all(|(_, keys)| keys.len() <= MAX_KEYS));
+    }
+
+    #[test]
+    fn what_goes_out_at_once_is_bounded_in_number_and_bytes() {
+        let messages = |count: usize, length: usize| {
+            let message = Message { topic: Topic::Heartbeat(NodeId(1)), body: vec![0; length] };
+            portion(&vec![message; count]).len()
+        };
+        assert_eq!((messages(0, 1), messages(15, 1), messages(17, 1)), (0, 15, MESSAGES_AT_ONCE));
+        assert_eq!((messages(16, 128 * 1024), messages(16, 200 * 1024), messages(2, 1024 * 1024)), (4, 3, 1));
     }
 
     #[test]

@@ -123,8 +123,11 @@ impl Receiver {
         match frame.operation {
             // One of an earlier session comes where a session resumes, or late out of one that was lost. That everything
             // confirmed before it is ahead of it was the promise of its own session, which has been broken, nobody knows
-            // when. The first of this session comes behind all that was missed, and is on its way already.
-            Operation::Heartbeat { at } if frame.session == self.session => Some(Moment(at)),
+            // when. The first of this session comes behind all that was missed, and is on its way already. One that is yet to
+            // be sent is somebody's forgery.
+            Operation::Heartbeat { at } if frame.session == self.session => {
+                Some(Moment(at)).filter(|at| *at <= self.node.clock.boot())
+            }
             _ => None,
         }
     }

@@ -94,9 +94,9 @@ impl RegistryBuilder {
         self
     }
 
-    /// For how long this node serves its caches without a heartbeat coming back; 10 s by default, at least three
-    /// heartbeats, and at least one together with the time that the backend allows for a confirmation
-    /// ([`Backend::confirm_timeout`]).
+    /// For how long this node serves its caches without a heartbeat coming back; 10 s by default, at most 24 h, at least
+    /// three heartbeats, and at least three times what the backend allows for a confirmation
+    /// ([`Backend::confirm_timeout`]), or twice that and a heartbeat if that is longer.
     ///
     /// This is the bound of staleness when the network fails: no node serves a value later than this after its
     /// eviction was confirmed.
@@ -252,15 +252,17 @@ impl RegistryBuilder {
                  {HEARTBEATS_PER_LEASE} heartbeats, and the heartbeat longer than zero"
             )));
         }
-        if let Some(confirm) = self.backend.as_ref().and_then(|backend| backend.confirm_timeout())
-            && lease < heartbeat.saturating_add(confirm)
-        {
-            errors.push(Error::configuration(format!(
-                "a lease of {lease:?} is too short for a heartbeat every {heartbeat:?} and a backend that allows {confirm:?} \
-                 for a confirmation: a broker that is slow and well would cost this node its caches; make the lease at least \
-                 {:?}, or shorten the backend's timeout (`AmqpBackend::publish_timeout`)",
-                heartbeat.saturating_add(confirm)
-            )));
+        if let Some(confirm) = self.backend.as_ref().and_then(|backend| backend.confirm_timeout()) {
+            // Between two heartbeats there are the first one's confirmation and that of other frames, or else a beat and the
+            // latter, and then the second one has to come back.
+            let least = heartbeat.max(confirm).saturating_add(confirm.saturating_mul(2));
+            if lease < least {
+                errors.push(Error::configuration(format!(
+                    "a lease of {lease:?} is too short for a heartbeat every {heartbeat:?} and a backend that allows {confirm:?} \
+                     for a confirmation: a broker that is slow and well would cost this node its caches; make the lease at \
+                     least {least:?}, or shorten the backend's timeout (of `AmqpBackend`, `publish_timeout`)"
+                )));
+            }
         }
         let too_long = |(what, duration): &(&str, Duration)| {
             (*duration > LONGEST)

@@ -162,7 +162,7 @@ impl Status {
         Self {
             coherence,
             outbox: node.outbox.as_ref().map(Outbox::depth).unwrap_or_default(),
-            lease_left,
+            lease_left: lease_left.filter(|_| node.outbox.is_some()),
             last_error: session.last_error.clone(),
             problems: slots.iter().flat_map(|slot| named(slot)).collect(),
         }
