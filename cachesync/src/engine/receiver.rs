@@ -36,7 +36,7 @@ pub(super) struct Receiver {
     sequences: Sequences,
     /// The last one applied, unless nothing is to be resumed.
     position: Option<Position>,
-    /// How many gaps there were in this session.
+    /// How many gaps there were.
     gaps: u64,
 }
 
@@ -58,7 +58,7 @@ impl Receiver {
     /// A session begins, after `heartbeats` of this node were confirmed in earlier ones. What is known of sequences is
     /// known in a session that resumes, too.
     pub(super) fn begin_session(&mut self, session: u64, heartbeats: u64, resumed: bool) {
-        (self.session, self.gaps) = (session, 0);
+        self.session = session;
         if !resumed {
             self.sequences.forget(self.node.origin, heartbeats);
         }
@@ -136,7 +136,7 @@ impl Receiver {
     fn clear_after_gap(&mut self, frame: &Frame, cache: Option<&Name>) {
         self.gaps += 1;
         count(&self.node.counters.gaps, 1);
-        // The 1st, 2nd, 4th, 8th, ... of this session.
+        // The 1st, 2nd, 4th, 8th, ...
         if self.gaps.is_power_of_two() {
             let (origin, so_far) = (frame.origin, self.gaps);
             if let Some(cache) = cache {

@@ -9,30 +9,45 @@
 //! lost when its successor has sent all of it. None of that makes a gap: what is sent again has the number that it had,
 //! and everything before it was confirmed, or is sent again before it.
 
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    mem,
+};
 
 use cachesync_core::{
     Name,
     frame::{Frame, NodeId},
 };
 
-/// Beyond this everything is forgotten, which costs the check and nothing else: origins come and go.
+/// Beyond this, those are forgotten that were not heard for longest, which costs the check and nothing else: origins come
+/// and go.
 const MAX_TRACKED: usize = 10_000;
 
 #[derive(Default)]
 pub(super) struct Sequences {
-    /// The highest sequence heard of each origin and cache; without a cache of its heartbeats.
-    last: HashMap<(NodeId, Option<Name>), u64>,
+    recent: Heard,
+    /// What was heard before `recent` was begun and not since. When that has grown to half of what is tracked it takes this
+    /// place, and what is here is forgotten.
+    before: Heard,
 }
+
+/// The highest sequence heard of each origin and cache; without a cache of its heartbeats.
+type Heard = HashMap<(NodeId, Option<Name>), u64>;
 
 impl Sequences {
     /// Notes a frame; `false` if one before it is missing.
     pub(super) fn note(&mut self, frame: &Frame) -> bool {
-        if self.last.len() >= MAX_TRACKED {
-            self.last.clear();
+        if self.recent.len() >= MAX_TRACKED / 2 {
+            self.before = mem::take(&mut self.recent);
         }
         let before = frame.sequence.saturating_sub(1);
-        let last = self.last.entry((frame.origin, frame.cache.clone())).or_insert(before);
+        let last = match self.recent.entry((frame.origin, frame.cache.clone())) {
+            Entry::Occupied(heard) => heard.into_mut(),
+            Entry::Vacant(place) => {
+                let heard = self.before.remove(place.key()).unwrap_or(before);
+                place.insert(heard)
+            }
+        };
         let follows = before <= *last;
         *last = frame.sequence.max(*last);
         follows
@@ -41,8 +56,8 @@ impl Sequences {
     /// For a session that does not resume: what others have sent before it is not known, nor need it be. Of this node's
     /// own heartbeats the next one is `heartbeats` plus 1; those that are still under way were sent before.
     pub(super) fn forget(&mut self, own: NodeId, heartbeats: u64) {
-        self.last.clear();
-        self.last.insert((own, None), heartbeats);
+        *self = Self::default();
+        self.recent.insert((own, None), heartbeats);
     }
 }
 
@@ -112,11 +127,17 @@ mod tests {
     }
 
     #[test]
-    fn origins_that_come_and_go_do_not_pile_up() {
+    fn origins_that_come_and_go_do_not_pile_up_and_those_that_stay_are_not_forgotten() {
         let mut sequences = Sequences::default();
-        for origin in 0..3 * MAX_TRACKED as u128 {
+        for origin in 1..3 * MAX_TRACKED as u128 {
             assert!(follows(&mut sequences, origin, 1, 1));
+            if origin.is_multiple_of(1_000) {
+                let heard = u64::try_from(origin / 1_000).unwrap();
+                assert!(follows(&mut sequences, 0, 1, heard));
+            }
         }
-        assert!(sequences.last.len() <= MAX_TRACKED);
+        assert!(sequences.recent.len() + sequences.before.len() <= MAX_TRACKED);
+        assert!(!follows(&mut sequences, 0, 1, 1_000), "it has been heard all the time");
+        assert!(follows(&mut sequences, 1, 1, 9), "it has not, and may have any number again");
     }
 }
