@@ -7,7 +7,7 @@
 //! - the table is held there: after an unknown outcome, and what was cancelled or panicked;
 //! - he has waited for `load_wait`, after which nobody joins that load any more;
 //! - it failed with an error that cannot be cloned: those who waited all try for themselves;
-//! - it is as old as the lease.
+//! - it is as old as the lease, or its age is not known, since the policy past the lease has changed.
 //!
 //! The library knows holds and evictions by key, and this by table: it may excuse what is wrong, and never blames what is
 //! right. How often it had to decide is counted.
@@ -211,6 +211,8 @@ impl World {
                 Some(table) => state.table(table).serves_stale = serves_stale,
                 None => state.serves_stale = serves_stale == Some(true),
             }
+            // A load that began while entries were served past the lease has no age, and may be shared only then.
+            TABLES.into_iter().for_each(|table| state.bump(table));
         }
     }
 

@@ -175,6 +175,11 @@ impl Client {
     async fn write_inner(&self, call: &Call, database: &mut DatabaseTransaction, dice: &mut Dice) {
         let savepoint = database.writes.len();
         let inner = Transaction::begin();
+        if let Some((key, version)) = database.writes.last().copied() {
+            // What the outer one has written.
+            inner.scope(self.read_any(call, key)).await;
+            self.check_own(call, key, version);
+        }
         for _ in 0..dice.within(1..3) {
             inner.scope(self.write_row(call, database, dice, true)).await;
         }
