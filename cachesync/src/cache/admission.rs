@@ -65,6 +65,8 @@ impl Admission {
                 permit.ok()?.forget();
                 Some(Self(info.clone()))
             }
+            // Nobody is counted any more.
+            () = info.lease.closed() => None,
             () = timer::elapsed(&info.runtime, &info.lease, info.config.load_wait) => {
                 tracing::debug!(cache = %info.name, "waited too long to be admitted to load");
                 None
