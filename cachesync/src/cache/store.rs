@@ -112,7 +112,6 @@ pub(crate) enum Begun<K: Key, V: Value> {
 
 impl<K: Key, V: Value> Store<K, V> {
     pub(crate) fn new(info: Arc<CacheInfo>) -> Arc<Self> {
-        info.check_key_type::<K>();
         let hasher = DefaultHashBuilder::default();
         let capacity = if info.config.evict_only { 1 } else { info.config.capacity };
         let entries = QuickCache::with(capacity, capacity as u64, UnitWeighter, hasher.clone(), Displaced);
