@@ -14,7 +14,7 @@ use cachesync_tests::{
 };
 use tokio::time::Instant;
 
-use crate::nodes::{DEADLINE, Node, load, node};
+use crate::nodes::{DEADLINE, Node, load, node, settled};
 
 const LIMIT: Duration = Duration::from_secs(3);
 
@@ -168,6 +168,26 @@ async fn a_shutdown_waits_for_the_broker_also_if_all_that_is_left_is_to_be_told_
     ended.unwrap();
     let told = backend.published().into_iter().map(|message| codec::decode(&message.body).unwrap());
     assert_eq!(told.filter(|frame| matches!(frame.operation, Operation::Keys(_))).count(), 2);
+}
+
+/// The broker is told of the end, and need not find out.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_waits_for_the_goodbye_also_if_nothing_is_left_to_be_sent() {
+    let (backend, goodbye) = (FaultyBackend::new(&MemoryBackend::new()), Gate::new());
+    let registry = builder().backend(backend.clone()).start().await.unwrap();
+    backend.stop_goodbyes_at(&goodbye);
+    assert!(registry.status().outbox.is_empty());
+    let ending = {
+        let registry = registry.clone();
+        tokio::spawn(async move { registry.shutdown().await })
+    };
+    within(LIMIT, goodbye.reached_by(1)).await;
+    settled().await;
+    assert!(!ending.is_finished());
+    goodbye.let_through(1);
+    let began = Instant::now();
+    within(DEADLINE, ending).await.unwrap().unwrap();
+    assert_eq!(began.elapsed(), Duration::ZERO, "and no longer");
 }
 
 /// The runtime of the registry ends under those who wait on another.
