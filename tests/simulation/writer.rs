@@ -79,9 +79,12 @@ impl Client {
         let written = |id: &&u64| database.write(RowKey { table, id: **id }, false).is_some();
         let ids: Vec<_> = ids.iter().filter(written).copied().collect();
         if database.commit(Answer::Committed, dice).await.is_ok() {
-            let evict = || match by_predicate {
-                true => ids.iter().for_each(|id| self.evict_if(table, *id)),
-                false => self.caches(table).iter().for_each(|cache| cache.evict_many(&ids)),
+            let evict = || {
+                if by_predicate {
+                    ids.iter().for_each(|id| self.evict_if(table, *id));
+                } else {
+                    self.caches(table).iter().for_each(|cache| cache.evict_many(&ids));
+                }
             };
             if is_late {
                 let ended = Transaction::begin();
