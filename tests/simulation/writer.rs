@@ -81,7 +81,9 @@ impl Client {
         if database.commit(Answer::Committed, dice).await.is_ok() {
             let evict = || {
                 if by_predicate {
-                    ids.iter().for_each(|id| self.evict_if(table, *id));
+                    for id in &ids {
+                        self.evict_if(table, *id);
+                    }
                 } else {
                     self.caches(table).iter().for_each(|cache| cache.evict_many(&ids));
                 }
