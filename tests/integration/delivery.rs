@@ -219,3 +219,61 @@ fn a_flush_of_which_the_runtime_ends_says_what_is_lost() {
     assert!(error.is_shut_down(), "{error}");
     assert!(error.to_string().contains("the evictions of 1 key of `users`; they are lost"), "{error}");
 }
+
+/// A batch goes out in portions.
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_confirmation_waits_for_all_portions() {
+    let backend = FaultyBackend::new(&MemoryBackend::new());
+    let registry = node().flush_timeout(Duration::from_secs(30)).backend(backend.clone()).start().await.unwrap();
+    let users = registry.cache::<u64, String>("users").unwrap();
+    eventually(DEADLINE, || registry.stats().frames_sent == 1).await;
+    backend.slow_down(Duration::from_millis(50));
+    users.evict_many(0..100_000);
+    registry.flush().await.unwrap();
+    let frames = backend.published().into_iter().map(|message| codec::decode(&message.body).unwrap());
+    let keys = |frame: Frame| if let Operation::Keys(keys) = frame.operation { keys.len() } else { 0 };
+    assert_eq!(frames.map(keys).sum::<usize>(), 100_000);
+    assert!(registry.status().outbox.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_trailers_of_many_caches_do_not_hold_up_evictions() {
+    let backend = FaultyBackend::new(&MemoryBackend::new());
+    let names: Vec<_> = (0..500).map(|number| format!("cache-{number}")).collect();
+    let builder = names.iter().fold(node(), |builder, name| builder.cache(CacheConfig::new(name)));
+    let registry = builder.backend(backend.clone()).start().await.unwrap();
+    for name in &names {
+        registry.cache::<u64, String>(name).unwrap().evict(&1);
+    }
+    registry.flush().await.unwrap();
+    backend.slow_down(Duration::from_millis(20));
+    let sent = registry.stats().frames_sent;
+    // Heartbeats, and then the first trailers.
+    eventually(DEADLINE, || registry.stats().frames_sent >= sent + 10).await;
+    registry.cache::<u64, String>("users").unwrap().evict(&1);
+    let start = Instant::now();
+    registry.flush().await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    // And each cache has its own in the end.
+    let trailers = || {
+        let frames = backend.published().into_iter().map(|message| codec::decode(&message.body).unwrap());
+        frames.filter(|frame| frame.operation == Operation::Keys(Vec::new())).count()
+    };
+    eventually(DEADLINE * 10, || trailers() == 501).await;
+}
+
+/// The lease leaves room for a broker that is slow and well, also at the end.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_that_takes_longer_than_the_lease_keeps_its_session() {
+    let (seconds, backend) = (Duration::from_secs, FaultyBackend::new(&MemoryBackend::new()));
+    let builder = node().lease(seconds(6)).flush_timeout(seconds(120)).backend(backend.clone());
+    let registry = builder.start().await.unwrap();
+    let users = registry.cache::<u64, String>("users").unwrap();
+    eventually(DEADLINE, || registry.stats().frames_sent == 1).await;
+    backend.slow_down(Duration::from_millis(100));
+    users.evict_many(0..100_000);
+    let start = Instant::now();
+    registry.shutdown().await.unwrap();
+    assert!(start.elapsed() > seconds(6), "{:?}", start.elapsed());
+    assert_eq!(registry.stats().sessions, 1, "{:?}", registry.status().last_error);
+}
