@@ -70,7 +70,7 @@ pub enum Mutation {
     RenewOnResume,
     /// R8: a position is remembered before its delivery is applied.
     KeepPositionOfUnapplied,
-    /// R2: a load of a held key can be joined when its body has begun.
+    /// R2: a load of a held key can be joined when its body has begun. The models notice; simulated loads seldom queue.
     JoinLoadsThatRun,
     /// R6: past the lease a load can be joined however old it is. The models notice; simulated loads are younger.
     JoinAtAnyAge,
