@@ -1,4 +1,4 @@
-//! Ways to break the rules on purpose: each must make the simulation or a model fail, or they check less than it says.
+//! Ways to break the rules on purpose: each must make the simulation or a model fail, or they check less than they say.
 //!
 //! Architecture invariant: without `--cfg cachesync_mutations`, which `cargo xtask simulate --mutations` alone gives, or
 //! `--cfg cachesync_shuttle` in unit tests, which `cargo xtask model` gives, the question whether one is on is the constant
