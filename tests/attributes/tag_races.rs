@@ -4,6 +4,7 @@ use std::{
     cell::RefCell,
     future::{pending, ready},
     hash::{Hash, Hasher},
+    task::Poll,
 };
 
 use cachesync::{Cache, Registry, cache_evict, cacheable};
@@ -158,6 +159,20 @@ async fn a_load_in_flight_when_its_tag_is_held_is_not_kept() {
     clock.advance(SETTLE);
     end(&gate, loading).await.expect("Ok");
     assert_eq!(numbers(&registry).get(&1), None, "it began before the eviction");
+}
+
+/// Nor does it keep others from joining that load, who load by the function that can carry no tag.
+#[tokio::test]
+async fn while_a_tag_is_held_who_may_carry_it_does_not_join_a_load_that_cannot() {
+    let (here, _there) = pair(&["tag-race"]).await;
+    let gate = Gate::new();
+    let untagged = begun(load_untagged(&here.registry, 1, behind(&gate, Ok(11)))).await;
+    drop(begun(evict_value(&here.registry, 11, pending())).await);
+    let mut tagged = Box::pin(load(&here.registry, 1, ready(Ok(21))));
+    assert_eq!(poll!(tagged.as_mut()), Poll::Ready(Ok(21)), "what the other has read may be older than the eviction");
+    let joining = begun(load_untagged(&here.registry, 1, pending())).await;
+    end(&gate, untagged).await.expect("Ok");
+    assert_eq!(within(DEADLINE, joining).await, Ok(11));
 }
 
 /// What is displaced or expired takes its tags along: an eviction by one of them does not touch what came in its place.
