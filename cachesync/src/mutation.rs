@@ -70,6 +70,10 @@ pub enum Mutation {
     RenewOnResume,
     /// R8: a position is remembered before its delivery is applied.
     KeepPositionOfUnapplied,
+    /// R2: a load of a held key can be joined when its body has begun.
+    JoinLoadsThatRun,
+    /// R6: past the lease a load can be joined however old it is. The models notice; simulated loads are younger.
+    JoinAtAnyAge,
     /// R9: every caller loads for itself, although another does.
     NeverShareLoads,
     /// R9: whoever waits for a load does so for as long as it takes.

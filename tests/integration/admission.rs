@@ -1,85 +1,15 @@
 //! How many loads of a cache run at the same time, and that nobody waits for ever to be admitted.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
-    },
-    time::Duration,
+use std::{sync::atomic::Ordering::SeqCst, time::Duration};
+
+use cachesync::{Coherence, ManualClock, Registry, Transaction, UnknownCaches, cacheable};
+use cachesync_tests::{faulty::FaultyBackend, gate::Gate, wait::eventually};
+use tokio::time::Instant;
+
+use crate::{
+    limited::{LOAD_WAIT, Limited},
+    nodes::{DEADLINE, Node, load, settled},
 };
-
-use cachesync::{Cache, CacheConfig, Coherence, Registry, Transaction, cacheable};
-use cachesync_tests::{gate::Gate, wait::eventually};
-use tokio::{task::JoinHandle, time::Instant};
-
-use crate::nodes::{DEADLINE, Node, load, only, settled};
-
-const LOAD_WAIT: Duration = Duration::from_secs(5);
-
-/// A cache with a limit, and loads that stop at a gate and are counted.
-#[derive(Clone)]
-struct Limited {
-    registry: Registry,
-    users: Cache<u64, String>,
-    gate: Gate,
-    runs: Arc<AtomicUsize>,
-    now: Arc<AtomicUsize>,
-    most: Arc<AtomicUsize>,
-}
-
-/// Counts down when a body ends, however it does.
-struct Running<'a>(&'a AtomicUsize);
-
-impl Drop for Running<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, SeqCst);
-    }
-}
-
-impl Limited {
-    async fn to(loads: usize) -> Self {
-        let registry = only(CacheConfig::new("users").max_concurrent_loads(loads).load_wait(LOAD_WAIT)).await;
-        Self::of(registry)
-    }
-
-    fn of(registry: Registry) -> Self {
-        let users = registry.cache("users").unwrap();
-        Self { registry, users, gate: Gate::new(), runs: Arc::default(), now: Arc::default(), most: Arc::default() }
-    }
-
-    async fn run<T>(&self, body: impl Future<Output = T>) -> T {
-        self.runs.fetch_add(1, SeqCst);
-        self.most.fetch_max(self.now.fetch_add(1, SeqCst) + 1, SeqCst);
-        let _running = Running(&self.now);
-        body.await
-    }
-
-    async fn get(&self, key: u64) -> String {
-        let body = || async {
-            self.run(self.gate.pass()).await;
-            key.to_string()
-        };
-        self.users.get_with(key, body).await
-    }
-
-    fn caller(&self, key: u64) -> JoinHandle<String> {
-        let this = self.clone();
-        tokio::spawn(async move { this.get(key).await })
-    }
-
-    fn runs(&self) -> usize {
-        self.runs.load(SeqCst)
-    }
-
-    /// Nothing is left of those who were admitted.
-    async fn assert_free(&self) {
-        let start = Instant::now();
-        self.gate.let_through(1);
-        self.get(u64::MAX).await;
-        assert_eq!(start.elapsed(), Duration::ZERO, "somebody was admitted and has not left");
-    }
-}
 
 #[tokio::test(start_paused = true)]
 async fn no_more_loads_run_at_the_same_time_than_are_admitted() {
@@ -131,6 +61,21 @@ async fn a_caller_who_has_waited_for_load_wait_loads_all_the_same_and_keeps_the_
     limited.assert_free().await;
 }
 
+/// Two waits in a row would be more than the bound says.
+#[tokio::test(start_paused = true)]
+async fn who_has_waited_too_long_for_the_load_of_another_does_not_wait_to_be_admitted_as_well() {
+    let limited = Limited::to(1).await;
+    let stuck = limited.caller(1);
+    limited.gate.reached_by(1).await;
+    let start = Instant::now();
+    let second = limited.caller(1);
+    limited.gate.reached_by(1).await;
+    assert_eq!(start.elapsed(), LOAD_WAIT);
+    limited.gate.let_through(2);
+    assert_eq!((stuck.await.unwrap(), second.await.unwrap()), ("1".into(), "1".into()));
+    limited.assert_free().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn those_who_wait_for_a_load_that_has_to_wait_do_not_all_become_loads() {
     let limited = Limited::to(1).await;
@@ -157,6 +102,49 @@ async fn what_a_load_asks_for_of_its_own_cache_needs_no_second_admission() {
     let outer = limited.users.get_with(1, || limited.run(async { format!("1 of {}", limited.get(2).await) })).await;
     assert_eq!((outer.as_str(), start.elapsed()), ("1 of 2", Duration::ZERO));
     assert_eq!(limited.users.len(), 2, "both are kept");
+}
+
+/// Its own load is one that nobody can join, so it has no ticket to be known by.
+async fn needs_no_second_admission_without_a_ticket(limited: &Limited) {
+    let start = Instant::now();
+    let running = limited.caller(9);
+    limited.gate.reached_by(1).await;
+    let users = limited.users.clone();
+    let fails = tokio::spawn(async move { users.try_get_with(1, async || Err::<String, _>("down")).await });
+    settled().await;
+    let this = limited.clone();
+    let after = tokio::spawn(async move {
+        let body = async || Ok::<_, &str>(format!("1 of {}", this.get(2).await));
+        this.users.try_get_with(1, body).await
+    });
+    settled().await;
+    assert_eq!(limited.runs(), 1, "one waits to be admitted, and the other for that one");
+    limited.gate.let_through(2);
+    assert_eq!(fails.await.unwrap(), Err("down"));
+    assert_eq!(after.await.unwrap().as_deref(), Ok("1 of 2"));
+    assert_eq!(start.elapsed(), Duration::ZERO);
+    assert_eq!(limited.users.get(&1), None);
+    running.await.unwrap();
+    limited.assert_free().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_load_asks_for_during_a_hold_needs_no_second_admission() {
+    let limited = Limited::to(1).await;
+    limited.hold(&[1]).await;
+    needs_no_second_admission_without_a_ticket(&limited).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_load_asks_for_past_the_lease_needs_no_second_admission() {
+    let (clock, backend) = (ManualClock::new(), FaultyBackend::new(&cachesync::memory::MemoryBackend::new()));
+    let builder = Registry::builder().namespace("test").cache(Limited::config(1));
+    let builder = builder.unknown_caches(UnknownCaches::Bypass).lease(Duration::from_secs(10));
+    let limited = Limited::of(builder.backend(backend.clone()).clock(clock.clone()).start().await.unwrap());
+    backend.take_messages(false);
+    clock.advance(Duration::from_secs(10));
+    assert!(matches!(limited.registry.status().coherence, Coherence::Partitioned { .. }));
+    needs_no_second_admission_without_a_ticket(&limited).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -241,28 +229,6 @@ async fn a_load_that_is_cancelled_or_panics_makes_room_for_the_next() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_batch_is_one_load_and_waits_as_others_do() {
-    #[cacheable(cache = "users", keys = ids, registry = limited.registry)]
-    async fn batch(limited: &Limited, ids: &[u64]) -> HashMap<u64, String> {
-        limited.run(limited.gate.pass()).await;
-        ids.iter().map(|id| (*id, id.to_string())).collect()
-    }
-    let limited = Limited::to(1).await;
-    let single = limited.caller(1);
-    limited.gate.reached_by(1).await;
-    let this = limited.clone();
-    let many = tokio::spawn(async move { batch(&this, &[2, 3, 4]).await });
-    settled().await;
-    assert_eq!(limited.runs(), 1);
-    let joins = limited.caller(3);
-    limited.gate.let_through(2);
-    assert_eq!((single.await.unwrap(), many.await.unwrap().len()), ("1".into(), 3));
-    assert_eq!(joins.await.unwrap(), "3");
-    assert_eq!((limited.runs(), limited.most.load(SeqCst)), (2, 1));
-    limited.assert_free().await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn after_the_end_of_the_registry_nobody_waits_to_be_admitted() {
     let limited = Limited::to(1).await;
     let stuck = limited.caller(1);
@@ -296,9 +262,7 @@ async fn who_waits_to_be_admitted_goes_on_when_the_registry_ends() {
 #[tokio::test(start_paused = true)]
 async fn during_a_hold_callers_share_a_load_that_has_yet_to_begin() {
     let limited = Limited::to(1).await;
-    let transaction = Transaction::begin();
-    transaction.scope(async { limited.users.evict(&1) }).await;
-    transaction.commit_with(async { Err::<(), _>("nobody knows") }).await.unwrap_err();
+    limited.hold(&[1]).await;
     let first = limited.caller(1);
     limited.gate.reached_by(1).await;
     let callers: Vec<_> = (0..100).map(|_| limited.caller(1)).collect();

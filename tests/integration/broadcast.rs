@@ -1,6 +1,6 @@
 //! R4 and R7: every eviction travels, loads and displacements do not, and the broker's failure is not the writer's.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use cachesync::{CacheConfig, Transaction, memory::MemoryBackend};
 use cachesync_core::{codec, frame::Operation};
@@ -9,6 +9,7 @@ use cachesync_tests::{
     gate::Gate,
     wait::{eventually, within},
 };
+use futures_util::poll;
 
 use crate::nodes::{DEADLINE, Node, another, load, node, pair};
 
@@ -215,4 +216,21 @@ async fn a_registry_that_is_dropped_delivers_what_waits() {
     assert_eq!(there.users.len(), 1);
     backend.take_messages(true);
     eventually(DEADLINE, || there.users.is_empty()).await;
+}
+
+/// Each of them is the first of the transaction's caches once.
+#[tokio::test(start_paused = true)]
+async fn a_commit_over_several_registries_is_confirmed_when_all_their_brokers_have_taken_it() {
+    for slow in [0, 1] {
+        let nodes = [Node::on(&MemoryBackend::new()).await, Node::on(&MemoryBackend::new()).await];
+        let transaction = Transaction::begin();
+        transaction.scope(async { nodes.each_ref().map(|node| node.users.evict(&1)) }).await;
+        nodes[slow].backend.take_messages(false);
+        let committed = transaction.commit();
+        nodes[1 - slow].registry.flush().await.unwrap();
+        let mut confirmed = pin!(committed.confirmed());
+        assert!(poll!(confirmed.as_mut()).is_pending(), "one of them has not taken it: {slow}");
+        nodes[slow].backend.take_messages(true);
+        within(DEADLINE, confirmed).await.unwrap();
+    }
 }

@@ -14,7 +14,7 @@ use cachesync_tests::{
 };
 use tokio::time::Instant;
 
-use crate::nodes::{DEADLINE, Node, load, node};
+use crate::nodes::{DEADLINE, Node, load, node, settled};
 
 const LIMIT: Duration = Duration::from_secs(3);
 
@@ -170,6 +170,26 @@ async fn a_shutdown_waits_for_the_broker_also_if_all_that_is_left_is_to_be_told_
     assert_eq!(told.filter(|frame| matches!(frame.operation, Operation::Keys(_))).count(), 2);
 }
 
+/// The broker is told of the end, and need not find out.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_waits_for_the_goodbye_also_if_nothing_is_left_to_be_sent() {
+    let (backend, goodbye) = (FaultyBackend::new(&MemoryBackend::new()), Gate::new());
+    let registry = builder().backend(backend.clone()).start().await.unwrap();
+    backend.stop_goodbyes_at(&goodbye);
+    assert!(registry.status().outbox.is_empty());
+    let ending = {
+        let registry = registry.clone();
+        tokio::spawn(async move { registry.shutdown().await })
+    };
+    within(LIMIT, goodbye.reached_by(1)).await;
+    settled().await;
+    assert!(!ending.is_finished());
+    goodbye.let_through(1);
+    let began = Instant::now();
+    within(DEADLINE, ending).await.unwrap().unwrap();
+    assert_eq!(began.elapsed(), Duration::ZERO, "and no longer");
+}
+
 /// The runtime of the registry ends under those who wait on another.
 #[test]
 fn a_flush_of_which_the_runtime_ends_says_what_is_lost() {
@@ -198,4 +218,62 @@ fn a_flush_of_which_the_runtime_ends_says_what_is_lost() {
     let error = error.into_inner().unwrap().unwrap().unwrap_err();
     assert!(error.is_shut_down(), "{error}");
     assert!(error.to_string().contains("the evictions of 1 key of `users`; they are lost"), "{error}");
+}
+
+/// A batch goes out in portions.
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_confirmation_waits_for_all_portions() {
+    let backend = FaultyBackend::new(&MemoryBackend::new());
+    let registry = node().flush_timeout(Duration::from_secs(30)).backend(backend.clone()).start().await.unwrap();
+    let users = registry.cache::<u64, String>("users").unwrap();
+    eventually(DEADLINE, || registry.stats().frames_sent == 1).await;
+    backend.slow_down(Duration::from_millis(50));
+    users.evict_many(0..100_000);
+    registry.flush().await.unwrap();
+    let frames = backend.published().into_iter().map(|message| codec::decode(&message.body).unwrap());
+    let keys = |frame: Frame| if let Operation::Keys(keys) = frame.operation { keys.len() } else { 0 };
+    assert_eq!(frames.map(keys).sum::<usize>(), 100_000);
+    assert!(registry.status().outbox.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_trailers_of_many_caches_do_not_hold_up_evictions() {
+    let backend = FaultyBackend::new(&MemoryBackend::new());
+    let names: Vec<_> = (0..500).map(|number| format!("cache-{number}")).collect();
+    let builder = names.iter().fold(node(), |builder, name| builder.cache(CacheConfig::new(name)));
+    let registry = builder.backend(backend.clone()).start().await.unwrap();
+    for name in &names {
+        registry.cache::<u64, String>(name).unwrap().evict(&1);
+    }
+    registry.flush().await.unwrap();
+    backend.slow_down(Duration::from_millis(20));
+    let sent = registry.stats().frames_sent;
+    // Heartbeats, and then the first trailers.
+    eventually(DEADLINE, || registry.stats().frames_sent >= sent + 10).await;
+    registry.cache::<u64, String>("users").unwrap().evict(&1);
+    let start = Instant::now();
+    registry.flush().await.unwrap();
+    assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
+    // And each cache has its own in the end.
+    let trailers = || {
+        let frames = backend.published().into_iter().map(|message| codec::decode(&message.body).unwrap());
+        frames.filter(|frame| frame.operation == Operation::Keys(Vec::new())).count()
+    };
+    eventually(DEADLINE * 10, || trailers() == 501).await;
+}
+
+/// The lease leaves room for a broker that is slow and well, also at the end.
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_that_takes_longer_than_the_lease_keeps_its_session() {
+    let (seconds, backend) = (Duration::from_secs, FaultyBackend::new(&MemoryBackend::new()));
+    let builder = node().lease(seconds(6)).flush_timeout(seconds(120)).backend(backend.clone());
+    let registry = builder.start().await.unwrap();
+    let users = registry.cache::<u64, String>("users").unwrap();
+    eventually(DEADLINE, || registry.stats().frames_sent == 1).await;
+    backend.slow_down(Duration::from_millis(100));
+    users.evict_many(0..100_000);
+    let start = Instant::now();
+    registry.shutdown().await.unwrap();
+    assert!(start.elapsed() > seconds(6), "{:?}", start.elapsed());
+    assert_eq!(registry.stats().sessions, 1, "{:?}", registry.status().last_error);
 }

@@ -1,30 +1,69 @@
-//! Counting what is logged.
+//! Listening to what is logged.
 
 use std::{
     fmt::Debug,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering::SeqCst},
     },
 };
 
-use tracing::{Dispatch, Event, Metadata, Subscriber, dispatcher, field::Field, span};
+use tracing::{
+    Dispatch, Event, Metadata, Subscriber,
+    dispatcher::{self, DefaultGuard},
+    field::Field,
+    span,
+};
 
 /// How often something with this text is logged by this thread while it works.
 pub(crate) fn times_logged(text: &'static str, work: impl FnOnce()) -> usize {
     let count = Arc::new(AtomicUsize::new(0));
-    let dispatch = || Dispatch::new(Counter(text, count.clone()));
-    // Where there is just one, tracing asks the thread that comes to a line of code first whether anybody wants to hear of it,
-    // and remembers the answer for all. That may be the thread of another test, where nobody does.
-    let _other = dispatch();
-    dispatcher::with_default(&dispatch(), work);
+    let counting = count.clone();
+    let listening = listen(text, move |_| _ = counting.fetch_add(1, SeqCst));
+    work();
+    drop(listening);
     count.load(SeqCst)
 }
 
-/// Counts the events whose message has this text.
-struct Counter(&'static str, Arc<AtomicUsize>);
+/// The numbers in this field of what is logged with this text by this thread while it works.
+pub(crate) fn numbers_logged(text: &'static str, field: &'static str, work: impl FnOnce()) -> Vec<u64> {
+    let numbers = Arc::new(Mutex::new(Vec::new()));
+    let noting = numbers.clone();
+    let note = move |event: &Event<'_>| {
+        event.record(&mut |recorded: &Field, value: &dyn Debug| {
+            if recorded.name() == field {
+                noting.lock().unwrap().push(format!("{value:?}").parse().expect("a number"));
+            }
+        });
+    };
+    let listening = listen(text, note);
+    work();
+    drop(listening);
+    let numbers = numbers.lock().unwrap();
+    numbers.clone()
+}
 
-impl Subscriber for Counter {
+/// For as long as it is there this thread listens.
+pub(crate) struct Listening {
+    _default: DefaultGuard,
+    _other: Dispatch,
+}
+
+/// Does this in the midst of logging whenever this thread logs something with this text. What is logged by that is lost.
+pub(crate) fn listen(text: &'static str, then: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Listening {
+    // Where there is just one, tracing asks the thread that comes to a line of code first whether anybody wants to hear of it,
+    // and remembers the answer for all. That may be the thread of another test, where nobody does.
+    let other = Dispatch::new(Listener { text, then: |_: &Event<'_>| {} });
+    Listening { _default: dispatcher::set_default(&Dispatch::new(Listener { text, then })), _other: other }
+}
+
+/// Listens for the events whose message has this text.
+struct Listener<F> {
+    text: &'static str,
+    then: F,
+}
+
+impl<F: Fn(&Event<'_>) + Send + Sync + 'static> Subscriber for Listener<F> {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
         true
     }
@@ -40,9 +79,11 @@ impl Subscriber for Counter {
     fn event(&self, event: &Event<'_>) {
         let mut found = false;
         event.record(&mut |_: &Field, value: &dyn Debug| {
-            found |= format!("{value:?}").contains(self.0);
+            found |= format!("{value:?}").contains(self.text);
         });
-        self.1.fetch_add(usize::from(found), SeqCst);
+        if found {
+            (self.then)(event);
+        }
     }
 
     fn enter(&self, _: &span::Id) {}

@@ -6,6 +6,7 @@
 //! | [`stale_fill`] | R1: no value that an eviction overtook is kept |
 //! | [`outcomes`] | R2: what becomes of evictions when nobody knows whether the database committed |
 //! | [`transactions`] | R2 and R3: after the commit, only after the commit; a transaction reads its own writes |
+//! | [`batches`] | R9 of batches where loads are limited or keys are held |
 //! | [`bounds`] | nothing grows without limit |
 //! | [`broadcast`] | R4, R7: every eviction travels, and waits while the broker is away |
 //! | [`delivery`] | R7: `flush` and `shutdown` end, and say what was not delivered |
@@ -28,11 +29,13 @@
 //! bypass unknown caches.
 
 mod admission;
+mod batches;
 mod bounds;
 mod broadcast;
 mod changes;
 mod delivery;
 mod lifecycle;
+mod limited;
 mod logged;
 mod nodes;
 mod outcomes;

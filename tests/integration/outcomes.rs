@@ -11,7 +11,10 @@ use cachesync_tests::wait::eventually;
 use futures_util::{FutureExt, poll};
 use tokio::task::yield_now;
 
-use crate::nodes::{DEADLINE, load, pair, save};
+use crate::{
+    logged::numbers_logged,
+    nodes::{DEADLINE, load, pair, save},
+};
 
 fn name(name: &str) -> String {
     name.to_owned()
@@ -159,6 +162,45 @@ async fn an_inner_transaction_of_unknown_outcome_leaves_the_decision_to_the_oute
     assert_eq!(users.get(&1), None);
 }
 
+/// Its writes may have been undone with those of the outer one, or not.
+#[tokio::test]
+async fn an_inner_commit_after_the_end_of_the_outer_transaction_evicts_with_a_hold() {
+    for end in [Transaction::rollback, |outer: Transaction| _ = outer.commit()] {
+        let (_registry, users, clock) = clocked().await;
+        let outer = Transaction::begin();
+        users.insert(1, name("old"));
+        let inner = outer.scope(async { Transaction::begin() }).await;
+        inner.scope(async { users.evict(&1) }).await;
+        end(outer);
+        assert_eq!(users.get(&1), Some(name("old")), "of the outer one nothing was pending");
+        inner.commit();
+        assert_evicted_with_a_hold(&users, &clock).await;
+    }
+}
+
+#[tokio::test]
+async fn an_innermost_put_is_not_kept_by_the_outermost_commit_if_the_one_between_was_undone_or_may_have_been() {
+    let reset = || ready(Err::<(), _>(io::Error::other("reset")));
+    for undone in [true, false] {
+        let (_registry, users, _clock) = clocked().await;
+        users.insert(1, name("old"));
+        let outermost = Transaction::begin();
+        let middle = outermost.scope(async { Transaction::begin() }).await;
+        let innermost = middle.scope(async { Transaction::begin() }).await;
+        innermost.scope(async { users.insert(1, name("perhaps undone")) }).await;
+        if undone {
+            middle.rollback();
+            innermost.commit();
+        } else {
+            innermost.commit();
+            middle.commit_with(reset()).await.unwrap_err();
+        }
+        assert_eq!(users.get(&1), Some(name("old")), "the outermost one has yet to commit");
+        outermost.commit();
+        assert_eq!(users.get(&1), None, "evicted, and not put");
+    }
+}
+
 #[tokio::test]
 async fn what_is_evicted_in_a_read_only_transaction_is_not_lost() {
     let (_registry, users, clock) = clocked().await;
@@ -167,6 +209,22 @@ async fn what_is_evicted_in_a_read_only_transaction_is_not_lost() {
     reading.scope(async { users.evict(&1) }).await;
     drop(reading);
     assert_evicted_with_a_hold(&users, &clock).await;
+}
+
+/// Other tests of this program make the same mistake, a few times.
+#[test]
+fn evictions_in_read_only_transactions_again_and_again_are_logged_ever_more_rarely() {
+    let numbers = numbers_logged("evicted in a read-only transaction", "so_far", || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let (_registry, users, _clock) = clocked().await;
+            for _ in 0..1_000 {
+                Transaction::read_only().scope(async { users.evict(&1) }).await;
+            }
+        });
+    });
+    assert!(numbers.iter().all(|number| number.is_power_of_two()), "the 1st, 2nd, 4th, ...: {numbers:?}");
+    assert!(numbers.is_sorted_by(|one, next| one < next) && numbers.len() >= 4, "{numbers:?}");
 }
 
 #[tokio::test]

@@ -58,22 +58,24 @@ async fn a_load_of_a_chosen_key_is_overtaken_and_one_of_another_is_kept() {
 }
 
 /// The load began before the eviction, and ends in its midst: its key has been seen, and its entry not.
-#[tokio::test]
-async fn a_load_that_stores_while_the_predicate_is_asked_is_evicted() {
+#[test]
+fn a_load_that_stores_while_the_predicate_is_asked_is_evicted() {
     for stored_before in [false, true] {
-        let (_registry, users) = alone().await;
-        if stored_before {
-            load(&users, 1, "older").await;
-        }
-        let mut filling = Some((users.reserve(&1), users.reserve(&2)));
-        users.evict_if(|key| {
-            if let Some((chosen, other)) = filling.take() {
-                assert!(chosen.fill("old".into()) && other.fill("old".into()));
+        ends(move || async move {
+            let (_registry, users) = alone().await;
+            if stored_before {
+                load(&users, 1, "older").await;
             }
-            *key == 1
+            let mut filling = Some((users.reserve(&1), users.reserve(&2)));
+            users.evict_if(|key| {
+                if let Some((chosen, other)) = filling.take() {
+                    assert!(chosen.fill("old".into()) && other.fill("old".into()));
+                }
+                *key == 1
+            });
+            assert!(filling.is_none(), "it was asked of keys of which there is no entry");
+            assert_eq!((users.get(&1), users.get(&2).as_deref()), (None, Some("old")));
         });
-        assert!(filling.is_none(), "it was asked of keys of which there is no entry");
-        assert_eq!((users.get(&1), users.get(&2).as_deref()), (None, Some("old")));
     }
 }
 

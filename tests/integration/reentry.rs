@@ -1,5 +1,6 @@
 //! What is dropped is dropped when no lock is held: keys and values of the user's may use the cache in their
-//! `Drop`. What waits for itself here waits for ever, so it does in a thread of its own.
+//! `Drop`; and so may who listens to what is logged. What waits for itself here waits for ever, so it does in a thread of
+//! its own.
 
 use std::{
     sync::{
@@ -11,10 +12,16 @@ use std::{
     time::Duration,
 };
 
-use cachesync::{Cache, CacheConfig, ManualClock, Registry, Transaction, UnknownCaches, cacheable};
+use cachesync::{
+    Cache, CacheConfig, ManualClock, Registry, Transaction, UnknownCaches, cacheable, memory::MemoryBackend,
+};
+use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 
-use crate::nodes::DEADLINE;
+use crate::{
+    logged::listen,
+    nodes::{DEADLINE, Node, settled},
+};
 
 /// Runs it in a thread, and fails if that does not end.
 pub(crate) fn ends<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
@@ -132,5 +139,70 @@ fn a_key_that_carries_a_tag_twice_may_use_the_cache_in_its_drop() {
         cache.evict_tag("a");
         assert_eq!(cache.get(&Dropping(1)), None);
         CACHE.with(|used| *used.borrow_mut() = None);
+    });
+}
+
+/// A step after which too much waits for the broker.
+type Step = fn(&Node);
+
+/// What is told again when its hold is over, and what waits already, are too much together.
+const STEPS: [(&str, Step); 5] = [
+    ("an eviction", |node| node.users.evict_tags((0..8_000).map(|tag| format!("{tag:01001}")))),
+    ("a look at the status", |node| _ = node.registry.status()),
+    ("a flush", |node| _ = node.registry.flush().now_or_never()),
+    ("the end of the registry", |node| _ = node.registry.shutdown().now_or_never()),
+    ("the engine that takes it", |node| node.backend.take_messages(true)),
+];
+
+#[test]
+fn who_listens_to_what_is_logged_may_use_the_registry() {
+    for (what, step) in STEPS {
+        ends(move || async move {
+            tokio::time::pause();
+            let node = Node::on(&MemoryBackend::new()).await;
+            let heard = Arc::new(AtomicUsize::new(0));
+            let (registry, users, hearing) = (node.registry.clone(), node.users.clone(), heard.clone());
+            let _listening = listen("too many evictions wait for the broker", move |_| {
+                assert_eq!(registry.status().outbox.whole_caches, 1, "it has happened");
+                users.evict(&1);
+                hearing.fetch_add(1, SeqCst);
+            });
+
+            // 1,000 bytes each, 16 MiB at the most.
+            let tags = |of: &'static str| (0..9_000).map(move |tag| format!("{of}{tag:0999}"));
+            let transaction = Transaction::begin();
+            transaction.scope(async { node.users.evict_tags(tags("a")) }).await;
+            transaction.commit_with(async { Err::<(), _>("nobody knows") }).await.unwrap_err();
+            node.registry.flush().await.unwrap();
+            // The broker takes no more, and so the engine does not either.
+            node.backend.take_messages(false);
+            node.users.evict(&1);
+            settled().await;
+            node.users.evict_tags(tags("b"));
+            assert_eq!((heard.load(SeqCst), node.registry.status().outbox.repeats), (0, 9_000), "{what}");
+
+            tokio::time::advance(Duration::from_secs(6)).await;
+            step(&node);
+            settled().await;
+            assert_eq!(heard.load(SeqCst), 1, "{what}");
+        });
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct Endless(Option<Box<Endless>>);
+
+#[test]
+fn who_listens_to_what_is_logged_over_a_key_type_may_use_its_cache() {
+    ends(async || {
+        let (registry, _) = clocked().await;
+        let heard = Arc::new(AtomicUsize::new(0));
+        let (again, hearing) = (registry.clone(), heard.clone());
+        let _listening = listen("the key type does not survive serde", move |_| {
+            again.cache::<Endless, u64>("reentry").unwrap().evict_all();
+            hearing.fetch_add(1, SeqCst);
+        });
+        registry.cache::<Endless, u64>("reentry").unwrap();
+        assert_eq!(heard.load(SeqCst), 1);
     });
 }

@@ -10,7 +10,11 @@ use cachesync_core::{
     frame::{Frame, Operation},
     shape::KeyShape,
 };
-use cachesync_tests::{faulty::FaultyBackend, wait::eventually};
+use cachesync_tests::{
+    faulty::FaultyBackend,
+    wait::{eventually, within},
+};
+use tokio::time::{Instant, sleep};
 
 use crate::nodes::{DEADLINE, load, node, pair, users_frame};
 
@@ -103,6 +107,61 @@ async fn heartbeats_that_come_back_regularly_and_too_late_end_the_session() {
     assert!(heard > 0, "they do come back");
     let error = registry.status().last_error.expect("one that is 6 s old leaves 4 s, and the next takes 6 s");
     assert!(error.contains("no heartbeat of this node came back for 10s"), "{error}");
+}
+
+/// A broker may deliver twice, and late.
+#[tokio::test(start_paused = true)]
+async fn a_heartbeat_that_comes_again_leaves_the_session_as_much_time_as_it_had() {
+    let (clock, backend) = (ManualClock::new(), FaultyBackend::new(&MemoryBackend::new()));
+    let registry = node().backend(backend.clone()).clock(clock.clone()).start().await.unwrap();
+    eventually(DEADLINE, || !backend.published().is_empty()).await;
+    let second = Duration::from_secs(1);
+    for _ in 0..9 {
+        clock.advance(second);
+        tokio::time::advance(second).await;
+        eventually(DEADLINE, || registry.status().lease_left == Some(Duration::from_secs(10))).await;
+    }
+    // From now on no other comes.
+    backend.take_messages(false);
+    let heartbeats = backend.published();
+    for again in [&heartbeats[0], &heartbeats[0], heartbeats.last().unwrap()] {
+        backend.inject(Format::Frame, None, again.body.clone());
+    }
+    backend.inject(Format::Frame, None, heartbeats[0].body.clone());
+    backend.inject(Format::Json, Some("users"), r#"{"cache": "users", "keys": [2]}"#);
+    eventually(DEADLINE, || registry.stats().json_applied == 1).await;
+    for _ in 0..8 {
+        clock.advance(second);
+        tokio::time::advance(second).await;
+    }
+    assert_eq!((registry.stats().sessions, registry.status().last_error), (1, None), "the first would be 18 s old now");
+    eventually(DEADLINE, || registry.status().last_error.is_some()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_a_session_that_has_lasted_the_next_one_is_tried_soon_again() {
+    let backend = FaultyBackend::new(&MemoryBackend::new());
+    let registry = node().backend(backend.clone()).start().await.unwrap();
+    let connected = async || {
+        let sessions = registry.stats().sessions;
+        while registry.stats().sessions == sessions {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    for (lasts, soon) in [(31, true), (29, false)] {
+        // After a while the pauses between attempts are as long as they ever are.
+        backend.refuse(Some("the test says so"));
+        backend.cut();
+        sleep(Duration::from_mins(1)).await;
+        backend.refuse(None);
+        within(DEADLINE, connected()).await;
+        sleep(Duration::from_secs(lasts)).await;
+        let lost = Instant::now();
+        backend.cut();
+        within(DEADLINE, connected()).await;
+        let pause = lost.elapsed();
+        assert_eq!(pause < Duration::from_millis(250), soon, "{pause:?} after {lasts} s");
+    }
 }
 
 /// Otherwise the next heartbeat is always due first, and evictions are never sent by a node that is well.

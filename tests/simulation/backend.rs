@@ -156,8 +156,11 @@ impl Subscriber for Incoming {
                         world.note(Some(*node), None, Event::SessionLost(*session));
                         return Err(lost());
                     }
-                    Next::Delivery(delivery) => {
+                    Next::Delivery(delivery, clears) => {
                         world.delivered(*node, &delivery);
+                        if clears {
+                            world.bump(*node, TABLES);
+                        }
                         return Ok(delivery);
                     }
                     Next::Wait(None) => changed.await,

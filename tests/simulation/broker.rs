@@ -112,7 +112,8 @@ struct Waiting {
 /// What a subscriber may do now.
 pub(crate) enum Next {
     Ended,
-    Delivery(Delivery),
+    /// A message, and whether it may tell the node that it has missed one of its own, upon which it clears everything.
+    Delivery(Delivery, bool),
     /// Nothing before this.
     Wait(Option<Instant>),
 }
@@ -366,11 +367,11 @@ impl Broker {
             } else {
                 queue.waiting.remove(&place);
             }
-            queue.hear(&frame);
+            let clears = queue.hear(&frame);
             queue.next = Instant::now() + state.dice.millis(trickle);
             let own_heartbeat = delivery.cache.is_none();
             world.note(Some(queue.node), None, Event::Delivered { session, message, own_heartbeat });
-            Next::Delivery(delivery)
+            Next::Delivery(delivery, clears)
         })
     }
 
@@ -473,19 +474,22 @@ impl Queue {
         }
     }
 
-    /// Keeps account of what the node can tell, just as it has to do so itself.
-    fn hear(&mut self, frame: &Frame) {
+    /// Keeps account of what the node can tell, just as it has to do so itself; whether it may clear everything.
+    fn hear(&mut self, frame: &Frame) -> bool {
         let is_first = !self.heard.contains_key(&(frame.origin, frame.cache.clone()));
         let heard = self.heard.entry((frame.origin, frame.cache.clone())).or_default();
         let follows = is_first || frame.sequence <= heard.last + 1;
         heard.last = heard.last.max(frame.sequence);
         // What was on its way before the missing one says nothing.
         heard.missing.take_if(|missing| *missing <= frame.sequence);
-        if !follows && frame.origin == self.interest.node {
+        let is_own = frame.origin == self.interest.node;
+        if is_own && !follows {
             // It clears everything.
             self.heard.values_mut().for_each(|heard| heard.missing = None);
             self.untold.clear();
         }
+        // Which of its own heartbeats comes first the node knows, and this does not.
+        is_own && (!follows || is_first && frame.cache.is_none())
     }
 }
 

@@ -177,10 +177,6 @@ impl World {
 
     /// A message comes to a node, and is applied in this very step.
     pub(crate) fn delivered(&self, node: usize, delivery: &Delivery) {
-        if self.plan.is_beyond_the_promise() {
-            // Should one of the node's own messages be missing before it, everything is cleared.
-            self.bump(node, TABLES);
-        }
         let Some(cache) = &delivery.cache else { return };
         let hold = codec::decode(&delivery.body).map_or(Duration::ZERO, |frame| frame.hold);
         let tables = TABLES.into_iter().filter(|table| table.caches().contains(&cache.as_str()));

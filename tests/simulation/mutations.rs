@@ -8,7 +8,7 @@ use cachesync::__private::Mutation;
 
 use crate::{SEEDS, number, run::run};
 
-const ALL: [Mutation; 36] = [
+const ALL: [Mutation; 37] = [
     Mutation::KeepOvertakenLoads,
     Mutation::DoNotOvertakeByPuts,
     Mutation::DoNotDetachTaggedLoads,
@@ -40,6 +40,7 @@ const ALL: [Mutation; 36] = [
     Mutation::DoNotClearOnReconnect,
     Mutation::RenewOnResume,
     Mutation::KeepPositionOfUnapplied,
+    Mutation::JoinLoadsThatRun,
     Mutation::NeverShareLoads,
     Mutation::WaitWithoutBound,
     Mutation::AbandonInSilence,

@@ -43,6 +43,8 @@ pub(crate) struct Counts {
     pub(crate) cancelled: u64,
     pub(crate) panics: u64,
     pub(crate) faults: u64,
+    /// Evictions by predicate.
+    pub(crate) predicates: u64,
     pub(crate) sessions: u64,
     pub(crate) resumed: u64,
     pub(crate) compared: u64,
@@ -75,6 +77,7 @@ impl Counts {
         self.cancelled += other.cancelled;
         self.panics += other.panics;
         self.faults += other.faults;
+        self.predicates += other.predicates;
         self.sessions += other.sessions;
         self.resumed += other.resumed;
         self.compared += other.compared;
@@ -105,6 +108,7 @@ impl Counts {
             ("rule T: entries that expired", self.expired, seeds / 4),
             ("rule W: callers who waited", self.waits, seeds),
             ("entries that were displaced", self.displaced, seeds),
+            ("evictions by predicate", self.predicates, seeds),
             ("sessions that resumed", self.resumed, seeds / 4),
         ];
         for (what, count, least) in demands {

@@ -74,12 +74,20 @@ impl Client {
     async fn write_by_hand(&self, call: &Call, mut dice: Dice) {
         let table = dice.pick(&TABLES);
         let mut database = call.begin(Some(table));
-        let (rows, is_late) = (self.world.plan.rows, dice.chance(300));
+        let (rows, is_late, by_predicate) = (self.world.plan.rows, dice.chance(300), dice.chance(300));
         let ids: Vec<_> = (0..rows).filter(|_| dice.chance(600)).collect();
         let written = |id: &&u64| database.write(RowKey { table, id: **id }, false).is_some();
         let ids: Vec<_> = ids.iter().filter(written).copied().collect();
         if database.commit(Answer::Committed, dice).await.is_ok() {
-            let evict = || self.caches(table).iter().for_each(|cache| cache.evict_many(&ids));
+            let evict = || {
+                if by_predicate {
+                    for id in &ids {
+                        self.evict_if(table, *id);
+                    }
+                } else {
+                    self.caches(table).iter().for_each(|cache| cache.evict_many(&ids));
+                }
+            };
             if is_late {
                 let ended = Transaction::begin();
                 let scope = ended.handle();
@@ -162,7 +170,11 @@ impl Client {
             let call = client.call(&mut dice, Written::default(), View::Now);
             let key = RowKey { table: dice.pick(&TABLES), id: dice.within(0..client.world.plan.rows) };
             if client.lives() && dice.chance(300) {
-                client.caches(key.table).iter().for_each(|cache| cache.evict(&key.id));
+                if dice.chance(300) {
+                    client.evict_if(key.table, key.id);
+                } else {
+                    client.caches(key.table).iter().for_each(|cache| cache.evict(&key.id));
+                }
                 client.world.bump(client.node, [key.table]);
             }
             // Whether it panics is its own affair.
@@ -207,6 +219,8 @@ impl Client {
         match table {
             Table::Plain | Table::Named if dice.chance(150) => self.caches(table).iter().for_each(Cache::evict_all),
             Table::Plain if dice.chance(200) => self.cache(table).evict_many([&id]),
+            // All of it, since the transaction cannot tell others a predicate.
+            Table::Plain | Table::Pairs if dice.chance(100) => self.evict_if(table, id),
             Table::Puts if dice.chance(700) => self.cache(table).insert(id, Row { id, version }),
             // Of a row that is not there nothing is found by a tag.
             Table::Items if group(id) == 0 && dice.chance(500) => {
@@ -218,6 +232,12 @@ impl Client {
             self.read_any(call, key).await;
             self.check_own(call, key, version);
         }
+    }
+
+    /// Evicts a row by a predicate that is true of its key alone.
+    fn evict_if(&self, table: Table, id: u64) {
+        self.world.count(|counts| counts.predicates += 1);
+        self.caches(table).iter().for_each(|cache| cache.evict_if(|key| *key == id));
     }
 
     /// A transaction reads its own writes: they are nowhere but in the database.

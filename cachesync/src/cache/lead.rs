@@ -42,7 +42,7 @@ impl<K: Key, V: Value> Lead<K, V> {
 
     /// The body is about to run.
     pub(super) fn begins(&self) {
-        if self.purpose == Purpose::ShareUntilItBegins {
+        if self.purpose == Purpose::ShareUntilItBegins && !Mutation::JoinLoadsThatRun.is_on() {
             // Under the stripe's lock, so who has joined came before the body reads anything.
             self.store.detach(self.hash, &self.flight);
         }

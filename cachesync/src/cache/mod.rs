@@ -233,8 +233,8 @@ impl<K: Key, V: Value> Cache<K, V> {
     /// Loads in flight of the keys that are chosen are overtaken, as by [`evict`](Self::evict). Inside a transaction it
     /// waits for the commit, and is every key here, too: until then nothing of this cache is read from memory.
     ///
-    /// The predicate is asked once of each key that is cached or being loaded, in no particular order, and of none that
-    /// comes after the call. It may use the cache. Its cost is one pass over the cache with a clone of each key and value.
+    /// The predicate is asked once of each key that is cached or being loaded, in no particular order, and maybe of
+    /// some that come meanwhile. It may use the cache. Its cost is one pass over the cache with a clone of each key and value.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

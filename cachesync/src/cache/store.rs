@@ -112,7 +112,6 @@ pub(crate) enum Begun<K: Key, V: Value> {
 
 impl<K: Key, V: Value> Store<K, V> {
     pub(crate) fn new(info: Arc<CacheInfo>) -> Arc<Self> {
-        info.check_key_type::<K>();
         let hasher = DefaultHashBuilder::default();
         let capacity = if info.config.evict_only { 1 } else { info.config.capacity };
         let entries = QuickCache::with(capacity, capacity as u64, UnitWeighter, hasher.clone(), Displaced);
@@ -262,7 +261,8 @@ impl<K: Key, V: Value> Store<K, V> {
     /// Whether a load that began then may be shared although nothing of it may be kept: who joins it gets a value that is
     /// no older than the load, and so no older than the lease (rule R6).
     fn is_young(&self, began: Moment) -> bool {
-        began > Moment::PAST && self.info.clock.boot().since(began) < self.info.lease.length()
+        Mutation::JoinAtAnyAge.is_on()
+            || began > Moment::PAST && self.info.clock.boot().since(began) < self.info.lease.length()
     }
 
     /// Evicts a key: nothing that was loaded before this is left when it returns.

@@ -1,6 +1,7 @@
 //! A stripe: the keys of a cache that hash alike, the loads of them in flight, and their holds.
 //!
-//! Invariant: at most one ticket of a key is joinable. A ticket that is no longer in its stripe was overtaken: what
+//! Invariant: at most one ticket of a key is joinable by any one caller: of those whose key is held at most one, and of the
+//! others at most one. A ticket that is no longer in its stripe was overtaken: what
 //! its holder loaded must not be kept.
 
 use std::{sync::Arc, time::Duration};

@@ -146,4 +146,26 @@ mod tests {
             assert!(echoes.take_due(now + hold + late).is_some());
         }
     }
+    /// What is due soon after goes out together, and that must not bring any of it forward.
+    #[test]
+    fn echoes_that_go_out_together_are_never_early_and_late_by_little() {
+        let (mut echoes, start) = (Echoes::default(), Instant::now());
+        let mut over = BTreeMap::new();
+        for number in 0..2_000u64 {
+            let now = start + Duration::from_millis(7 * number);
+            let hold = [5, 60, 61, 3_600].map(Duration::from_secs)[usize::try_from(number % 4).unwrap()];
+            let tag = Tag::new(&number);
+            over.insert(tag.clone(), (now + hold, Duration::from_millis(250).max(hold / 64)));
+            drop(echoes.add(now, hold, |echo| echo.add_tag(&name("users"), tag, Duration::ZERO)));
+        }
+        assert!(echoes.due.len() <= 200, "{}", echoes.due.len());
+        while let Some(due) = echoes.first_due() {
+            let told = echoes.take_due(due).unwrap().into_caches();
+            for tag in told[&name("users")].tags.keys() {
+                let (over, grain) = over.remove(tag).expect("each is told again once");
+                assert!(due >= over && due <= over + grain, "{:?} after its hold", due.checked_duration_since(over));
+            }
+        }
+        assert!(over.is_empty());
+    }
 }

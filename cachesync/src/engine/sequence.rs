@@ -19,15 +19,15 @@ use cachesync_core::{
     frame::{Frame, NodeId},
 };
 
-/// Beyond this, those are forgotten that were not heard for longest, which costs the check and nothing else: origins come
-/// and go.
-const MAX_TRACKED: usize = 10_000;
+/// So many are known that were heard last, and at most as many more. Those that were not heard for longer are forgotten,
+/// which costs the check and nothing else: origins come and go.
+const MAX_RECENT: usize = 10_000;
 
 #[derive(Default)]
 pub(super) struct Sequences {
     recent: Heard,
-    /// What was heard before `recent` was begun and not since. When that has grown to half of what is tracked it takes this
-    /// place, and what is here is forgotten.
+    /// What was heard before `recent` was begun and not since. When that is full it takes this place, and what is here is
+    /// forgotten.
     before: Heard,
 }
 
@@ -37,7 +37,7 @@ type Heard = HashMap<(NodeId, Option<Name>), u64>;
 impl Sequences {
     /// Notes a frame; `false` if one before it is missing.
     pub(super) fn note(&mut self, frame: &Frame) -> bool {
-        if self.recent.len() >= MAX_TRACKED / 2 {
+        if self.recent.len() >= MAX_RECENT {
             self.before = mem::take(&mut self.recent);
         }
         let before = frame.sequence.saturating_sub(1);
@@ -129,14 +129,14 @@ mod tests {
     #[test]
     fn origins_that_come_and_go_do_not_pile_up_and_those_that_stay_are_not_forgotten() {
         let mut sequences = Sequences::default();
-        for origin in 1..3 * MAX_TRACKED as u128 {
+        for origin in 1..6 * MAX_RECENT as u128 {
             assert!(follows(&mut sequences, origin, 1, 1));
             if origin.is_multiple_of(1_000) {
                 let heard = u64::try_from(origin / 1_000).unwrap();
                 assert!(follows(&mut sequences, 0, 1, heard));
             }
         }
-        assert!(sequences.recent.len() + sequences.before.len() <= MAX_TRACKED);
+        assert!(sequences.recent.len() + sequences.before.len() <= 2 * MAX_RECENT);
         assert!(!follows(&mut sequences, 0, 1, 1_000), "it has been heard all the time");
         assert!(follows(&mut sequences, 1, 1, 9), "it has not, and may have any number again");
     }

@@ -8,7 +8,7 @@ use shuttle::sync::{
 };
 
 use super::{
-    check, check_large,
+    check,
     world::{LEASE, World},
 };
 use crate::config::OnPartition;
@@ -81,7 +81,7 @@ pub(super) fn late_eviction() {
 }
 
 /// The same for who joins a load past the lease: it is no older than the lease.
-fn late_eviction_and_shared_loads() {
+pub(super) fn late_eviction_and_shared_loads() {
     let world = World::with_backend();
     let over = Arc::new(AtomicU64::new(0));
     let engine = {
@@ -122,5 +122,5 @@ fn nobody_reads_an_evicted_value_when_the_lease_is_over() {
 
 #[test]
 fn nobody_joins_a_load_that_is_older_than_the_lease() {
-    check_large(late_eviction_and_shared_loads);
+    check(late_eviction_and_shared_loads);
 }

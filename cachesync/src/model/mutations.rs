@@ -88,3 +88,9 @@ fn a_lease_that_is_not_heeded_is_noticed() {
 fn pending_evictions_that_are_not_heeded_are_noticed() {
     finds(Mutation::ReadWhatIsPending, transactions::commit_while_a_task_writes);
 }
+
+#[test]
+fn loads_that_are_joined_when_they_run_or_are_old_are_noticed() {
+    finds(Mutation::JoinLoadsThatRun, sharing::after_a_late_commit);
+    finds(Mutation::JoinAtAnyAge, lease::late_eviction_and_shared_loads);
+}

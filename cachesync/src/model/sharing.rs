@@ -72,5 +72,5 @@ fn nobody_joins_a_load_with_tags_from_before_an_eviction_of_its_tag() {
 
 #[test]
 fn nobody_joins_anybody_while_the_key_is_held() {
-    check_large(after_a_late_commit);
+    check(after_a_late_commit);
 }

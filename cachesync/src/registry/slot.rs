@@ -217,6 +217,9 @@ impl Slot {
         let typed = if let Some(typed) = self.store.get() {
             typed
         } else {
+            // Before the lock is taken: it runs the key's `Deserialize`, and may log, and whoever listens to that may use
+            // this cache.
+            self.info.check_key_type::<K>();
             let _making = self.making.lock().unwrap_or_else(PoisonError::into_inner);
             self.store.get_or_init(|| {
                 let store = Store::<K, V>::new(self.info.clone());

@@ -143,6 +143,8 @@ impl StatusCell {
 
 impl Status {
     pub(crate) fn of(node: &Node) -> Self {
+        // Before the lock is taken: it may log, and who listens to that may ask for the status.
+        let outbox = node.outbox.as_ref().map(Outbox::depth).unwrap_or_default();
         let session = node.status.session();
         let lease_left = node.lease.left(&node.clock);
         let coherence = match (node.is_closed(), &node.outbox, lease_left) {
@@ -161,7 +163,7 @@ impl Status {
         };
         Self {
             coherence,
-            outbox: node.outbox.as_ref().map(Outbox::depth).unwrap_or_default(),
+            outbox,
             lease_left: lease_left.filter(|_| node.outbox.is_some()),
             last_error: session.last_error.clone(),
             problems: slots.iter().flat_map(|slot| named(slot)).collect(),

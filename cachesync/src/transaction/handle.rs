@@ -12,8 +12,9 @@ use crate::registry::{self, Registry};
 /// once, and what it reads may be kept. This takes the scope along, and with it that of
 /// [`Registry::scope`](crate::Registry::scope) in which the handle was made, if there was one.
 ///
-/// It neither ends the transaction nor keeps it open; the registry of such a scope it does keep running. Wait for such tasks before the end: what they evict after it joins
-/// the enclosing transaction, and without one is evicted with a hold, since nobody knows whether it was committed.
+/// It neither ends the transaction nor keeps it open; the registry of such a scope it does keep running. Wait for such
+/// tasks before the end: what they evict after it joins the enclosing transaction, and without one is evicted with a hold,
+/// since nobody knows whether it was committed.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
