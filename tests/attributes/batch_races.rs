@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::HashMap,
     sync::{Arc, Barrier},
+    task::Poll,
     time::Duration,
 };
 
@@ -164,6 +165,30 @@ async fn a_batch_of_the_opposite_order_that_comes_in_between_waits_for_no_one_wh
     assert_eq!(many_stopping(&registry, &[1, 2], only(&[1, 2], 10)).await, all(&[1, 2], 10));
     let other = other.lock().expect("no panic").take().expect("it came in between");
     assert_eq!(other.await, all(&[1, 2], 10), "what the first has loaded meanwhile is not loaded again");
+    assert_eq!(start.elapsed(), Duration::ZERO);
+}
+
+/// Between its look at key 1 and at key 2, for which it has to wait, somebody joins its load of key 1.
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_batch_goes_on_when_that_has_to_wait_itself() {
+    let registry = patient().await;
+    let start = Instant::now();
+    let gate = Gate::new();
+    let third = begun(one(&registry, 2, behind(&gate, Ok(90)))).await;
+    let joined = Arc::new(std::sync::Mutex::new(None));
+    let (place, theirs) = (joined.clone(), registry.clone());
+    let come_in_between = move || {
+        let mut single = Box::pin(async move { one(&theirs, 1, async { Ok(20) }).await });
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(single.as_mut().poll(&mut context).is_pending(), "it waits for the batch");
+        *place.lock().expect("no panic") = Some(single);
+    };
+    BEFORE_TWO.set(Some(Box::new(come_in_between)));
+    let batch = begun(many_stopping(&registry, &[1, 2], never)).await;
+    let mut single = joined.lock().expect("no panic").take().expect("it came in between");
+    assert_eq!(poll!(single.as_mut()), Poll::Ready(Ok(20)), "it loads, and the batch still waits");
+    end(&gate, third).await.expect("Ok");
+    assert_eq!(batch.await, Ok(HashMap::from([(1, 20), (2, 90)])));
     assert_eq!(start.elapsed(), Duration::ZERO);
 }
 

@@ -19,6 +19,7 @@ mod nodes;
 mod panics;
 mod places;
 mod programs;
+mod put_holds;
 mod put_races;
 mod puts;
 mod several;

@@ -1,6 +1,11 @@
 //! R1 for tags: a load that began before its tag was evicted leaves nothing behind, and nobody joins it.
 
-use std::future::{pending, ready};
+use std::{
+    cell::RefCell,
+    future::{pending, ready},
+    hash::{Hash, Hasher},
+    task::Poll,
+};
 
 use cachesync::{Cache, Registry, cache_evict, cacheable};
 use cachesync_tests::{
@@ -8,6 +13,7 @@ use cachesync_tests::{
     wait::{DEADLINE, within},
 };
 use futures_util::poll;
+use serde::{Deserialize, Serialize};
 
 use crate::nodes::{Node, SETTLE, begun, behind, cache, clocked, end, pair, registry};
 
@@ -155,6 +161,20 @@ async fn a_load_in_flight_when_its_tag_is_held_is_not_kept() {
     assert_eq!(numbers(&registry).get(&1), None, "it began before the eviction");
 }
 
+/// Nor does it keep others from joining that load, who load by the function that can carry no tag.
+#[tokio::test]
+async fn while_a_tag_is_held_who_may_carry_it_does_not_join_a_load_that_cannot() {
+    let (here, _there) = pair(&["tag-race"]).await;
+    let gate = Gate::new();
+    let untagged = begun(load_untagged(&here.registry, 1, behind(&gate, Ok(11)))).await;
+    drop(begun(evict_value(&here.registry, 11, pending())).await);
+    let mut tagged = Box::pin(load(&here.registry, 1, ready(Ok(21))));
+    assert_eq!(poll!(tagged.as_mut()), Poll::Ready(Ok(21)), "what the other has read may be older than the eviction");
+    let joining = begun(load_untagged(&here.registry, 1, pending())).await;
+    end(&gate, untagged).await.expect("Ok");
+    assert_eq!(within(DEADLINE, joining).await, Ok(11));
+}
+
 /// What is displaced or expired takes its tags along: an eviction by one of them does not touch what came in its place.
 #[tokio::test]
 async fn the_tags_of_a_displaced_entry_are_not_those_of_its_successor() {
@@ -171,4 +191,71 @@ async fn the_tags_of_a_displaced_entry_are_not_those_of_its_successor() {
     evict_value(&registry, 11, ready(())).await;
     assert_eq!((0..100).filter(|key| numbers(&registry).get(key).is_some()).count(), untagged);
     assert!(untagged > 0);
+}
+
+/// Nor does an eviction by one of them overtake a load of the key that began after they had left.
+#[tokio::test]
+async fn the_tags_of_what_has_left_are_forgotten() {
+    for displaced in [true, false] {
+        let config = cachesync::CacheConfig::new("tag-race").capacity(4);
+        let builder = Registry::builder().unknown_caches(cachesync::UnknownCaches::Bypass).cache(config);
+        let registry = builder.start().await.expect("starts");
+        for key in 0..100 {
+            load(&registry, key, ready(Ok(11))).await.expect("Ok");
+        }
+        if !displaced {
+            numbers(&registry).evict_all();
+        }
+        let absent = (0..100).find(|key| numbers(&registry).get(key).is_none()).expect("there is no room for all");
+        let gate = Gate::new();
+        let loading = begun(load_untagged(&registry, absent, behind(&gate, Ok(1)))).await;
+        evict_value(&registry, 11, ready(())).await;
+        end(&gate, loading).await.expect("Ok");
+        assert_eq!(numbers(&registry).get(&absent), Some(1), "displaced: {displaced}");
+    }
+}
+
+/// A key that lets others come in between where it is hashed.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Watched(u64);
+
+type Action = Box<dyn FnOnce()>;
+
+thread_local! {
+    /// How many more hashes nothing happens before, and what happens then.
+    static BEFORE_HASH: RefCell<Option<(u32, Action)>> = const { RefCell::new(None) };
+}
+
+impl Hash for Watched {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Taken out before it runs, since it comes by here.
+        match BEFORE_HASH.take() {
+            Some((0, action)) => action(),
+            Some((more, action)) => BEFORE_HASH.set(Some((more - 1, action))),
+            None => {}
+        }
+        self.0.hash(state);
+    }
+}
+
+#[cacheable(cache = "tag-race-watched", key = Watched(id), tags = ["a"], registry = registry)]
+fn load_watched(registry: &Registry, id: u64, value: u64) -> u64 {
+    _ = id;
+    value
+}
+
+/// The interleaving: an eviction of all has taken the entry out, and is about to forget its tags, when another caller loads the
+/// key again. The tags that are there then are those of the new entry, and an eviction by one of them must find it.
+#[tokio::test]
+async fn a_key_that_is_loaded_again_before_its_tags_are_forgotten_is_found_by_its_new_ones() {
+    let registry = registry(&["tag-race-watched"]).await;
+    let numbers: Cache<Watched, u64> = cache(&registry, "tag-race-watched");
+    load_watched(&registry, 1, 11);
+    let theirs = registry.clone();
+    // It is hashed once to be taken out, and then to be forgotten.
+    BEFORE_HASH.set(Some((1, Box::new(move || _ = load_watched(&theirs, 1, 21)))));
+    numbers.evict_all();
+    assert_eq!(numbers.get(&Watched(1)), Some(21), "loaded again after it was taken out");
+    numbers.evict_tag("a");
+    assert_eq!(numbers.get(&Watched(1)), None);
 }

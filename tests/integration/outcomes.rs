@@ -85,6 +85,16 @@ async fn a_database_commit_that_fails_evicts_with_a_hold() {
 }
 
 #[tokio::test]
+async fn what_is_put_in_a_transaction_of_unknown_outcome_is_not_kept() {
+    let (_registry, users, clock) = clocked().await;
+    users.insert(1, name("old"));
+    let transaction = Transaction::begin();
+    transaction.scope(async { users.insert(1, name("perhaps undone")) }).await;
+    transaction.commit_with(ready(Err(io::Error::other("reset")))).await.unwrap_err();
+    assert_evicted_with_a_hold(&users, &clock).await;
+}
+
+#[tokio::test]
 async fn a_database_commit_that_panics_evicts_with_a_hold() {
     let (_registry, users, clock) = clocked().await;
     let transaction = pending_eviction(&users).await;

@@ -158,6 +158,26 @@ async fn a_reservation_is_filled_unless_the_key_was_evicted_since() {
 }
 
 #[tokio::test]
+async fn an_eviction_overtakes_every_load_of_its_key() {
+    let (_registry, users) = alone().await;
+    for put in [false, true] {
+        let gate = Gate::new();
+        let loading = slow_load(&users, &gate).await;
+        let reservations = [users.reserve(&1), users.reserve(&1), users.reserve(&1)];
+        if put {
+            users.insert(1, "new".into());
+        } else {
+            users.evict(&1);
+        }
+        assert_eq!(reservations.map(|reservation| reservation.fill("old".into())), [false; 3], "put: {put}");
+        gate.let_through(1);
+        loading.await.unwrap();
+        assert_eq!(users.get(&1).as_deref(), put.then_some("new"));
+        users.evict(&1);
+    }
+}
+
+#[tokio::test]
 async fn a_reservation_dropped_unfilled_leaves_nothing_behind() {
     let (_registry, users) = alone().await;
     drop(users.reserve(&1));
