@@ -47,6 +47,14 @@ fn builder() -> RegistryBuilder {
     node().cache(CacheConfig::new("teams")).cache(CacheConfig::new("rates")).flush_timeout(LIMIT)
 }
 
+/// Evicts a key of `users`, and nobody knows whether that was committed.
+async fn evict_with_unknown_outcome(registry: &Registry) {
+    let users = registry.cache::<u64, String>("users").unwrap();
+    let transaction = Transaction::begin();
+    transaction.scope(async { users.evict(&1) }).await;
+    transaction.commit_with(async { Err("the answer never came") }).await.unwrap_err();
+}
+
 fn evict_some(registry: &Registry) {
     let cache = |name| registry.cache::<u64, String>(name).unwrap();
     cache("teams").evict_all();
@@ -110,10 +118,7 @@ async fn an_eviction_of_unknown_outcome_is_told_again_before_the_shutdown_with_t
     let hub = MemoryBackend::new();
     let backend = FaultyBackend::new(&hub);
     let registry = node().settle(Duration::from_mins(1)).backend(backend.clone()).start().await.unwrap();
-    let users = registry.cache::<u64, String>("users").unwrap();
-    let transaction = Transaction::begin();
-    transaction.scope(async { users.evict(&1) }).await;
-    transaction.commit_with(async { Err("the answer never came") }).await.unwrap_err();
+    evict_with_unknown_outcome(&registry).await;
     registry.flush().await.unwrap();
     let depth = registry.status().outbox;
     assert_eq!((depth.is_empty(), depth.repeats), (true, 1), "told, and to be told again");
@@ -138,10 +143,7 @@ async fn an_eviction_of_unknown_outcome_is_told_again_before_the_shutdown_with_t
 async fn what_was_to_be_told_again_and_could_not_is_reported() {
     let backend = FaultyBackend::new(&MemoryBackend::new());
     let registry = builder().settle(Duration::from_mins(1)).backend(backend.clone()).start().await.unwrap();
-    let users = registry.cache::<u64, String>("users").unwrap();
-    let transaction = Transaction::begin();
-    transaction.scope(async { users.evict(&1) }).await;
-    transaction.commit_with(async { Err("the answer never came") }).await.unwrap_err();
+    evict_with_unknown_outcome(&registry).await;
     registry.flush().await.unwrap();
     is_gone(&backend);
     eventually(DEADLINE, || registry.status().last_error.is_some()).await;
@@ -154,10 +156,7 @@ async fn a_shutdown_waits_for_the_broker_also_if_all_that_is_left_is_to_be_told_
     let backend = FaultyBackend::new(&MemoryBackend::new());
     let builder = builder().flush_timeout(Duration::from_mins(1)).settle(Duration::from_hours(1));
     let registry = builder.backend(backend.clone()).start().await.unwrap();
-    let users = registry.cache::<u64, String>("users").unwrap();
-    let transaction = Transaction::begin();
-    transaction.scope(async { users.evict(&1) }).await;
-    transaction.commit_with(async { Err("the answer never came") }).await.unwrap_err();
+    evict_with_unknown_outcome(&registry).await;
     registry.flush().await.unwrap();
     is_gone(&backend);
     eventually(DEADLINE, || registry.status().last_error.is_some()).await;

@@ -9,7 +9,7 @@
 //! | [`world`], [`loads`] | what all share, and the checks of reads; those of loads, waits and ages |
 //! | [`source`], [`database`] | rows with versions; transactions of which some end unknown |
 //! | [`node`], [`client`], [`writer`], [`service`] | a registry with its clients; what they read and write; annotated functions |
-//! | [`broker`], [`backend`] | the transport, within its promise and beyond it |
+//! | [`broker`], [`queue`], [`backend`] | the transport, within its promise and beyond it |
 //! | [`history`] | what happened, and which rule it broke |
 //! | [`time`], [`dice`] | virtual time, chance |
 //! | `mutations` | rules that are broken on purpose, of which each must be noticed |
@@ -43,6 +43,7 @@ mod loads;
 mod mutations;
 mod node;
 mod plan;
+mod queue;
 mod run;
 mod service;
 mod source;
