@@ -30,7 +30,8 @@ pub(crate) enum Kind {
     #[error("the registry has ended, and the broker had not confirmed the evictions of {left}; they are lost")]
     Lost { left: Left },
     #[error(
-        "evictions of {left} are lost: the broker had not confirmed them when the registry ended, {after:?} after its shutdown at the latest"
+        "evictions of {left} are lost: the broker had not confirmed them when the registry ended, {after:?} after its \
+         shutdown at the latest"
     )]
     Undelivered { left: Left, after: Duration },
     #[error("another registry is installed; shut it down first, or use `Registry::scope`")]

@@ -9,8 +9,7 @@
 //! | [`prompt`] | the prompt of a node that is a process of its own |
 //! | [`args`] | the command line |
 
-// A program in parts, and not an API.
-#![allow(clippy::missing_errors_doc, clippy::missing_panics_doc)]
+#![allow(clippy::missing_errors_doc, clippy::missing_panics_doc, reason = "a program in parts, and not an API")]
 
 pub mod args;
 pub mod node;

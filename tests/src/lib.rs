@@ -8,8 +8,7 @@
 //! | [`proxy`] | [`Proxy`](proxy::Proxy): a TCP link that can be cut or stalled |
 //! | [`wait`] | [`eventually`](wait::eventually): waits for a condition and never just for time to pass |
 
-// A fixture that cannot do its work fails the test that asked for it.
-#![allow(clippy::missing_panics_doc)]
+#![allow(clippy::missing_panics_doc, reason = "a fixture that cannot do its work fails the test that asked for it")]
 
 pub mod broker;
 pub mod faulty;

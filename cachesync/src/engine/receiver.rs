@@ -6,7 +6,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
@@ -36,13 +36,11 @@ pub(super) struct Receiver {
     sequences: Sequences,
     /// The last one applied, unless nothing is to be resumed.
     position: Option<Position>,
-    /// How many gaps there were.
-    gaps: u64,
 }
 
 impl Receiver {
     pub(super) fn new(node: Arc<Node>) -> Self {
-        Self { node, session: 0, sequences: Sequences::default(), position: None, gaps: 0 }
+        Self { node, session: 0, sequences: Sequences::default(), position: None }
     }
 
     /// Where the next session can resume.
@@ -133,12 +131,11 @@ impl Receiver {
     }
 
     /// A frame before this one is missing, of this cache, or of any.
-    fn clear_after_gap(&mut self, frame: &Frame, cache: Option<&Name>) {
-        self.gaps += 1;
-        count(&self.node.counters.gaps, 1);
+    fn clear_after_gap(&self, frame: &Frame, cache: Option<&Name>) {
+        let so_far = self.node.counters.gaps.fetch_add(1, Ordering::Relaxed) + 1;
         // The 1st, 2nd, 4th, 8th, ...
-        if self.gaps.is_power_of_two() {
-            let (origin, so_far) = (frame.origin, self.gaps);
+        if so_far.is_power_of_two() {
+            let origin = frame.origin;
             if let Some(cache) = cache {
                 tracing::warn!(%cache, %origin, so_far, "a frame is missing: clearing the cache");
             } else {
@@ -246,7 +243,7 @@ impl Receiver {
     fn note_bad(&self, error: &str) {
         let counter = &self.node.counters.bad_messages;
         count(counter, 1);
-        let so_far = counter.load(std::sync::atomic::Ordering::Relaxed);
+        let so_far = counter.load(Ordering::Relaxed);
         if so_far.is_power_of_two() {
             tracing::warn!(so_far, "a message was not understood: {error}; clearing what it may have concerned");
         }

@@ -278,7 +278,7 @@ mod tests {
 
     macro_rules! own {
         ($expression:expr) => {{
-            #[allow(unused_imports)]
+            #[allow(unused_imports, reason = "the type decides which of them is used")]
             use super::{KeyByReference as _, KeyByStructure as _, KeyByValue as _};
             super::own((&&&&&KeyProbe(&($expression))).keyed())
         }};

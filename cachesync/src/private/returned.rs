@@ -390,7 +390,7 @@ mod tests {
 
     macro_rules! value_of {
         ($type:ty, $output:expr) => {{
-            #[allow(unused_imports)]
+            #[allow(unused_imports, reason = "the type decides which of them is used")]
             use super::{ReturnsOption as _, ReturnsPlain as _, ReturnsResult as _, ReturnsResultOfOption as _};
             value(&(&&&&&&&&Returns::<$type>::new()).returned(), &$output)
         }};
