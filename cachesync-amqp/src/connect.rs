@@ -1,8 +1,8 @@
 //! How a session is opened, step by step: certificates, TCP, TLS, login, channels, exchange, queue, bindings, consumer.
 //!
 //! Invariant: one TCP connection per session. lapin is handed a stream that is already open, once, so it could not
-//! reconnect if it tried; lapin's own recovery would hide lost messages. Every step is under one deadline, and dropping
-//! the future at any step takes the connection along.
+//! reconnect if it tried; lapin's own recovery would hide lost messages. Every step with a broker is under one deadline, and
+//! dropping the future at any step takes the connection along.
 
 use std::{
     io,
@@ -33,6 +33,7 @@ use crate::{
     names,
     publisher::AmqpPublisher,
     subscriber::{AmqpSubscriber, PREFETCH},
+    url::BrokerUrl,
 };
 
 /// The longest connection name that is sent, in characters.
@@ -41,10 +42,20 @@ const MAX_CONNECTION_NAME: usize = 200;
 /// What lapin speaks AMQP over.
 type Stream = AsyncTcpStream<Compat<TcpStream>>;
 
-/// Opens a session: when it returns, the queue is bound and consumed, and confirms are on.
+/// Opens a session with one of the brokers.
 pub(crate) async fn open_session(backend: &AmqpBackend, interest: Interest) -> Result<Session, BackendError> {
     let heartbeat_seconds = backend.validate()?;
-    let attempt = Attempt { backend, deadline: Instant::now() + backend.connect_timeout };
+    let interest = &interest;
+    let open = |url, allowed| async move {
+        let attempt = Attempt { backend, url, allowed, deadline: Instant::now() + allowed };
+        open_at(&attempt, heartbeat_seconds, interest.clone()).await
+    };
+    backend.brokers.first_that_opens(backend.connect_timeout, open).await
+}
+
+/// Opens a session with one broker: when it returns, the queue is bound and consumed, and confirms are on.
+async fn open_at(attempt: &Attempt<'_>, heartbeat_seconds: u16, interest: Interest) -> Result<Session, BackendError> {
+    let backend = attempt.backend;
     let queue = names::queue(&interest);
     let exchange = backend.exchange.as_str();
 
@@ -59,7 +70,7 @@ pub(crate) async fn open_session(backend: &AmqpBackend, interest: Interest) -> R
             open_consuming_channel(link.connection(), exchange, &queue, names::bindings(&interest)),
         )
         .await?;
-    tracing::debug!(url = %backend.url, exchange, queue, "a session with RabbitMQ is open");
+    tracing::debug!(url = %attempt.url, exchange, queue, "a session with RabbitMQ is open");
 
     let namespace = interest.namespace;
     Ok(Session {
@@ -69,16 +80,19 @@ pub(crate) async fn open_session(backend: &AmqpBackend, interest: Interest) -> R
     })
 }
 
-/// One attempt to open a session.
+/// One attempt to open a session with one broker.
 struct Attempt<'a> {
     backend: &'a AmqpBackend,
+    url: &'a BrokerUrl,
+    /// How much time it had at its beginning, and when that is over.
+    allowed: Duration,
     deadline: Instant,
 }
 
 impl Attempt<'_> {
     /// Opens the connection, with TLS where the URL asks for it, and a second handle of its socket.
     async fn open_stream(&self) -> Result<(Stream, Socket), BackendError> {
-        let url = &self.backend.url;
+        let url = self.url;
         // First of all: a file that cannot be read is reported whether or not the broker runs.
         #[cfg(feature = "rustls")]
         let connector = if url.tls { Some(self.tls_connector().await?) } else { None };
@@ -122,28 +136,27 @@ impl Attempt<'_> {
                 let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
                 stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into())
             };
-            Connection::connector(self.backend.url.to_lapin(heartbeat), runtime, hand_over, properties).await
+            Connection::connector(self.url.to_lapin(heartbeat), runtime, hand_over, properties).await
         })
         .await
     }
 
     async fn io<T>(&self, stage: Stage<'_>, step: impl Future<Output = io::Result<T>>) -> Result<T, BackendError> {
         match timeout_at(self.deadline, step).await {
-            Ok(result) => result.map_err(|error| io_error(&self.backend.url, stage, &error)),
+            Ok(result) => result.map_err(|error| io_error(self.url, stage, &error)),
             Err(_) => Err(self.out_of_time(stage)),
         }
     }
 
     async fn amqp<T>(&self, stage: Stage<'_>, step: impl Future<Output = lapin::Result<T>>) -> Result<T, BackendError> {
         match timeout_at(self.deadline, step).await {
-            Ok(result) => result.map_err(|error| connect_error(&self.backend.url, stage, &error)),
+            Ok(result) => result.map_err(|error| connect_error(self.url, stage, &error)),
             Err(_) => Err(self.out_of_time(stage)),
         }
     }
 
     fn out_of_time(&self, stage: Stage<'_>) -> BackendError {
-        let allowed: Duration = self.backend.connect_timeout;
-        connect_timeout(&self.backend.url, stage, allowed)
+        connect_timeout(self.url, stage, self.allowed)
     }
 }
 

@@ -72,25 +72,30 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
         (Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)), Stage::Exchange(exchange)) => (
             BackendErrorKind::Refused,
             format!(
-                "user `{}` may not declare the exchange `{exchange}` in virtual host `{}`; grant configure, write and \
-                 read on `{exchange}` and on `cachesync.*` with `rabbitmqctl set_permissions`",
-                url.user, url.vhost
+                "user `{}` may not declare the exchange `{exchange}` in virtual host `{}` at {}; grant configure, write \
+                 and read on `{exchange}` and on `cachesync.*` with `rabbitmqctl set_permissions`",
+                url.user,
+                url.vhost,
+                url.address()
             ),
         ),
         (Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)), Stage::Exchange(exchange)) => (
             BackendErrorKind::Refused,
             format!(
-                "the exchange `{exchange}` in virtual host `{}` exists and is not a durable topic exchange; choose \
-                 another name with `exchange`, or delete it on the broker",
-                url.vhost
+                "the exchange `{exchange}` in virtual host `{}` at {} exists and is not a durable topic exchange; \
+                 choose another name with `exchange`, or delete it on the broker",
+                url.vhost,
+                url.address()
             ),
         ),
         (Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)), Stage::Queue(queue, exchange)) => (
             BackendErrorKind::Refused,
             format!(
-                "user `{}` may not declare the queue `{queue}` or bind it to `{exchange}` in virtual host `{}`; grant \
-                 configure, write and read on `{exchange}` and on `cachesync.*` with `rabbitmqctl set_permissions`",
-                url.user, url.vhost
+                "user `{}` may not declare the queue `{queue}` or bind it to `{exchange}` in virtual host `{}` at {}; \
+                 grant configure, write and read on `{exchange}` and on `cachesync.*` with `rabbitmqctl set_permissions`",
+                url.user,
+                url.vhost,
+                url.address()
             ),
         ),
         (Some(_), _) => (BackendErrorKind::Refused, format!("RabbitMQ refuses a session at {url}: {error}")),
@@ -179,7 +184,11 @@ mod tests {
         let stages: [(AMQPErrorKind, _, _); 6] = [
             (AMQPSoftError::ACCESSREFUSED.into(), Stage::Login, "check user and password"),
             (AMQPHardError::NOTALLOWED.into(), Stage::Login, "the virtual host `orders` at example.com:5672"),
-            (AMQPSoftError::PRECONDITIONFAILED.into(), Stage::Exchange("cs"), "`cs` in virtual host `orders` exists"),
+            (
+                AMQPSoftError::PRECONDITIONFAILED.into(),
+                Stage::Exchange("cs"),
+                "`cs` in virtual host `orders` at example.com:5672 exists",
+            ),
             (AMQPSoftError::ACCESSREFUSED.into(), Stage::Exchange("cs"), "may not declare the exchange `cs`"),
             (AMQPSoftError::ACCESSREFUSED.into(), Stage::Queue("q", "cs"), "may not declare the queue `q`"),
             (AMQPHardError::INTERNALERROR.into(), Stage::Login, "the broker's text"),
