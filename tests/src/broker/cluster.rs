@@ -120,8 +120,23 @@ impl Cluster {
             let stall = STALL
                 .replace("$PEERS", &format!("[{}]", peers.join(",")))
                 .replace("$HEALED", healed.to_str().expect("a path in UTF-8"));
-            broker.ctl(&["eval", &stall]);
+            if !broker.is_killed() {
+                broker.ctl(&["eval", &stall]);
+            }
         });
+    }
+
+    /// [`repair`](Self::repair), and what a test that failed halfway has left: an ignored split, another handling of splits.
+    pub fn restore(&self) {
+        let isolated = self
+            .split()
+            .as_ref()
+            .and_then(|healed| self.brokers.iter().find(|broker| healed.parent() == Some(broker.folder())));
+        if let Some(isolated) = isolated {
+            isolated.kill();
+        }
+        self.repair();
+        self.set_partition_handling("pause_minority");
     }
 
     /// Heals a split, starts what was killed, and waits until it is one cluster again.
