@@ -9,7 +9,7 @@
 //! | routing key of a heartbeat | `<namespace>.~heartbeat.<node id>` | published as mandatory |
 //! | queue of a session | `cachesync.<namespace>.<node name>.<random>` | classic, exclusive, auto-delete, new at each attempt |
 //! | or the stream of a namespace | `cachesync.<namespace>.<exchange>.stream`, see [`Stream`] | durable, bound with `<namespace>.#` |
-//! | routing key of a mark, on streams alone | `<namespace>.~mark.<node id>` | published as mandatory, once for each session |
+//! | notes of sessions in their stream | `<namespace>.~stream.mark`, `~stream.hole`, `~probe.stream` | two for each session, without a body |
 //!
 //! Messages are confirmed by the broker, and acknowledged after they were applied. For queues they are transient; a stream
 //! writes all that it gets.

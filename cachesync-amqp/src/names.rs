@@ -1,14 +1,13 @@
 //! What the things on the broker are called: routing keys, queues, streams.
 //!
 //! A name of cachesync is one word of a routing key, and no name begins with `~`: a pattern `<namespace>.*` matches every
-//! cache and neither heartbeats nor marks, which have two more words.
+//! cache and neither heartbeats nor notes, which have two more words.
 
 use std::collections::HashSet;
 
 use cachesync_core::{
     Name,
     backend::{Caches, Interest, Topic},
-    frame::NodeId,
 };
 
 /// How much of a node's name goes into its queue's, in bytes. A queue's name has at most 255.
@@ -22,9 +21,24 @@ pub(crate) fn routing_key(namespace: &Name, topic: &Topic) -> String {
     }
 }
 
-/// The routing key of the mark by which a session of this node finds its place in a stream.
-pub(crate) fn mark(namespace: &Name, node: NodeId) -> String {
-    format!("{namespace}.~mark.{node}")
+/// The routing key of what sessions write into their stream for themselves and each other.
+pub(crate) fn note(namespace: &Name, note: Note) -> String {
+    match note {
+        Note::Mark => format!("{namespace}.~stream.mark"),
+        Note::Hole => format!("{namespace}.~stream.hole"),
+        Note::Probe => format!("{namespace}.~probe.stream"),
+    }
+}
+
+/// What a session writes into its stream besides frames; `stream/attach` says what for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Note {
+    /// Here a session begins.
+    Mark,
+    /// Before this, messages may be missing.
+    Hole,
+    /// It comes where the stream is bound for all messages.
+    Probe,
 }
 
 /// The cache that a routing key names; `None` for a heartbeat, another namespace, or anything that is no name.
@@ -45,9 +59,14 @@ pub(crate) fn bindings(interest: &Interest) -> Vec<String> {
     bindings
 }
 
-/// The pattern by which a stream is bound, for all nodes of the namespace.
+/// The pattern by which a stream is bound for all messages of the namespace.
 pub(crate) fn stream_binding(namespace: &Name) -> String {
     format!("{namespace}.#")
+}
+
+/// The pattern by which it is bound for marks and holes alone.
+pub(crate) fn notes_binding(namespace: &Name) -> String {
+    format!("{namespace}.~stream.*")
 }
 
 /// The name of the stream of an exchange and a namespace. No namespace has a `.`, so no two pairs have one name.
@@ -104,6 +123,8 @@ pub(crate) fn queue(interest: &Interest) -> String {
 
 #[cfg(test)]
 mod tests {
+    use cachesync_core::frame::NodeId;
+
     use super::*;
 
     fn name(text: &str) -> Name {
@@ -149,7 +170,6 @@ mod tests {
             ("shop.no name", false, true),
             ("shop.~heartbeat.00000000000000000000000000000007", true, true),
             ("shop.~heartbeat.00000000000000000000000000000008", false, false),
-            ("shop.~mark.00000000000000000000000000000007", false, false),
             ("shop.users.more", false, false),
             ("shop", false, false),
             ("shopping.users", false, false),
@@ -164,7 +184,18 @@ mod tests {
         assert_eq!(stream("cachesync", &name("shop")), "cachesync.shop.cachesync.stream");
         assert_ne!(stream("b.c", &name("a")), stream("c", &name("a")));
         assert_eq!(stream_binding(&name("shop")), "shop.#");
-        assert_eq!(mark(&name("shop"), NodeId(7)), "shop.~mark.00000000000000000000000000000007");
+    }
+
+    #[test]
+    fn only_marks_and_holes_have_the_prefix_of_their_binding() {
+        let binding = notes_binding(&name("shop"));
+        let prefix = binding.strip_suffix('*').unwrap();
+        for (note, is_bound) in [(Note::Mark, true), (Note::Hole, true), (Note::Probe, false)] {
+            let key = super::note(&name("shop"), note);
+            assert_eq!(key.strip_prefix(prefix).is_some_and(|word| !word.contains('.')), is_bound, "{key}");
+            assert_eq!(cache_of(&name("shop"), &key), None);
+            assert!(!Wanted::of(&interest("a", Caches::All)).has(&key), "no node takes it for an eviction");
+        }
     }
 
     #[test]

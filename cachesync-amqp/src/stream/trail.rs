@@ -5,7 +5,7 @@
 //! every session begins with a mark, and sends heartbeats after it, and each of these has a random id that no other
 //! message has. So a place is
 //!
-//! - where the last mark or heartbeat of this node is that was read up to here,
+//! - where the last mark, or heartbeat of this node, is that was read up to here,
 //! - where the last message is that was read,
 //! - and a digest of all messages from the one to the other, both included.
 //!
@@ -22,7 +22,7 @@ use std::{
 
 use cachesync_core::backend::{Interest, Position, Topic};
 
-use crate::names;
+use crate::names::{self, Note};
 
 /// The keys of all digests.
 static KEYS: LazyLock<RandomState> = LazyLock::new(RandomState::new);
@@ -48,11 +48,11 @@ pub(super) struct Read<'a> {
 
 /// What was read of a stream.
 pub(super) struct Trail {
-    /// The routing keys of this node's marks and heartbeats.
-    own: [String; 2],
+    /// The routing keys of marks, and of this node's heartbeats.
+    anchors: [String; 2],
     /// The offset of the last message that was read.
     last: Option<u64>,
-    /// The last mark or heartbeat of this node, and what was read since.
+    /// The last mark, or heartbeat of this node, and what was read since.
     since: Option<Since>,
 }
 
@@ -74,8 +74,8 @@ pub(super) struct Place {
 impl Trail {
     pub(super) fn new(interest: &Interest) -> Self {
         let heartbeat = names::routing_key(&interest.namespace, &Topic::Heartbeat(interest.node));
-        let own = [names::mark(&interest.namespace, interest.node), heartbeat];
-        Self { own, last: None, since: None }
+        let anchors = [names::note(&interest.namespace, Note::Mark), heartbeat];
+        Self { anchors, last: None, since: None }
     }
 
     /// Goes on to the next message.
@@ -85,7 +85,7 @@ impl Trail {
             return Err(Gap);
         }
         self.last = Some(read.offset);
-        if read.id.is_some() && self.own.iter().any(|own| own == read.routing_key) {
+        if read.id.is_some() && self.anchors.iter().any(|key| key == read.routing_key) {
             self.since = Some(Since { start: read.offset, digest: KEYS.build_hasher() });
         }
         if let Some(Since { digest, .. }) = &mut self.since {
@@ -123,7 +123,7 @@ mod tests {
 
     use super::*;
 
-    const MARK: &str = "shop.~mark.00000000000000000000000000000007";
+    const MARK: &str = "shop.~stream.mark";
     const HEARTBEAT: &str = "shop.~heartbeat.00000000000000000000000000000007";
     const OTHER: &str = "shop.~heartbeat.00000000000000000000000000000008";
 
