@@ -107,6 +107,15 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
                 url.user, url.vhost
             ),
         ),
+        (Some(AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)), Stage::Stream(stream, _)) => (
+            BackendErrorKind::Refused,
+            format!(
+                "the stream `{stream}` in virtual host `{}` is not there: {error}; it is back when the brokers are that \
+                 have it; should it stay away, see the broker's log, or delete it with `rabbitmqctl delete_queue`: the nodes \
+                 make it anew then, and clear",
+                url.vhost
+            ),
+        ),
         (Some(_), _) => (BackendErrorKind::Refused, format!("RabbitMQ refuses a session at {url}: {error}")),
         // RabbitMQ answers a wrong protocol, and some brokers a wrong password, by closing the connection.
         (None, Stage::Login) => (
@@ -190,13 +199,18 @@ mod tests {
 
     #[test]
     fn each_refusal_names_what_was_refused_and_what_to_do() {
-        let stages: [(AMQPErrorKind, _, _); 7] = [
+        let stages: [(AMQPErrorKind, _, _); 8] = [
             (AMQPSoftError::ACCESSREFUSED.into(), Stage::Login, "check user and password"),
             (AMQPHardError::NOTALLOWED.into(), Stage::Login, "the virtual host `orders` at example.com:5672"),
             (AMQPSoftError::PRECONDITIONFAILED.into(), Stage::Exchange("cs"), "`cs` in virtual host `orders` exists"),
             (AMQPSoftError::ACCESSREFUSED.into(), Stage::Exchange("cs"), "may not declare the exchange `cs`"),
             (AMQPSoftError::ACCESSREFUSED.into(), Stage::Queue("q", "cs"), "may not declare the queue `q`"),
             (AMQPSoftError::ACCESSREFUSED.into(), Stage::Stream("s", "cs"), "may not declare the queue `s`"),
+            (
+                AMQPSoftError::NOTFOUND.into(),
+                Stage::Stream("s", "cs"),
+                "the stream `s` in virtual host `orders` is not there",
+            ),
             (AMQPHardError::INTERNALERROR.into(), Stage::Login, "the broker's text"),
         ];
         for (kind, stage, expected) in stages {

@@ -65,6 +65,8 @@ async fn resume(backend: &AmqpBackend, interest: &Interest, position: &Position)
                 Ok(session) => return session,
                 Err(error) => assert_ne!(error.kind(), BackendErrorKind::Configuration, "{error}"),
             }
+            // How often it is tried.
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     })
     .await
@@ -87,6 +89,7 @@ async fn a_broker_that_is_killed_is_resumed_on_its_data_and_not_on_an_empty_disk
     let mut session = open(&backend, &interest).await;
     let position = write(&mut session, &["1", "2"]).await;
     publish(&mut session, &[eviction("3")]).await;
+    broker.write_out();
     broker.kill();
     let error = subscriber_ends(&mut session).await;
     assert!(error.to_string().contains("has ended"), "{error}");
@@ -249,13 +252,16 @@ async fn a_deleted_exchange_ends_the_session_at_the_next_publish_and_the_next_se
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_network_that_was_cut_is_resumed_and_leaves_one_consumer() {
     let broker = Broker::shared_private();
-    let proxy = Proxy::before(broker.url()).await;
+    broker.ctl(&["add_vhost", "cut"]);
+    broker.ctl(&["set_permissions", "-p", "cut", "guest", ".*", ".*", ".*"]);
+    let url = broker.url_with("guest", "guest", "cut");
+    let proxy = Proxy::before(&url).await;
     let (backend, interest) = (on_stream(proxy.url()), interest());
     let mut session = open(&backend, &interest).await;
     let position = write(&mut session, &["1"]).await;
     proxy.cut();
     subscriber_ends(&mut session).await;
-    let mut writer = open(&on_stream(broker.url()), &Interest { node: NodeId::random(), ..interest.clone() }).await;
+    let mut writer = open(&on_stream(&url), &Interest { node: NodeId::random(), ..interest.clone() }).await;
     publish(&mut writer, &[eviction("2"), eviction("3")]).await;
     drop(writer);
     proxy.resume();
@@ -263,8 +269,9 @@ async fn a_network_that_was_cut_is_resumed_and_leaves_one_consumer() {
     assert!(session.resumed);
     assert_eq!(next(&mut session).await.0, "2");
     assert_eq!(next(&mut session).await.0, "3");
-    let stream = stream_of(&interest);
-    let consumers = || broker.ctl(&["list_consumers", "--no-table-headers", "queue_name"]).matches(&stream).count();
+    // Streams are not in the list of consumers.
+    let channels = || broker.ctl(&["list_channels", "-p", "cut", "--no-table-headers", "vhost", "consumer_count"]);
+    let consumers = || channels().lines().filter(|channel| *channel == "cut\t1").count();
     eventually(DEADLINE, || consumers() == 1).await;
 }
 
