@@ -7,7 +7,7 @@ use cachesync_core::{
     backend::{Interest, Position},
 };
 
-use crate::{brokers::Brokers, connect};
+use crate::{Stream, brokers::Brokers, connect};
 
 /// Nothing here is waited for longer than this.
 const MAX_TIMEOUT: Duration = Duration::from_hours(1);
@@ -35,6 +35,8 @@ pub struct AmqpBackend {
     pub(crate) connect_timeout: Duration,
     pub(crate) publish_timeout: Duration,
     pub(crate) close_timeout: Duration,
+    /// What carries the messages to the nodes; `None` for a queue of each session.
+    pub(crate) stream: Option<Stream>,
     #[cfg(feature = "rustls")]
     pub(crate) ca_file: Option<std::path::PathBuf>,
 }
@@ -94,6 +96,7 @@ impl AmqpBackend {
             connect_timeout: brokers.connect_timeout()?.unwrap_or(Duration::from_secs(10)),
             publish_timeout: Duration::from_secs(3),
             close_timeout: Duration::from_secs(2),
+            stream: None,
             #[cfg(feature = "rustls")]
             ca_file: None,
             brokers,
@@ -119,8 +122,9 @@ impl AmqpBackend {
         self
     }
 
-    /// How long opening a session may take, from name resolution to the bound queue, over all brokers; 10 s unless set,
-    /// here or in the URL. More than zero, at most 1 h.
+    /// How long opening a session may take, from name resolution to the bound queue or stream, over all brokers; 10 s unless
+    /// set, here or in the URL. More than zero, at most 1 h. On a stream, half of what a broker has left of it may be spent on
+    /// looking for the place at which to resume.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -143,6 +147,16 @@ impl AmqpBackend {
     #[must_use]
     pub fn close_timeout(mut self, timeout: Duration) -> Self {
         self.close_timeout = timeout;
+        self
+    }
+
+    /// All nodes of a namespace hear one durable stream, and a node that was away for a while resumes where it was, without
+    /// clearing its caches. Without this each session has a queue of its own, and clears.
+    ///
+    /// See [`Stream`] for when to choose it, and for its options. Nodes with and without it hear each other.
+    #[must_use]
+    pub fn stream(mut self, stream: Stream) -> Self {
+        self.stream = Some(stream);
         self
     }
 
@@ -185,6 +199,7 @@ impl AmqpBackend {
                 self.heartbeat
             )));
         }
+        self.stream.as_ref().map_or(Ok(()), Stream::validate)?;
         #[cfg(feature = "rustls")]
         for url in self.brokers.iter().filter(|url| url.tls) {
             if rustls_pki_types::ServerName::try_from(url.host.as_str()).is_err() {
@@ -208,9 +223,9 @@ impl fmt::Debug for AmqpBackend {
 }
 
 impl Backend for AmqpBackend {
-    /// Opens a session on a connection of its own. Nothing can be replayed, so `resume` is ignored.
-    fn connect(&self, interest: Interest, _resume: Option<Position>) -> BoxFuture<'_, Result<Session, BackendError>> {
-        Box::pin(connect::open_session(self, interest))
+    /// Opens a session on a connection of its own. Without a [`Stream`] nothing can be replayed, and `resume` is ignored.
+    fn connect(&self, interest: Interest, resume: Option<Position>) -> BoxFuture<'_, Result<Session, BackendError>> {
+        Box::pin(connect::open_session(self, interest, resume))
     }
 
     fn confirm_timeout(&self) -> Option<Duration> {
@@ -218,7 +233,7 @@ impl Backend for AmqpBackend {
     }
 }
 
-fn configuration(message: &str) -> BackendError {
+pub(crate) fn configuration(message: &str) -> BackendError {
     BackendError::new(BackendErrorKind::Configuration, message)
 }
 
