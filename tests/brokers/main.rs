@@ -6,3 +6,4 @@
 mod failover;
 mod service;
 mod split;
+mod streams;

@@ -11,7 +11,7 @@ use cachesync_tests::{
 use crate::service::{DEADLINE, LEASE, Node, SLACK, Service, all_well, backend, cluster};
 
 /// The broker that is cut off.
-const ALONE: usize = 2;
+pub(crate) const ALONE: usize = 2;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_pause_minority_the_majority_goes_on_and_nothing_is_stale_for_longer_than_lease_and_detection() {
@@ -56,7 +56,7 @@ async fn with_pause_minority_the_majority_goes_on_and_nothing_is_stale_for_longe
 }
 
 /// Fails if one of the nodes has read what had been stale for longer than `bound`.
-fn stale_for_at_most(bound: Duration, nodes: &[&Node]) {
+pub(crate) fn stale_for_at_most(bound: Duration, nodes: &[&Node]) {
     let oldest: Vec<_> = nodes.iter().map(|node| node.oldest_read()).collect();
     println!("stale for at most {oldest:?}, where {bound:?} is allowed");
     assert!(oldest.iter().all(|oldest| *oldest <= bound + SLACK), "{oldest:?}");
