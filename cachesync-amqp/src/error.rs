@@ -145,6 +145,8 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
 /// The time for opening a session was over at `stage`.
 pub(crate) fn connect_timeout(url: &BrokerUrl, stage: Stage<'_>, timeout: Duration) -> BackendError {
     let address = url.address();
+    // A share of some time has nanoseconds, which nobody wants to read.
+    let timeout = Duration::from_millis(u64::try_from((timeout.as_micros() + 500) / 1000).unwrap_or(u64::MAX));
     let message = match stage {
         #[cfg(feature = "rustls")]
         Stage::Certificates => {
@@ -226,6 +228,14 @@ mod tests {
             let error = connect_error(&url(), stage, &refused(kind));
             assert_eq!(error.kind(), BackendErrorKind::Refused, "{error}");
             assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_share_of_the_time_is_told_in_milliseconds() {
+        for (nanoseconds, told) in [(999_999_496, "within 1s"), (647_351_680, "within 647ms")] {
+            let error = connect_timeout(&url(), Stage::Login, Duration::from_nanos(nanoseconds));
+            assert!(error.to_string().contains(told), "{error}");
         }
     }
 

@@ -80,7 +80,7 @@ async fn without_a_broker_the_error_names_each_with_its_reason_and_no_password()
     gone.cut();
     let wrong = url.replace("guest:guest", "guest:hunter2");
     let urls = [&silent.url().replace("guest:guest", "guest:hunter2"), gone.url(), &wrong];
-    let backend = backend(urls).connect_timeout(Duration::from_secs(2));
+    let backend = backend(urls).connect_timeout(Duration::from_secs(6));
     let interest = cachesync_core::backend::Interest {
         namespace: cachesync_core::Name::new("nowhere").expect("a name"),
         node_name: "tests".to_owned(),

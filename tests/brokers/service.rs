@@ -19,7 +19,7 @@ use tokio::{sync::MutexGuard, task::JoinHandle};
 pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// The lease of all nodes.
-pub(crate) const LEASE: Duration = Duration::from_secs(4);
+pub(crate) const LEASE: Duration = Duration::from_secs(6);
 
 /// What a busy machine may add to any bound: between the moment of a read and that of its judgement other tasks run.
 pub(crate) const SLACK: Duration = Duration::from_millis(500);
@@ -40,7 +40,7 @@ pub(crate) async fn cluster() -> (MutexGuard<'static, ()>, &'static Cluster) {
 pub(crate) fn backend<'a>(urls: impl IntoIterator<Item = &'a str>) -> AmqpBackend {
     let backend = AmqpBackend::cluster(urls).expect("good URLs");
     let second = Duration::from_secs(1);
-    backend.connect_timeout(3 * second).publish_timeout(second).close_timeout(second)
+    backend.connect_timeout(6 * second).publish_timeout(2 * second).close_timeout(second)
 }
 
 /// The row, as the numbers of its versions; and when each version's eviction was confirmed.
@@ -95,8 +95,10 @@ impl Node {
             .heartbeat(Duration::from_millis(500))
             .lease(LEASE)
             .backend(backend)
-            .start();
-        let registry = within(DEADLINE, registry).await.expect("the brokers run");
+            // A busy machine may take longer than a session is given.
+            .start_lazy();
+        let registry = within(DEADLINE, registry).await.expect("it starts without brokers");
+        eventually(DEADLINE, || matches!(registry.status().coherence, Coherence::Coherent { .. })).await;
         let cache: Cache<u64, u64> = registry.cache("rows").expect("configured");
         let reading = Arc::new(Reading::default());
         let task = tokio::spawn(read(cache.clone(), Arc::clone(row), Arc::clone(&reading)));
