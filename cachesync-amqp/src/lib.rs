@@ -17,6 +17,7 @@
 //! | `url` | the broker's address, without showing its password |
 //! | `names` | exchanges, routing keys, queues |
 //! | `connect` | how a session is opened, step by step, in bounded time |
+//! | `stream`, `screen` | what lapin reads, and what it must not be given |
 //! | `link` | the connection of a session, and how it ends |
 //! | `publisher`, `subscriber` | the two halves of a session |
 //! | `error` | what lapin and RabbitMQ report, as an error that says what to do |
@@ -27,6 +28,8 @@ mod error;
 mod link;
 mod names;
 mod publisher;
+mod screen;
+mod stream;
 mod subscriber;
 #[cfg(feature = "rustls")]
 mod tls;
