@@ -90,7 +90,8 @@ fn what_lapin_reads_is_left_as_it_is_in_whatever_pieces_it_comes() {
 #[test]
 fn a_header_that_nests_too_deeply_is_left_out_and_the_others_stay() {
     for depth in [MAX_DEPTH + 1, 1_000, 20_000] {
-        let entries = [text(b"deep"), nested(depth), text(b"x-stream-offset"), b"l\0\0\0\0\0\0\0\x05".to_vec()].concat();
+        let entries =
+            [text(b"deep"), nested(depth), text(b"x-stream-offset"), b"l\0\0\0\0\0\0\0\x05".to_vec()].concat();
         let properties = properties(&content_header(0xA000, &[text(b"application/json"), long(&entries)].concat()));
         assert_eq!(properties.content_type().as_ref().map(|text| text.as_str()), Some("application/json"));
         let headers = properties.headers().as_ref().expect("headers").inner();
@@ -148,6 +149,8 @@ fn any_properties() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn whatever_comes_in_lapin_reads_what_comes_out(
         flags in prop_oneof![Just(0x2000), any::<u16>()],
