@@ -32,13 +32,11 @@ use crate::{
     link::{Link, Socket},
     publisher::AmqpPublisher,
     queue, stream,
+    wire::{self, Screened, Wire},
 };
 
 /// The longest connection name that is sent, in characters.
 const MAX_CONNECTION_NAME: usize = 200;
-
-/// What lapin speaks AMQP over.
-type Stream = AsyncTcpStream<Compat<TcpStream>>;
 
 /// Opens a session: when it returns, its queue or stream is bound and consumed, and confirms are on.
 pub(crate) async fn open_session(
@@ -49,8 +47,8 @@ pub(crate) async fn open_session(
     let heartbeat_seconds = backend.validate()?;
     let attempt = Attempt { backend, deadline: Instant::now() + backend.connect_timeout };
 
-    let (stream, socket) = attempt.open_stream().await?;
-    let connection = attempt.login(stream, &interest.node_name, heartbeat_seconds).await?;
+    let (wire, socket) = attempt.open_stream().await?;
+    let connection = attempt.login(wire, &interest.node_name, heartbeat_seconds).await?;
     let link = Arc::new(Link::new(connection, socket));
     let exchange = attempt.exchange();
     let publishing =
@@ -82,7 +80,7 @@ impl Attempt<'_> {
     }
 
     /// Opens the connection, with TLS where the URL asks for it, and a second handle of its socket.
-    async fn open_stream(&self) -> Result<(Stream, Socket), BackendError> {
+    async fn open_stream(&self) -> Result<(Wire, Socket), BackendError> {
         let url = &self.backend.url;
         // First of all: a file that cannot be read is reported whether or not the broker runs.
         #[cfg(feature = "rustls")]
@@ -113,22 +111,21 @@ impl Attempt<'_> {
         self.io(Stage::Certificates, async { Ok(reading.await?) }).await?
     }
 
-    /// Runs lapin's handshake over `stream`.
-    async fn login(&self, stream: Stream, node_name: &str, heartbeat: u16) -> Result<Connection, BackendError> {
+    /// Runs lapin's handshake over `wire`, of which lapin reads what it can take.
+    async fn login(&self, wire: Wire, node_name: &str, heartbeat: u16) -> Result<Connection, BackendError> {
         let name: String = node_name.chars().take(MAX_CONNECTION_NAME).collect();
         let properties = ConnectionProperties::default()
             .with_connection_name(name.into())
             .with_client_property("product".into(), "cachesync".into())
             .with_client_property("version".into(), env!("CARGO_PKG_VERSION").into());
-        let stream = Mutex::new(Some(stream));
+        let wire = Mutex::new(Some(AsyncTcpStream::Plain(Screened::new(wire))));
         // Boxed, as lapin's handshake is a large future.
         let handshake = Box::pin(async move {
-            let runtime = lapin::runtime::default_runtime()?;
             let hand_over = async move |_, _| {
-                let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
-                stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into())
+                let wire = wire.lock().unwrap_or_else(PoisonError::into_inner).take();
+                wire.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into())
             };
-            Connection::connector(self.backend.url.to_lapin(heartbeat), runtime, hand_over, properties).await
+            Connection::connector(self.backend.url.to_lapin(heartbeat), wire::runtime(), hand_over, properties).await
         });
         self.amqp(Stage::Login, handshake).await
     }
