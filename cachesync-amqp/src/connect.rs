@@ -103,11 +103,12 @@ impl Attempt<'_> {
         Ok((stream, socket))
     }
 
-    /// Reads the trusted certificates, on a thread for what blocks: they may be many, or on a network's disk.
+    /// Reads the certificates, on a thread for what blocks: they may be many, or on a network's disk.
     #[cfg(feature = "rustls")]
     async fn tls_connector(&self) -> Result<lapin::tcp::RustlsConnector, BackendError> {
         let ca_file = self.backend.ca_file.clone();
-        let reading = tokio::task::spawn_blocking(move || crate::tls::connector(ca_file.as_deref()));
+        let client = self.backend.client_certificate.clone();
+        let reading = tokio::task::spawn_blocking(move || crate::tls::connector(ca_file.as_deref(), client.as_ref()));
         self.io(Stage::Certificates, async { Ok(reading.await?) }).await?
     }
 
