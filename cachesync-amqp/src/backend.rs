@@ -39,6 +39,8 @@ pub struct AmqpBackend {
     pub(crate) stream: Option<Stream>,
     #[cfg(feature = "rustls")]
     pub(crate) ca_file: Option<std::path::PathBuf>,
+    #[cfg(feature = "rustls")]
+    pub(crate) client_certificate: Option<crate::tls::ClientCertificate>,
 }
 
 impl AmqpBackend {
@@ -99,6 +101,8 @@ impl AmqpBackend {
             stream: None,
             #[cfg(feature = "rustls")]
             ca_file: None,
+            #[cfg(feature = "rustls")]
+            client_certificate: None,
             brokers,
         })
     }
@@ -162,11 +166,33 @@ impl AmqpBackend {
 
     /// A PEM file of certificates that are trusted besides the system's, for an `amqps://` URL. It is read at each
     /// connect, so that it may be exchanged; a file that cannot be read then, or that holds no certificate, is a
-    /// [`Configuration`](BackendErrorKind::Configuration) error of that connect.
+    /// [`Configuration`](BackendErrorKind::Configuration) error of that connect. So is this with an `amqp://` URL.
+    ///
+    /// A registry that starts reports that error. One that runs, and finds a file gone when it opens its next session, tries
+    /// again and again, and shows the error in its status.
     #[cfg(feature = "rustls")]
     #[must_use]
     pub fn ca_file(mut self, path: impl Into<std::path::PathBuf>) -> Self {
         self.ca_file = Some(path.into());
+        self
+    }
+
+    /// The certificate by which this client proves to the broker who it is (`ssl_options.verify = verify_peer` there), for an
+    /// `amqps://` URL: a PEM file with the certificate first and those of its issuers after it, and one with its private
+    /// key (PKCS #8, SEC 1 or PKCS #1), which may be the same file. User and password are needed all the same.
+    ///
+    /// Both are read at each connect, as [`ca_file`](Self::ca_file) is, so that they may be renewed on the disk. What is wrong with
+    /// them is a [`Configuration`](BackendErrorKind::Configuration) error of that connect; it names the files and never shows
+    /// what is in them.
+    #[cfg(feature = "rustls")]
+    #[must_use]
+    pub fn client_certificate(
+        mut self,
+        certificate_file: impl Into<std::path::PathBuf>,
+        key_file: impl Into<std::path::PathBuf>,
+    ) -> Self {
+        let (certificate_file, key_file) = (certificate_file.into(), key_file.into());
+        self.client_certificate = Some(crate::tls::ClientCertificate { certificate_file, key_file });
         self
     }
 
@@ -201,6 +227,17 @@ impl AmqpBackend {
         }
         self.stream.as_ref().map_or(Ok(()), Stream::validate)?;
         #[cfg(feature = "rustls")]
+        for (option, is_set) in
+            [("ca_file", self.ca_file.is_some()), ("client_certificate", self.client_certificate.is_some())]
+        {
+            if is_set && !self.brokers.tls() {
+                return Err(configuration(&format!(
+                    "`{option}` is set and the broker's URL is without TLS, so it would protect nothing; use `amqps://`, or \
+                     leave the option out"
+                )));
+            }
+        }
+        #[cfg(feature = "rustls")]
         for url in self.brokers.iter().filter(|url| url.tls) {
             if rustls_pki_types::ServerName::try_from(url.host.as_str()).is_err() {
                 return Err(configuration(&format!(
@@ -215,10 +252,13 @@ impl AmqpBackend {
 
 impl fmt::Debug for AmqpBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AmqpBackend")
-            .field("brokers", &self.brokers)
-            .field("exchange", &self.exchange)
-            .finish_non_exhaustive()
+        let mut debug = f.debug_struct("AmqpBackend");
+        debug.field("brokers", &self.brokers).field("exchange", &self.exchange);
+        #[cfg(feature = "rustls")]
+        if let Some(files) = &self.client_certificate {
+            debug.field("client_certificate", files);
+        }
+        debug.finish_non_exhaustive()
     }
 }
 

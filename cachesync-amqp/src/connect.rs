@@ -33,13 +33,11 @@ use crate::{
     publisher::AmqpPublisher,
     queue, stream,
     url::BrokerUrl,
+    wire::{self, Screened, Wire},
 };
 
 /// The longest connection name that is sent, in characters.
 const MAX_CONNECTION_NAME: usize = 200;
-
-/// What lapin speaks AMQP over.
-type Stream = AsyncTcpStream<Compat<TcpStream>>;
 
 /// Opens a session with one of the brokers.
 pub(crate) async fn open_session(
@@ -65,8 +63,8 @@ async fn open_at(
 ) -> Result<Session, BackendError> {
     let backend = attempt.backend;
 
-    let (stream, socket) = attempt.open_stream().await?;
-    let connection = attempt.login(stream, &interest.node_name, heartbeat_seconds).await?;
+    let (wire, socket) = attempt.open_stream().await?;
+    let connection = attempt.login(wire, &interest.node_name, heartbeat_seconds).await?;
     let link = Arc::new(Link::new(connection, socket));
     let exchange = attempt.exchange();
     let publishing =
@@ -101,7 +99,7 @@ impl Attempt<'_> {
     }
 
     /// Opens the connection, with TLS where the URL asks for it, and a second handle of its socket.
-    async fn open_stream(&self) -> Result<(Stream, Socket), BackendError> {
+    async fn open_stream(&self) -> Result<(Wire, Socket), BackendError> {
         let url = self.url;
         // First of all: a file that cannot be read is reported whether or not the broker runs.
         #[cfg(feature = "rustls")]
@@ -124,30 +122,30 @@ impl Attempt<'_> {
         Ok((stream, socket))
     }
 
-    /// Reads the trusted certificates, on a thread for what blocks: they may be many, or on a network's disk.
+    /// Reads the certificates, on a thread for what blocks: they may be many, or on a network's disk.
     #[cfg(feature = "rustls")]
     async fn tls_connector(&self) -> Result<lapin::tcp::RustlsConnector, BackendError> {
         let ca_file = self.backend.ca_file.clone();
-        let reading = tokio::task::spawn_blocking(move || crate::tls::connector(ca_file.as_deref()));
+        let client = self.backend.client_certificate.clone();
+        let reading = tokio::task::spawn_blocking(move || crate::tls::connector(ca_file.as_deref(), client.as_ref()));
         self.io(Stage::Certificates, async { Ok(reading.await?) }).await?
     }
 
-    /// Runs lapin's handshake over `stream`.
-    async fn login(&self, stream: Stream, node_name: &str, heartbeat: u16) -> Result<Connection, BackendError> {
+    /// Runs lapin's handshake over `wire`, of which lapin reads what it can take.
+    async fn login(&self, wire: Wire, node_name: &str, heartbeat: u16) -> Result<Connection, BackendError> {
         let name: String = node_name.chars().take(MAX_CONNECTION_NAME).collect();
         let properties = ConnectionProperties::default()
             .with_connection_name(name.into())
             .with_client_property("product".into(), "cachesync".into())
             .with_client_property("version".into(), env!("CARGO_PKG_VERSION").into());
-        let stream = Mutex::new(Some(stream));
+        let wire = Mutex::new(Some(AsyncTcpStream::Plain(Screened::new(wire))));
         // Boxed, as lapin's handshake is a large future.
         let handshake = Box::pin(async move {
-            let runtime = lapin::runtime::default_runtime()?;
             let hand_over = async move |_, _| {
-                let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
-                stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into())
+                let wire = wire.lock().unwrap_or_else(PoisonError::into_inner).take();
+                wire.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into())
             };
-            Connection::connector(self.url.to_lapin(heartbeat), runtime, hand_over, properties).await
+            Connection::connector(self.url.to_lapin(heartbeat), wire::runtime(), hand_over, properties).await
         });
         self.amqp(Stage::Login, handshake).await
     }

@@ -16,7 +16,7 @@ use crate::url::BrokerUrl;
 /// What was being done when a session could not be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage<'a> {
-    /// The trusted certificates, which are files.
+    /// The trusted certificates and the client's own, which are files.
     #[cfg(feature = "rustls")]
     Certificates,
     /// Name resolution and the TCP connection.
@@ -37,10 +37,11 @@ pub(crate) enum Stage<'a> {
 pub(crate) fn io_error(url: &BrokerUrl, stage: Stage<'_>, error: &io::Error) -> BackendError {
     let message = match stage {
         #[cfg(feature = "rustls")]
-        Stage::Certificates => format!("the trusted certificates cannot be read: {error}"),
+        Stage::Certificates => format!("the certificates cannot be read: {error}"),
         Stage::Tls => format!(
             "no TLS with {}: {error}; check that the port speaks TLS (5671 by default), that its certificate names this \
-             host, and that its issuer is trusted, or set `ca_file`",
+             host and has not expired, and that its issuer is trusted, or set `ca_file`; if the broker asks for client \
+             certificates, set `client_certificate`, with one that has not expired and whose issuer the broker trusts",
             url.address()
         ),
         _ => format!("RabbitMQ cannot be reached at {}: {error}; check host, port and firewall", url.address()),
@@ -127,8 +128,15 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
             BackendErrorKind::Unreachable,
             format!(
                 "{} closed the connection during the login: {error}; check that the port speaks AMQP 0-9-1 (5672 by \
-                 default, 5671 with TLS), and user and password",
-                url.address()
+                 default, 5671 with TLS), and user and password{}",
+                url.address(),
+                // In TLS 1.3 a client hears what the broker thinks of its certificate after the handshake.
+                if url.tls {
+                    "; if the broker asks for client certificates, set `client_certificate`, with one that has not expired \
+                     and whose issuer the broker trusts"
+                } else {
+                    ""
+                }
             ),
         ),
         (None, _) => (
@@ -150,7 +158,7 @@ pub(crate) fn connect_timeout(url: &BrokerUrl, stage: Stage<'_>, timeout: Durati
     let message = match stage {
         #[cfg(feature = "rustls")]
         Stage::Certificates => {
-            format!("the trusted certificates could not be read within {timeout:?}; check the disk of `ca_file`")
+            format!("the certificates could not be read within {timeout:?}; check the disk of `ca_file`")
         }
         Stage::Reach => {
             format!("no connection to {address} within {timeout:?}; check host, port and firewall, or allow more time")

@@ -9,8 +9,8 @@ use cachesync_tests::{
 };
 
 use crate::{
-    service::{DEADLINE, LEASE, SLACK, Service, all_well, backend, cluster},
-    split::{ALONE, stale_for_at_most},
+    service::{DEADLINE, LEASE, SLACK, Service, all_well, backend, cluster, stale_for_at_most},
+    split::ALONE,
 };
 
 /// The backend of a node that hears a stream with a replica on each broker.

@@ -198,3 +198,11 @@ pub(crate) async fn all_well(nodes: &[&Node]) {
         }
     }
 }
+
+/// Fails if one of the nodes has read what had been stale for longer than `bound`.
+pub(crate) fn stale_for_at_most(bound: Duration, nodes: &[&Node]) {
+    let oldest: Vec<_> = nodes.iter().map(|node| node.oldest_read()).collect();
+    // For who wants to know how near it came.
+    println!("stale for at most {oldest:?}, where {bound:?} is allowed");
+    assert!(oldest.iter().all(|oldest| *oldest <= bound + SLACK), "{oldest:?}");
+}

@@ -8,7 +8,7 @@ use cachesync_tests::{
     wait::{eventually, within},
 };
 
-use crate::service::{DEADLINE, LEASE, Node, SLACK, Service, all_well, backend, cluster};
+use crate::service::{DEADLINE, LEASE, Service, all_well, backend, cluster, stale_for_at_most};
 
 /// The broker that is cut off.
 pub(crate) const ALONE: usize = 2;
@@ -53,13 +53,6 @@ async fn with_pause_minority_the_majority_goes_on_and_nothing_is_stale_for_longe
     }
     all_well(&nodes).await;
     stale_for_at_most(LEASE + Cluster::DETECTION, &nodes);
-}
-
-/// Fails if one of the nodes has read what had been stale for longer than `bound`.
-pub(crate) fn stale_for_at_most(bound: Duration, nodes: &[&Node]) {
-    let oldest: Vec<_> = nodes.iter().map(|node| node.oldest_read()).collect();
-    println!("stale for at most {oldest:?}, where {bound:?} is allowed");
-    assert!(oldest.iter().all(|oldest| *oldest <= bound + SLACK), "{oldest:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
