@@ -137,6 +137,11 @@ impl Node {
         self.cache.get(&KEY).is_none_or(|version| version == self.row.committed.load(Ordering::SeqCst))
     }
 
+    /// Whether what is committed is in its memory.
+    pub(crate) fn holds_the_newest(&self) -> bool {
+        self.cache.get(&KEY) == Some(self.row.committed.load(Ordering::SeqCst))
+    }
+
     pub(crate) fn hits(&self) -> u64 {
         self.cache.stats().hits
     }

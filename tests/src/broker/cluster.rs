@@ -154,7 +154,7 @@ impl Cluster {
         // Together: one that was not the last to end waits for those that were.
         on_all(&self.brokers, |broker| {
             if broker.is_killed() {
-                broker.restart()
+                broker.restart();
             }
         });
         self.await_whole().expect("the cluster becomes one again");
