@@ -91,8 +91,8 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
             BackendErrorKind::Configuration,
             format!(
                 "the stream `{stream}` in virtual host `{}` cannot be declared: {error}; where it exists with other \
-                 arguments, give all nodes the same `Stream`, or choose another `name`, or delete it on the broker: the \
-                 nodes clear then",
+                 arguments, give all nodes the same `Stream`, or another `name`, or delete it on the broker: the nodes clear \
+                 then",
                 url.vhost
             ),
         ),
@@ -174,6 +174,11 @@ pub(crate) fn lost(reason: impl Into<String>) -> BackendError {
 /// The end of a session that had been open, as lapin reports it.
 pub(crate) fn lost_by(what: &str, error: &lapin::Error) -> BackendError {
     lost(format!("the session with RabbitMQ has ended while {what}: {error}"))
+}
+
+/// Whether the broker says that what was asked for does not exist.
+pub(crate) fn is_not_found(error: &lapin::Error) -> bool {
+    protocol_error(error) == Some(AMQPSoftError::NOTFOUND.into())
 }
 
 fn protocol_error(error: &lapin::Error) -> Option<AMQPErrorKind> {
