@@ -308,6 +308,26 @@ async fn a_stream_that_exists_with_other_arguments_or_as_a_queue_is_refused_with
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_that_start_at_once_share_the_stream_that_one_of_them_makes() {
+    let broker = Broker::shared_private();
+    let (backend, interest) = (on_stream(broker.url()), interest());
+    let starting: Vec<_> = (0..8)
+        .map(|_| {
+            let (backend, interest) = (backend.clone(), Interest { node: NodeId::random(), ..interest.clone() });
+            tokio::spawn(async move { backend.connect(interest, None).await })
+        })
+        .collect();
+    let mut sessions = Vec::new();
+    for session in starting {
+        sessions.push(within(DEADLINE, session).await.expect("no panic").expect("a session"));
+    }
+    publish(&mut sessions[0], &[eviction("to all")]).await;
+    for session in &mut sessions {
+        assert_eq!(next(session).await.0, "to all");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_on_queues_and_on_streams_of_other_names_hear_each_other() {
     let broker = Broker::shared_private();
     let interest = interest();
