@@ -104,15 +104,17 @@ async fn a_broker_that_is_killed_is_resumed_on_its_data_and_not_on_an_empty_disk
     broker.restart();
     let mut session = resume(&backend, &interest, &position).await;
     assert!(!session.resumed);
-    write(&mut session, &["1", "2", "3", "4"]).await;
-    // It has as many messages now, and they are not those.
+    write(&mut session, &["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"]).await;
+    // It has more messages now, and they are not those.
     assert!(!resume(&backend, &interest, &position).await.resumed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_was_deleted_and_has_grown_anew_with_messages_alike_is_another_one() {
     let broker = Broker::shared_private();
-    let (backend, interest) = (on_stream(broker.url()), interest());
+    // More than the test has: that the place is not there is found out, and not given up waiting for.
+    let backend = on_stream(broker.url()).connect_timeout(DEADLINE * 4);
+    let interest = interest();
     let mut session = open(&backend, &interest).await;
     let position = write(&mut session, &["1", "2", "3"]).await;
     assert!(resume(&backend, &interest, &position).await.resumed);
@@ -333,7 +335,7 @@ async fn nodes_on_queues_and_on_streams_of_other_names_hear_each_other() {
     let interest = interest();
     let backends = [
         on_stream(broker.url()),
-        backend(broker.url()).stream(Stream::new().name("v2").max_age(Duration::from_mins(5))),
+        backend(broker.url()).stream(Stream::new().name("v2").max_age(Duration::from_mins(5)).replicas(1)),
         backend(broker.url()),
     ];
     let mut sessions = Vec::new();

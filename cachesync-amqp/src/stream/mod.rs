@@ -36,18 +36,19 @@ const MAX_SEGMENT_BYTES: u64 = 3_000_000_000;
 /// |---|---|---|
 /// | after a lost session | clears: every entry is loaded again | resumes: what was evicted meanwhile is evicted |
 /// | broker | copies a message into each interested queue, in memory | writes every message to disk, once |
-/// | node | hears its caches | reads the whole namespace, other nodes' heartbeats too, and drops what is not for it |
+/// | node | hears its caches | reads the whole namespace, each node's heartbeat every second too, and drops what is not for it |
 /// | latency of an eviction | lower | some milliseconds more |
 /// | on a cluster of brokers | a queue is on one of them | is replicated: a confirmed message is on a majority |
 ///
 /// Choose a stream where loading everything again would hurt the source of the values, or where the brokers are a
-/// cluster. With a handful of nodes and a few caches that are quick to load, a queue is the cheaper choice.
+/// cluster. A queue is the cheaper choice where caches are quick to load, and for hundreds of nodes: on a stream each
+/// of them reads the heartbeats of all.
 ///
 /// # How much to keep
 ///
 /// [`max_age`](Self::max_age) is the longest absence after which a node resumes. More than what it can read in a lease is of
 /// no use, since a node that is behind for longer clears anyway. Every message counts: a hundred nodes that send a
-/// heartbeat of 250 bytes every three seconds are 30 MB in an hour.
+/// heartbeat of 250 bytes each second are 90 MB in an hour.
 ///
 /// A stream that exists is used as it is if it was declared with the same options, or the broker refuses the session. A
 /// policy can shorten what is kept (`max-age`, `max-length-bytes`), and nothing on the broker may remove messages in any
