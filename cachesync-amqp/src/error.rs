@@ -16,7 +16,7 @@ use crate::url::BrokerUrl;
 /// What was being done when a session could not be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage<'a> {
-    /// The trusted certificates, which are files.
+    /// The trusted certificates and the client's own, which are files.
     #[cfg(feature = "rustls")]
     Certificates,
     /// Name resolution and the TCP connection.
@@ -37,10 +37,11 @@ pub(crate) enum Stage<'a> {
 pub(crate) fn io_error(url: &BrokerUrl, stage: Stage<'_>, error: &io::Error) -> BackendError {
     let message = match stage {
         #[cfg(feature = "rustls")]
-        Stage::Certificates => format!("the trusted certificates cannot be read: {error}"),
+        Stage::Certificates => format!("the certificates cannot be read: {error}"),
         Stage::Tls => format!(
             "no TLS with {}: {error}; check that the port speaks TLS (5671 by default), that its certificate names this \
-             host, and that its issuer is trusted, or set `ca_file`",
+             host and has not expired, and that its issuer is trusted, or set `ca_file`; if the broker asks for client \
+             certificates, set `client_certificate`, with one that has not expired and whose issuer the broker trusts",
             url.address()
         ),
         _ => format!("RabbitMQ cannot be reached at {}: {error}; check host, port and firewall", url.address()),
@@ -74,17 +75,20 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
         (Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)), Stage::Exchange(exchange)) => (
             BackendErrorKind::Refused,
             format!(
-                "user `{}` may not declare the exchange `{exchange}` in virtual host `{}`; grant configure, write and \
-                 read on `{exchange}` and on `cachesync.*` with `rabbitmqctl set_permissions`",
-                url.user, url.vhost
+                "user `{}` may not declare the exchange `{exchange}` in virtual host `{}` at {}; grant configure, write \
+                 and read on `{exchange}` and on `cachesync.*` with `rabbitmqctl set_permissions`",
+                url.user,
+                url.vhost,
+                url.address()
             ),
         ),
         (Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)), Stage::Exchange(exchange)) => (
             BackendErrorKind::Refused,
             format!(
-                "the exchange `{exchange}` in virtual host `{}` exists and is not a durable topic exchange; choose \
-                 another name with `exchange`, or delete it on the broker",
-                url.vhost
+                "the exchange `{exchange}` in virtual host `{}` at {} exists and is not a durable topic exchange; \
+                 choose another name with `exchange`, or delete it on the broker",
+                url.vhost,
+                url.address()
             ),
         ),
         (Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)), Stage::Stream(stream, _)) => (
@@ -102,9 +106,11 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
         ) => (
             BackendErrorKind::Refused,
             format!(
-                "user `{}` may not declare the queue `{queue}` or bind it to `{exchange}` in virtual host `{}`; grant \
-                 configure, write and read on `{exchange}` and on `cachesync.*` with `rabbitmqctl set_permissions`",
-                url.user, url.vhost
+                "user `{}` may not declare the queue `{queue}` or bind it to `{exchange}` in virtual host `{}` at {}; \
+                 grant configure, write and read on `{exchange}` and on `cachesync.*` with `rabbitmqctl set_permissions`",
+                url.user,
+                url.vhost,
+                url.address()
             ),
         ),
         (Some(AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)), Stage::Stream(stream, _)) => (
@@ -122,8 +128,15 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
             BackendErrorKind::Unreachable,
             format!(
                 "{} closed the connection during the login: {error}; check that the port speaks AMQP 0-9-1 (5672 by \
-                 default, 5671 with TLS), and user and password",
-                url.address()
+                 default, 5671 with TLS), and user and password{}",
+                url.address(),
+                // In TLS 1.3 a client hears what the broker thinks of its certificate after the handshake.
+                if url.tls {
+                    "; if the broker asks for client certificates, set `client_certificate`, with one that has not expired \
+                     and whose issuer the broker trusts"
+                } else {
+                    ""
+                }
             ),
         ),
         (None, _) => (
@@ -143,7 +156,7 @@ pub(crate) fn connect_timeout(url: &BrokerUrl, stage: Stage<'_>, timeout: Durati
     let message = match stage {
         #[cfg(feature = "rustls")]
         Stage::Certificates => {
-            format!("the trusted certificates could not be read within {timeout:?}; check the disk of `ca_file`")
+            format!("the certificates could not be read within {timeout:?}; check the disk of `ca_file`")
         }
         Stage::Reach => {
             format!("no connection to {address} within {timeout:?}; check host, port and firewall, or allow more time")
@@ -207,7 +220,11 @@ mod tests {
         let stages: [(AMQPErrorKind, _, _); 8] = [
             (AMQPSoftError::ACCESSREFUSED.into(), Stage::Login, "check user and password"),
             (AMQPHardError::NOTALLOWED.into(), Stage::Login, "the virtual host `orders` at example.com:5672"),
-            (AMQPSoftError::PRECONDITIONFAILED.into(), Stage::Exchange("cs"), "`cs` in virtual host `orders` exists"),
+            (
+                AMQPSoftError::PRECONDITIONFAILED.into(),
+                Stage::Exchange("cs"),
+                "`cs` in virtual host `orders` at example.com:5672 exists",
+            ),
             (AMQPSoftError::ACCESSREFUSED.into(), Stage::Exchange("cs"), "may not declare the exchange `cs`"),
             (AMQPSoftError::ACCESSREFUSED.into(), Stage::Queue("q", "cs"), "may not declare the queue `q`"),
             (AMQPSoftError::ACCESSREFUSED.into(), Stage::Stream("s", "cs"), "may not declare the queue `s`"),

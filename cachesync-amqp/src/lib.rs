@@ -17,9 +17,11 @@
 //! | module | holds |
 //! |---|---|
 //! | `backend` | [`AmqpBackend`], its options and their limits |
-//! | `url` | the broker's address, without showing its password |
+//! | `brokers` | the brokers of a cluster, and in what order they are asked for a session |
+//! | `url` | a broker's address, without showing its password |
 //! | `names` | exchanges, routing keys, queues |
 //! | `connect` | how a session is opened, step by step, in bounded time |
+//! | `wire`, `screen` | what lapin reads, and what it must not be given |
 //! | `link` | the connection of a session, and how it ends |
 //! | `publisher` | the sending half of a session |
 //! | `intake` | what the broker sends to a session, and its acknowledgement |
@@ -31,6 +33,7 @@
 //! | `error` | what lapin and RabbitMQ report, as an error that says what to do |
 
 mod backend;
+mod brokers;
 mod connect;
 mod error;
 mod intake;
@@ -38,10 +41,12 @@ mod link;
 mod names;
 mod publisher;
 mod queue;
+mod screen;
 mod stream;
 #[cfg(feature = "rustls")]
 mod tls;
 mod url;
+mod wire;
 
 pub use backend::AmqpBackend;
 pub use stream::Stream;
