@@ -87,7 +87,7 @@ impl StreamSubscriber {
     async fn receive(&mut self) -> Result<Delivery, BackendError> {
         loop {
             let (_, delivery) = self.read().await?;
-            if true {
+            if self.wanted.has(delivery.routing_key.as_str()) {
                 let position = self.trail.place().map(Place::to_position);
                 return Ok(intake::read(&self.namespace, delivery, position));
             }
