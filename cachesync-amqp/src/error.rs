@@ -91,15 +91,20 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
                 url.address()
             ),
         ),
-        (Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)), Stage::Stream(stream, _)) => (
-            BackendErrorKind::Configuration,
-            format!(
-                "the stream `{stream}` in virtual host `{}` cannot be declared: {error}; where it exists with other \
-                 arguments, give all nodes the same `Stream`, or choose another `name`, or delete it on the broker: the \
-                 nodes clear then",
-                url.vhost
-            ),
-        ),
+        // RabbitMQ says the same of a stream that has no replica on it, as while it is being made.
+        (Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)), Stage::Stream(stream, _))
+            if error.to_string().contains("inequivalent arg") =>
+        {
+            (
+                BackendErrorKind::Configuration,
+                format!(
+                    "the stream `{stream}` in virtual host `{}` cannot be declared: {error}; where it exists with other \
+                 arguments, give all nodes the same `Stream`, or another `name`, or delete it on the broker: the nodes clear \
+                 then",
+                    url.vhost
+                ),
+            )
+        }
         (
             Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)),
             Stage::Queue(queue, exchange) | Stage::Stream(queue, exchange),
@@ -113,7 +118,10 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
                 url.address()
             ),
         ),
-        (Some(AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)), Stage::Stream(stream, _)) => (
+        (
+            Some(AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND | AMQPSoftError::PRECONDITIONFAILED)),
+            Stage::Stream(stream, _),
+        ) => (
             BackendErrorKind::Refused,
             format!(
                 "the stream `{stream}` in virtual host `{}` is not there: {error}; it is back when the brokers are that \
@@ -189,6 +197,11 @@ pub(crate) fn lost(reason: impl Into<String>) -> BackendError {
 /// The end of a session that had been open, as lapin reports it.
 pub(crate) fn lost_by(what: &str, error: &lapin::Error) -> BackendError {
     lost(format!("the session with RabbitMQ has ended while {what}: {error}"))
+}
+
+/// Whether the broker says that what was asked for does not exist.
+pub(crate) fn is_not_found(error: &lapin::Error) -> bool {
+    protocol_error(error) == Some(AMQPSoftError::NOTFOUND.into())
 }
 
 fn protocol_error(error: &lapin::Error) -> Option<AMQPErrorKind> {

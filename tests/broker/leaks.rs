@@ -6,10 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cachesync_amqp::AmqpBackend;
+use cachesync_amqp::{AmqpBackend, Stream};
 use cachesync_core::{
     Backend, Name,
-    backend::{Caches, Interest},
+    backend::{Caches, Interest, Message, Topic},
     frame::NodeId,
 };
 use cachesync_tests::{
@@ -53,15 +53,24 @@ async fn neither_ended_sessions_nor_abandoned_attempts_leave_threads_tasks_or_so
     assert_eq!(connection_threads(), 0);
 
     let backend = AmqpBackend::new(broker.url()).expect("a URL").heartbeat(Duration::from_secs(1));
+    let on_stream = backend.clone().stream(Stream::new());
+    let node = NodeId::random();
+    let interest = || Interest { node, ..interest() };
     let stalling = AmqpBackend::new(proxy.url()).expect("a URL").heartbeat(Duration::from_secs(1));
     for round in 0..5 {
         let mut closed = backend.connect(interest(), None).await.expect("a session");
         closed.publisher.close().await;
         let dropped = backend.connect(interest(), None).await.expect("a session");
+        let mut streaming = on_stream.connect(interest(), None).await.expect("a session");
+        let beat = Message { topic: Topic::Heartbeat(node), body: vec![1] };
+        streaming.publisher.publish(&[beat]).await.expect("published");
+        let heard = streaming.subscriber.next().await.expect("its heartbeat").position;
+        let resumed = on_stream.connect(interest(), heard).await.expect("a session");
+        assert!(resumed.resumed);
         let stalled = stalling.connect(interest(), None).await.expect("a session");
         assert!(connection_threads() >= 2);
         proxy.stall();
-        drop((closed, dropped, stalled));
+        drop((closed, dropped, streaming, resumed, stalled));
         proxy.resume();
 
         let limit = Duration::from_millis(50);
