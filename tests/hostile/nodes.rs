@@ -13,7 +13,8 @@ use tokio::sync::RwLock;
 /// Long for a test, and never reached by one that passes.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
-/// Whoever measures how long something takes reads it; whoever keeps the machine busy writes it.
+/// Whoever measures how long something takes, or needs its session to live, reads it; whoever keeps the machine busy writes
+/// it.
 pub(crate) static BUSY: RwLock<()> = RwLock::const_new(());
 
 /// A namespace that no other test has.

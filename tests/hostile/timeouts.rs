@@ -22,7 +22,7 @@ use tokio::{
 use crate::nodes::{BUSY, DEADLINE, builder, namespace};
 
 /// For a step of connecting, for a flush, for a shutdown.
-const LIMIT: Duration = Duration::from_millis(500);
+const LIMIT: Duration = Duration::from_secs(1);
 /// A busy machine may take this long besides. Far less than what is waited for where nothing limits it.
 const SLACK: Duration = Duration::from_secs(3);
 
@@ -115,7 +115,7 @@ async fn a_broker_that_falls_silent_at_any_moment_of_a_start_fails_it_in_time() 
         match start(backend(&falls.url)).await {
             Err(error) => {
                 assert_eq!(error.backend_kind(), Some(BackendErrorKind::Timeout), "after {bytes} bytes: {error}");
-                assert!(error.to_string().contains("within 500ms"), "after {bytes} bytes: {error}");
+                assert!(error.to_string().contains(" within "), "after {bytes} bytes: {error}");
                 said.push(error.to_string());
             }
             Ok(_) => break,
@@ -134,7 +134,7 @@ async fn a_listener_that_never_answers_fails_a_start_in_time_with_tls_too() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("its address");
     let error = refusal(backend(&format!("amqp://{address}"))).await;
-    assert!(error.to_string().contains("does not speak AMQP within 500ms"), "{error}");
+    assert!(error.to_string().contains("does not speak AMQP within "), "{error}");
 
     let issuer = rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate");
     let ca_file = std::env::temp_dir().join(format!("cachesync-{}.pem", namespace()));
@@ -164,7 +164,10 @@ async fn an_alarm_a_stopped_broker_and_a_stalled_network_one_after_the_other_and
     let broker = Broker::start();
     let proxy = Proxy::before(broker.url()).await;
     let node = async || {
-        let registry = start(backend(proxy.url())).await.expect("a session");
+        // This one has to succeed, however busy the machine is.
+        let builder = builder(backend(proxy.url()).connect_timeout(DEADLINE), &namespace());
+        let builder = builder.heartbeat(LIMIT).lease(LIMIT * 4).flush_timeout(LIMIT);
+        let registry = builder.start().await.expect("a session");
         let users = registry.cache::<u64, u64>("users").expect("configured");
         (registry, users)
     };
