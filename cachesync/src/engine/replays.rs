@@ -13,6 +13,7 @@ use std::{collections::HashSet, hash::Hash, mem};
 use cachesync_core::{Name, frame::NodeId, mac::MAC_BYTES};
 
 use super::sequence::Generations;
+use crate::mutation::Mutation;
 
 /// So many evictions in JSON are known that were heard last, and at most as many more.
 const MAX_RECENT_JSON: usize = 50_000;
@@ -34,7 +35,8 @@ impl Replays {
 
     /// Whether it, or a later one, was heard before.
     pub(super) fn has_frame(&self, origin: NodeId, cache: &Name, sequence: u64) -> bool {
-        self.frames.get(&(origin, cache.clone())).is_some_and(|highest| sequence <= highest)
+        let one_more = u64::from(Mutation::RefuseTheNext.is_on());
+        self.frames.get(&(origin, cache.clone())).is_some_and(|highest| sequence <= highest + one_more)
     }
 
     /// Notes the proof of an eviction in JSON; `false` if it was heard before.
