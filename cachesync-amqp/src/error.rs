@@ -29,6 +29,8 @@ pub(crate) enum Stage<'a> {
     Exchange(&'a str),
     /// The declaration, binding and consumption of this queue, bound to this exchange.
     Queue(&'a str, &'a str),
+    /// The same of this stream, and finding a place in it.
+    Stream(&'a str, &'a str),
 }
 
 /// An I/O error before AMQP was spoken.
@@ -73,26 +75,53 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
         (Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)), Stage::Exchange(exchange)) => (
             BackendErrorKind::Refused,
             format!(
-                "user `{}` may not declare the exchange `{exchange}` in virtual host `{}`; grant configure, write and \
-                 read on `{exchange}` and on `cachesync.*` with `rabbitmqctl set_permissions`",
-                url.user, url.vhost
+                "user `{}` may not declare the exchange `{exchange}` in virtual host `{}` at {}; grant configure, write \
+                 and read on `{exchange}` and on `cachesync.*` with `rabbitmqctl set_permissions`",
+                url.user,
+                url.vhost,
+                url.address()
             ),
         ),
         (Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)), Stage::Exchange(exchange)) => (
             BackendErrorKind::Refused,
             format!(
-                "the exchange `{exchange}` in virtual host `{}` exists and is not a durable topic exchange; choose \
-                 another name with `exchange`, or delete it on the broker",
+                "the exchange `{exchange}` in virtual host `{}` at {} exists and is not a durable topic exchange; \
+                 choose another name with `exchange`, or delete it on the broker",
+                url.vhost,
+                url.address()
+            ),
+        ),
+        (Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)), Stage::Stream(stream, _)) => (
+            BackendErrorKind::Configuration,
+            format!(
+                "the stream `{stream}` in virtual host `{}` cannot be declared: {error}; where it exists with other \
+                 arguments, give all nodes the same `Stream`, or choose another `name`, or delete it on the broker: the \
+                 nodes clear then",
                 url.vhost
             ),
         ),
-        (Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)), Stage::Queue(queue, exchange)) => (
+        (
+            Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)),
+            Stage::Queue(queue, exchange) | Stage::Stream(queue, exchange),
+        ) => (
             BackendErrorKind::Refused,
             format!(
-                "user `{}` may not declare the queue `{queue}`, or bind it to `{exchange}`, or consume it, in virtual host `{}`; \
-                 grant configure, write and read on `{exchange}` and on `cachesync.*` with `rabbitmqctl set_permissions`, \
-                 and, if the user has topic permissions, read on its namespace with `rabbitmqctl set_topic_permissions`",
-                url.user, url.vhost
+                "user `{}` may not declare the queue `{queue}`, or bind it to `{exchange}`, or consume it, in virtual host `{}` \
+                 at {}; grant configure, write and read on `{exchange}` and on `cachesync.*` with `rabbitmqctl \
+                 set_permissions`, and, if the user has topic permissions, read on its namespace with `rabbitmqctl \
+                 set_topic_permissions`",
+                url.user,
+                url.vhost,
+                url.address()
+            ),
+        ),
+        (Some(AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)), Stage::Stream(stream, _)) => (
+            BackendErrorKind::Refused,
+            format!(
+                "the stream `{stream}` in virtual host `{}` is not there: {error}; it is back when the brokers are that \
+                 have it; should it stay away, see the broker's log, or delete it with `rabbitmqctl delete_queue`: the nodes \
+                 make it anew then, and clear",
+                url.vhost
             ),
         ),
         (Some(_), _) => (BackendErrorKind::Refused, format!("RabbitMQ refuses a session at {url}: {error}")),
@@ -143,7 +172,7 @@ pub(crate) fn connect_timeout(url: &BrokerUrl, stage: Stage<'_>, timeout: Durati
             "{address} accepts connections and does not speak AMQP within {timeout:?}; check that the port is RabbitMQ's \
              (5672 by default; with TLS, use `amqps://`)"
         ),
-        Stage::Exchange(_) | Stage::Queue(..) => {
+        Stage::Exchange(_) | Stage::Queue(..) | Stage::Stream(..) => {
             format!(
                 "RabbitMQ at {address} did not open a session within {timeout:?}; check its load, or allow more time"
             )
@@ -193,12 +222,22 @@ mod tests {
 
     #[test]
     fn each_refusal_names_what_was_refused_and_what_to_do() {
-        let stages: [(AMQPErrorKind, _, _); 6] = [
+        let stages: [(AMQPErrorKind, _, _); 8] = [
             (AMQPSoftError::ACCESSREFUSED.into(), Stage::Login, "check user and password"),
             (AMQPHardError::NOTALLOWED.into(), Stage::Login, "the virtual host `orders` at example.com:5672"),
-            (AMQPSoftError::PRECONDITIONFAILED.into(), Stage::Exchange("cs"), "`cs` in virtual host `orders` exists"),
+            (
+                AMQPSoftError::PRECONDITIONFAILED.into(),
+                Stage::Exchange("cs"),
+                "`cs` in virtual host `orders` at example.com:5672 exists",
+            ),
             (AMQPSoftError::ACCESSREFUSED.into(), Stage::Exchange("cs"), "may not declare the exchange `cs`"),
             (AMQPSoftError::ACCESSREFUSED.into(), Stage::Queue("q", "cs"), "may not declare the queue `q`"),
+            (AMQPSoftError::ACCESSREFUSED.into(), Stage::Stream("s", "cs"), "may not declare the queue `s`"),
+            (
+                AMQPSoftError::NOTFOUND.into(),
+                Stage::Stream("s", "cs"),
+                "the stream `s` in virtual host `orders` is not there",
+            ),
             (AMQPHardError::INTERNALERROR.into(), Stage::Login, "the broker's text"),
         ];
         for (kind, stage, expected) in stages {

@@ -153,6 +153,17 @@ mod tests {
         assert!(decode_json_key::<u64>(&"a".into()).is_err());
     }
 
+    /// A number that is read as its neighbour is another key.
+    #[test]
+    fn a_decimal_key_is_read_as_exactly_as_it_is_written() {
+        for text in ["0.1", "-1.7095516222222221e100", "31.245270191439438", "1.2299999999999998e-7", "-0.0"] {
+            let json = format!(r#"{{"cache": "users", "keys": [{text}]}}"#);
+            let JsonTarget::Keys(keys) = decode_json(json.as_bytes()).unwrap().target else { panic!("{text}") };
+            let expected: f64 = text.parse().unwrap();
+            assert_eq!(decode_json_key::<f64>(&keys[0]).map(f64::to_bits), Ok(expected.to_bits()), "{text}");
+        }
+    }
+
     #[test]
     fn json_of_another_form_is_an_error() {
         for bad in [
