@@ -111,8 +111,10 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
         ) => (
             BackendErrorKind::Refused,
             format!(
-                "user `{}` may not declare the queue `{queue}` or bind it to `{exchange}` in virtual host `{}` at {}; \
-                 grant configure, write and read on `{exchange}` and on `cachesync.*` with `rabbitmqctl set_permissions`",
+                "user `{}` may not declare the queue `{queue}`, or bind it to `{exchange}`, or consume it, in virtual host `{}` \
+                 at {}; grant configure, write and read on `{exchange}` and on `cachesync.*` with `rabbitmqctl \
+                 set_permissions`, and, if the user has topic permissions, read on its namespace with `rabbitmqctl \
+                 set_topic_permissions`",
                 url.user,
                 url.vhost,
                 url.address()
@@ -196,7 +198,15 @@ pub(crate) fn lost(reason: impl Into<String>) -> BackendError {
 
 /// The end of a session that had been open, as lapin reports it.
 pub(crate) fn lost_by(what: &str, error: &lapin::Error) -> BackendError {
-    lost(format!("the session with RabbitMQ has ended while {what}: {error}"))
+    let advice = match protocol_error(error) {
+        // Of all that is done in an open session only this needs a permission.
+        Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)) => {
+            "; the user may not write to the exchange: grant it with `rabbitmqctl set_permissions`, and, if the user has topic \
+             permissions, its namespace with `rabbitmqctl set_topic_permissions`"
+        }
+        _ => "",
+    };
+    lost(format!("the session with RabbitMQ has ended while {what}: {error}{advice}"))
 }
 
 /// Whether the broker says that what was asked for does not exist.
