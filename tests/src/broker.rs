@@ -137,6 +137,14 @@ impl Broker {
         node.run().expect("the node runs again");
     }
 
+    /// Starts it again on its port and on an empty disk, after [`kill`](Self::kill).
+    pub fn restart_empty(&self) {
+        let node = self.node();
+        node.kill();
+        fs::remove_dir_all(node.folder.join("mnesia")).expect("the node's data can be removed");
+        node.run().expect("the node runs again");
+    }
+
     /// Freezes it with SIGSTOP: connections stay open, and nothing answers.
     pub fn stop(&self) {
         let node = self.node();
@@ -156,6 +164,11 @@ impl Broker {
 
     /// Runs `rabbitmqctl` with these arguments and returns what it prints.
     pub fn ctl(&self, arguments: &[&str]) -> String {
+        self.try_ctl(arguments).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// The same where it may fail, as against a node that has just begun to run: the error is what it printed.
+    pub fn try_ctl(&self, arguments: &[&str]) -> Result<String, String> {
         let node = self.node();
         let output = node
             .prepare(Command::new(node.scripts.join("rabbitmqctl")))
@@ -164,13 +177,12 @@ impl Broker {
             .stdin(Stdio::null())
             .output()
             .expect("rabbitmqctl runs");
-        assert!(
-            output.status.success(),
-            "rabbitmqctl {arguments:?}: {}{}",
-            String::from_utf8_lossy(&output.stdout),
-            String::from_utf8_lossy(&output.stderr)
-        );
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        let (out, error) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        if output.status.success() {
+            Ok(out.into_owned())
+        } else {
+            Err(format!("rabbitmqctl {arguments:?}: {out}{error}"))
+        }
     }
 
     fn node(&self) -> &Node {
