@@ -167,7 +167,11 @@ impl Broker {
         self.try_ctl(arguments).unwrap_or_else(|error| panic!("{error}"))
     }
 
-    /// The same where it may fail, as against a node that has just begun to run: the error is what it printed.
+    /// The same where it may fail, as against a node that has just begun to run.
+    ///
+    /// # Errors
+    ///
+    /// What it printed.
     pub fn try_ctl(&self, arguments: &[&str]) -> Result<String, String> {
         let node = self.node();
         let output = node

@@ -29,9 +29,9 @@ pub fn check(authors: &[Author], commits: Vec<u64>) -> Result<Report> {
     let mut merged = Merged::open(authors.iter().map(|author| author.journal.clone()))?;
     let mut checker = Checker::new(authors, commits);
     let mut begin = None;
-    while let Some((at, author, event)) = merged.next()? {
+    while let Some((at, author, event)) = merged.pull()? {
         checker.begin = *begin.get_or_insert(at);
-        checker.report.length = at - checker.begin;
+        checker.report.length = at.saturating_sub(checker.begin);
         checker.happened(at, author, event)?;
     }
     checker.end()
@@ -119,7 +119,6 @@ impl<'a> Checker<'a> {
                 }
                 self.told[author].waiting.push_back(transaction);
             }
-            Event::RolledBack { .. } => {}
             Event::InDoubt { .. } => self.report.in_doubt += 1,
             Event::Settled { transaction } => self.told[author].waiting.push_back(transaction),
             Event::Flushed { transactions } => {
@@ -152,7 +151,7 @@ impl<'a> Checker<'a> {
             }
             Event::Born { .. } => self.report.processes += 1,
             Event::Died { incarnation } => _ = self.truth.orphan(incarnation),
-            Event::Read { .. } | Event::Entry { .. } => {}
+            Event::RolledBack { .. } | Event::Read { .. } | Event::Entry { .. } => {}
         }
         Ok(())
     }
@@ -180,7 +179,7 @@ impl<'a> Checker<'a> {
         if let Some(returned) = &mut self.returned
             && returned.nodes.remove(&node)
         {
-            self.report.recoveries.push(at - returned.at);
+            self.report.recoveries.push(at.saturating_sub(returned.at));
         }
     }
 
@@ -250,28 +249,26 @@ impl<'a> Checker<'a> {
             self.violated("D", row, at, author, &format!("{name} was read, which nobody has written"));
             return Ok(());
         };
-        match *event {
-            Event::Read { began, how, within, .. } => {
-                self.report.reads += 1;
-                self.report.hits += u64::from(how == How::Cached);
-                if let Some((rule, text)) = self.judge(row, name, version, began, author, within) {
-                    self.report.stale_beyond += u64::from(rule == "A");
-                    self.violated(rule, row, at, author, &text);
-                } else if how == How::Cached {
-                    self.measure(row, version, began, author);
-                }
+        if let Event::Read { began, how, within, .. } = *event {
+            self.report.reads += 1;
+            self.report.hits += u64::from(how == How::Cached);
+            if let Some((rule, text)) = self.judge(row, name, version, began, author, within) {
+                self.report.stale_beyond += u64::from(rule == "A");
+                self.violated(rule, row, at, author, &text);
+            } else if how == How::Cached {
+                self.measure(row, version, began, author);
             }
-            _ => {
-                self.report.compared += 1;
-                if self.truth.next_committed(row, version).is_none() {
-                    // It is the newest.
-                } else if self.truth.is_current_but_for_orphans(row, version) {
-                    self.report.orphans += 1;
-                } else {
-                    self.report.lost += 1;
-                    let newest = self.names[usize::try_from(row)?].last().copied();
-                    self.violated("B", row, at, author, &format!("{name} is cached when all is quiet, not {newest:?}"));
-                }
+            return Ok(());
+        }
+        self.report.compared += 1;
+        if let Some(newer) = self.truth.next_committed(row, version) {
+            if self.truth.is_current_but_for_orphans(row, version) {
+                self.report.orphans += 1;
+            } else {
+                self.report.lost += 1;
+                let newer = self.names[usize::try_from(row)?][newer as usize];
+                let text = format!("{name} is cached when all is quiet, although {newer} was committed");
+                self.violated("B", row, at, author, &text);
             }
         }
         Ok(())
@@ -324,9 +321,10 @@ impl<'a> Checker<'a> {
             return;
         }
         self.report.stale += 1;
-        self.report.oldest_by_commit = self.report.oldest_by_commit.max(began - applied);
+        self.report.oldest_by_commit = self.report.oldest_by_commit.max(began.saturating_sub(applied));
         if let Some(confirmed) = newer.confirmed.filter(|confirmed| *confirmed <= began) {
-            self.report.oldest_by_confirmation = self.report.oldest_by_confirmation.max(began - confirmed);
+            self.report.oldest_by_confirmation =
+                self.report.oldest_by_confirmation.max(began.saturating_sub(confirmed));
         }
     }
 

@@ -1,4 +1,4 @@
-//! The truth: a SQLite file with a row for each number, and the list of what was committed, in that order.
+//! The truth: a file of `SQLite` with a row for each number, and the list of what was committed, in that order.
 //!
 //! Invariant: a transaction writes its number into `commits` and its rows at once, so which transactions were committed is
 //! known whatever became of the process that wrote them. There is one writer at a time in all processes, so the lines
@@ -24,7 +24,7 @@ use tokio::{
 use crate::{ROWS, event::Event, journal::Journal};
 
 /// How long a writer waits for the others: longer than any of them is stopped.
-const BUSY: Duration = Duration::from_secs(60);
+const BUSY: Duration = Duration::from_mins(1);
 
 const SCHEMA: &str = "
     CREATE TABLE numbers (id INTEGER PRIMARY KEY, version INTEGER NOT NULL);
@@ -60,7 +60,7 @@ fn connect(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// SQLite's integers have a sign.
+/// Integers of `SQLite` have a sign.
 fn signed(number: u64) -> i64 {
     number.cast_signed()
 }

@@ -99,7 +99,7 @@ impl Merged {
     }
 
     /// The next event: its time, and the number of its journal.
-    pub fn next(&mut self) -> Result<Option<(Duration, usize, Event)>> {
+    pub fn pull(&mut self) -> Result<Option<(Duration, usize, Event)>> {
         let Some(Reverse((at, journal))) = self.next.pop() else { return Ok(None) };
         let event = self.events[journal].take().expect("who is in the heap has an event");
         self.advance(journal)?;
@@ -133,7 +133,7 @@ mod tests {
         fs::write(&paths[1], "2 died 2\n3 died 3\n").unwrap();
         let mut merged = Merged::open(paths).unwrap();
         let mut seen = Vec::new();
-        while let Some((at, journal, _)) = merged.next().unwrap() {
+        while let Some((at, journal, _)) = merged.pull().unwrap() {
             seen.push((at.as_nanos(), journal));
         }
         assert_eq!(seen, [(1, 0), (2, 1), (3, 1), (4, 0)]);

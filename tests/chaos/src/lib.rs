@@ -12,7 +12,7 @@
 //! | [`process`] | a node's process, as the driver sees it |
 //! | [`node`], [`load`], [`writer`] | that process: a registry; who reads, and who writes |
 //! | [`service`] | its annotated functions |
-//! | [`database`] | the truth: a SQLite file, and which transactions it has committed |
+//! | [`database`] | the truth: a file of `SQLite`, and which transactions it has committed |
 //! | [`event`], [`journal`] | what a process writes down, and in which form |
 //! | [`checker`] | the merged journals, held against the rules |
 //! | [`report`] | what came of it |

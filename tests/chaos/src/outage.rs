@@ -80,7 +80,7 @@ pub async fn carry_out(world: &World, length: Duration) -> Result<Vec<u64>> {
 pub fn judge(authors: &[Author], depths: Vec<u64>) -> Result<Judgement> {
     let mut merged = Merged::open(authors.iter().map(|author| author.journal.clone()))?;
     let (mut began, mut ended, mut samples) = (None, None, Vec::new());
-    while let Some((at, author, event)) = merged.next()? {
+    while let Some((at, author, event)) = merged.pull()? {
         match (event, authors[author].process) {
             (Event::Fault { .. }, _) => began = Some(at),
             (Event::Healed { .. }, _) => ended = Some(at),
@@ -91,9 +91,10 @@ pub fn judge(authors: &[Author], depths: Vec<u64>) -> Result<Judgement> {
         }
     }
     let (began, ended) = (began.context("there was an outage")?, ended.context("it has ended")?);
-    let tenth = (ended - began) / 10;
+    let length = ended.saturating_sub(began);
+    let tenth = length / 10;
     // Not from the very first: what is to be flat has to be there first.
-    let windows = [began + tenth / 2, began + tenth * 9 / 2, ended - tenth].map(|from| from..from + tenth);
+    let windows = [began + tenth / 2, began + tenth * 9 / 2, began + tenth * 9].map(|from| from..from + tenth);
     let most = |of: usize, what: fn(&(Duration, usize, u64, u64)) -> u64| {
         windows.clone().map(|window| {
             let seen = samples.iter().filter(|(at, node, ..)| *node == of && window.contains(at));
@@ -101,7 +102,7 @@ pub fn judge(authors: &[Author], depths: Vec<u64>) -> Result<Judgement> {
         })
     };
     Ok(Judgement {
-        length: ended - began,
+        length,
         memory: std::array::from_fn(|node| most(node, |sample| sample.3)),
         outbox: std::array::from_fn(|node| most(node, |sample| sample.2)),
         depths,

@@ -60,15 +60,13 @@ pub struct Options {
 impl Options {
     /// The command that does the same again.
     pub fn command(&self) -> String {
-        let mut command = format!("cargo xtask chaos --seed {} --transport {}", self.seed, self.transport.name());
-        match self.outage {
-            Some(minutes) => command += &format!(" --outage {minutes}"),
-            None => command += &format!(" --minutes {}", self.minutes),
-        }
-        if let Some(mutation) = &self.mutation {
-            command += &format!(" --mutation {mutation}");
-        }
-        command
+        let (seed, transport) = (self.seed, self.transport.name());
+        let length = match self.outage {
+            Some(minutes) => format!("--outage {minutes}"),
+            None => format!("--minutes {}", self.minutes),
+        };
+        let mutation = self.mutation.as_ref().map_or_else(String::new, |name| format!(" --mutation {name}"));
+        format!("cargo xtask chaos {length} --seed {seed} --transport {transport}{mutation}")
     }
 }
 

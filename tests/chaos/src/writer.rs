@@ -37,7 +37,7 @@ pub async fn write_any(load: &Load, dice: &mut Rng) -> Result<(), Failed> {
             let rows = [price(dice), ROWS - 1];
             let number = service::save_by_hand(service, &rows).await?;
             let cache = load.registry.cache::<u64, service::Row>("prices").expect("it is configured");
-            cache.evict_many(&rows);
+            cache.evict_many(rows);
             number
         }
         _ => return transact(load, dice).await,
