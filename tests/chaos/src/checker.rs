@@ -407,3 +407,6 @@ impl<'a> Checker<'a> {
         Ok(self.report)
     }
 }
+
+#[cfg(test)]
+mod tests;

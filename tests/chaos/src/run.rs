@@ -270,9 +270,14 @@ impl World {
         }
     }
 
-    /// When all is quiet: what is cached is compared; then everything is read by all and written by one, and what is cached
-    /// after that is compared again.
+    /// When all is quiet: what is cached is compared; then everything is read by all, and half of it written by one, and what
+    /// is cached after that is compared again.
     async fn audit(&self) -> Result<Option<String>> {
+        if let Some(problem) = self.recover().await? {
+            return Ok(Some(problem));
+        }
+        // They go on for a while, so that what the last faults have left behind is read, and there is something to compare.
+        sleep(LEASE * 2).await;
         self.ask_all("quiet").await?;
         // What is in doubt is told a second time.
         sleep(SETTLE * 3).await;

@@ -139,9 +139,10 @@ fn in_doubt(load: &Load, rows: Vec<u64>, number: u64, began: Instant) {
     });
 }
 
-/// Writes a third of the rows, each in the way that its number says, and waits until the broker has taken their evictions.
+/// Writes this node's share of one half of the rows, each in the way that its number says, and waits until the broker has
+/// taken their evictions.
 pub async fn write_share(load: &Load, node: u64, nodes: u64) -> Result<(), Failed> {
-    let rows: Vec<_> = (0..ROWS).filter(|row| row % nodes == node).collect();
+    let rows: Vec<_> = (0..ROWS).filter(|row| row % (2 * nodes) == node).collect();
     for rows in rows.chunks(16) {
         let database: Mutex<database::Transaction> = Mutex::new(load.service.begin().await?);
         let transaction = Transaction::begin();
