@@ -7,7 +7,7 @@ use cachesync_core::{
     backend::{Interest, Position},
 };
 
-use crate::{connect, url::BrokerUrl};
+use crate::{Stream, connect, url::BrokerUrl};
 
 /// Nothing here is waited for longer than this.
 const MAX_TIMEOUT: Duration = Duration::from_hours(1);
@@ -35,8 +35,12 @@ pub struct AmqpBackend {
     pub(crate) connect_timeout: Duration,
     pub(crate) publish_timeout: Duration,
     pub(crate) close_timeout: Duration,
+    /// What carries the messages to the nodes; `None` for a queue of each session.
+    pub(crate) stream: Option<Stream>,
     #[cfg(feature = "rustls")]
     pub(crate) ca_file: Option<std::path::PathBuf>,
+    #[cfg(feature = "rustls")]
+    pub(crate) client_certificate: Option<crate::tls::ClientCertificate>,
 }
 
 impl AmqpBackend {
@@ -62,8 +66,11 @@ impl AmqpBackend {
             connect_timeout: url.connect_timeout.unwrap_or(Duration::from_secs(10)),
             publish_timeout: Duration::from_secs(3),
             close_timeout: Duration::from_secs(2),
+            stream: None,
             #[cfg(feature = "rustls")]
             ca_file: None,
+            #[cfg(feature = "rustls")]
+            client_certificate: None,
             url,
         })
     }
@@ -87,8 +94,9 @@ impl AmqpBackend {
         self
     }
 
-    /// How long opening a session may take, from name resolution to the bound queue; 10 s unless set, here or in the
-    /// URL. More than zero, at most 1 h.
+    /// How long opening a session may take, from name resolution to the bound queue or stream; 10 s unless set, here or in
+    /// the URL. More than zero, at most 1 h. On a stream, half of what is left of it may be spent on looking for the place
+    /// at which to resume.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -114,13 +122,45 @@ impl AmqpBackend {
         self
     }
 
+    /// All nodes of a namespace hear one durable stream, and a node that was away for a while resumes where it was, without
+    /// clearing its caches. Without this each session has a queue of its own, and clears.
+    ///
+    /// See [`Stream`] for when to choose it, and for its options. Nodes with and without it hear each other.
+    #[must_use]
+    pub fn stream(mut self, stream: Stream) -> Self {
+        self.stream = Some(stream);
+        self
+    }
+
     /// A PEM file of certificates that are trusted besides the system's, for an `amqps://` URL. It is read at each
     /// connect, so that it may be exchanged; a file that cannot be read then, or that holds no certificate, is a
-    /// [`Configuration`](BackendErrorKind::Configuration) error of that connect.
+    /// [`Configuration`](BackendErrorKind::Configuration) error of that connect. So is this with an `amqp://` URL.
+    ///
+    /// A registry that starts reports that error. One that runs, and finds a file gone when it opens its next session, tries
+    /// again and again, and shows the error in its status.
     #[cfg(feature = "rustls")]
     #[must_use]
     pub fn ca_file(mut self, path: impl Into<std::path::PathBuf>) -> Self {
         self.ca_file = Some(path.into());
+        self
+    }
+
+    /// The certificate by which this client proves to the broker who it is (`ssl_options.verify = verify_peer` there), for an
+    /// `amqps://` URL: a PEM file with the certificate first and those of its issuers after it, and one with its private
+    /// key (PKCS #8, SEC 1 or PKCS #1), which may be the same file. User and password are needed all the same.
+    ///
+    /// Both are read at each connect, as [`ca_file`](Self::ca_file) is, so that they may be renewed on the disk. What is wrong with
+    /// them is a [`Configuration`](BackendErrorKind::Configuration) error of that connect; it names the files and never shows
+    /// what is in them.
+    #[cfg(feature = "rustls")]
+    #[must_use]
+    pub fn client_certificate(
+        mut self,
+        certificate_file: impl Into<std::path::PathBuf>,
+        key_file: impl Into<std::path::PathBuf>,
+    ) -> Self {
+        let (certificate_file, key_file) = (certificate_file.into(), key_file.into());
+        self.client_certificate = Some(crate::tls::ClientCertificate { certificate_file, key_file });
         self
     }
 
@@ -153,6 +193,18 @@ impl AmqpBackend {
                 self.heartbeat
             )));
         }
+        self.stream.as_ref().map_or(Ok(()), Stream::validate)?;
+        #[cfg(feature = "rustls")]
+        for (option, is_set) in
+            [("ca_file", self.ca_file.is_some()), ("client_certificate", self.client_certificate.is_some())]
+        {
+            if is_set && !self.url.tls {
+                return Err(configuration(&format!(
+                    "`{option}` is set and the broker's URL is without TLS, so it would protect nothing; use `amqps://`, or \
+                     leave the option out"
+                )));
+            }
+        }
         #[cfg(feature = "rustls")]
         if self.url.tls && rustls_pki_types::ServerName::try_from(self.url.host.as_str()).is_err() {
             return Err(configuration(&format!(
@@ -166,14 +218,20 @@ impl AmqpBackend {
 
 impl fmt::Debug for AmqpBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AmqpBackend").field("url", &self.url).field("exchange", &self.exchange).finish_non_exhaustive()
+        let mut debug = f.debug_struct("AmqpBackend");
+        debug.field("url", &self.url).field("exchange", &self.exchange);
+        #[cfg(feature = "rustls")]
+        if let Some(files) = &self.client_certificate {
+            debug.field("client_certificate", files);
+        }
+        debug.finish_non_exhaustive()
     }
 }
 
 impl Backend for AmqpBackend {
-    /// Opens a session on a connection of its own. Nothing can be replayed, so `resume` is ignored.
-    fn connect(&self, interest: Interest, _resume: Option<Position>) -> BoxFuture<'_, Result<Session, BackendError>> {
-        Box::pin(connect::open_session(self, interest))
+    /// Opens a session on a connection of its own. Without a [`Stream`] nothing can be replayed, and `resume` is ignored.
+    fn connect(&self, interest: Interest, resume: Option<Position>) -> BoxFuture<'_, Result<Session, BackendError>> {
+        Box::pin(connect::open_session(self, interest, resume))
     }
 
     fn confirm_timeout(&self) -> Option<Duration> {
@@ -181,7 +239,7 @@ impl Backend for AmqpBackend {
     }
 }
 
-fn configuration(message: &str) -> BackendError {
+pub(crate) fn configuration(message: &str) -> BackendError {
     BackendError::new(BackendErrorKind::Configuration, message)
 }
 

@@ -1,4 +1,4 @@
-//! How a session is opened, step by step: certificates, TCP, TLS, login, channels, exchange, queue, bindings, consumer.
+//! How a session is opened, step by step: certificates, TCP, TLS, login, exchange, and then its `queue` or `stream`.
 //!
 //! Invariant: one TCP connection per session. lapin is handed a stream that is already open, once, so it could not
 //! reconnect if it tried; lapin's own recovery would hide lost messages. Every step is under one deadline, and dropping
@@ -12,14 +12,14 @@ use std::{
 };
 
 use async_compat::Compat;
-use cachesync_core::{BackendError, Session, backend::Interest};
+use cachesync_core::{
+    BackendError, Session,
+    backend::{Interest, Position},
+};
 use lapin::{
-    AsyncTcpStream, Channel, Connection, ConnectionProperties, Consumer, ExchangeKind,
-    options::{
-        BasicConsumeOptions, BasicQosOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions,
-        QueueDeclareOptions,
-    },
-    types::{AMQPValue, FieldTable},
+    AsyncTcpStream, Channel, Connection, ConnectionProperties, ExchangeKind,
+    options::{ConfirmSelectOptions, ExchangeDeclareOptions},
+    types::FieldTable,
 };
 use tokio::{
     net::{TcpStream, lookup_host},
@@ -30,54 +30,57 @@ use crate::{
     AmqpBackend,
     error::{Stage, connect_error, connect_timeout, io_error},
     link::{Link, Socket},
-    names,
     publisher::AmqpPublisher,
-    subscriber::{AmqpSubscriber, PREFETCH},
+    queue, stream,
+    wire::{self, Screened, Wire},
 };
 
 /// The longest connection name that is sent, in characters.
 const MAX_CONNECTION_NAME: usize = 200;
 
-/// What lapin speaks AMQP over.
-type Stream = AsyncTcpStream<Compat<TcpStream>>;
-
-/// Opens a session: when it returns, the queue is bound and consumed, and confirms are on.
-pub(crate) async fn open_session(backend: &AmqpBackend, interest: Interest) -> Result<Session, BackendError> {
+/// Opens a session: when it returns, its queue or stream is bound and consumed, and confirms are on.
+pub(crate) async fn open_session(
+    backend: &AmqpBackend,
+    interest: Interest,
+    resume: Option<Position>,
+) -> Result<Session, BackendError> {
     let heartbeat_seconds = backend.validate()?;
     let attempt = Attempt { backend, deadline: Instant::now() + backend.connect_timeout };
-    let queue = names::queue(&interest);
-    let exchange = backend.exchange.as_str();
 
-    let (stream, socket) = attempt.open_stream().await?;
-    let connection = attempt.login(stream, &interest.node_name, heartbeat_seconds).await?;
+    let (wire, socket) = attempt.open_stream().await?;
+    let connection = attempt.login(wire, &interest.node_name, heartbeat_seconds).await?;
     let link = Arc::new(Link::new(connection, socket));
+    let exchange = attempt.exchange();
     let publishing =
         attempt.amqp(Stage::Exchange(exchange), open_publishing_channel(link.connection(), exchange)).await?;
-    let (consuming, consumer) = attempt
-        .amqp(
-            Stage::Queue(&queue, exchange),
-            open_consuming_channel(link.connection(), exchange, &queue, names::bindings(&interest)),
-        )
-        .await?;
-    tracing::debug!(url = %backend.url, exchange, queue, "a session with RabbitMQ is open");
-
-    let namespace = interest.namespace;
-    Ok(Session {
-        publisher: Box::new(AmqpPublisher::new(publishing, Arc::clone(&link), namespace.clone(), backend)),
-        subscriber: Box::new(AmqpSubscriber::new(consumer, consuming, link, namespace)),
-        resumed: false,
-    })
+    let namespace = interest.namespace.clone();
+    let (subscriber, resumed) = match &backend.stream {
+        None => (queue::subscribe(&attempt, &link, interest).await?, false),
+        Some(options) => stream::subscribe(&attempt, &link, &publishing, options, &interest, resume).await?,
+    };
+    let publisher = Box::new(AmqpPublisher::new(publishing, link, namespace, backend));
+    Ok(Session { publisher, subscriber, resumed })
 }
 
 /// One attempt to open a session.
-struct Attempt<'a> {
+pub(crate) struct Attempt<'a> {
     backend: &'a AmqpBackend,
     deadline: Instant,
 }
 
 impl Attempt<'_> {
+    /// The exchange of the session.
+    pub(crate) fn exchange(&self) -> &str {
+        &self.backend.exchange
+    }
+
+    /// What is left of the time.
+    pub(crate) fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
     /// Opens the connection, with TLS where the URL asks for it, and a second handle of its socket.
-    async fn open_stream(&self) -> Result<(Stream, Socket), BackendError> {
+    async fn open_stream(&self) -> Result<(Wire, Socket), BackendError> {
         let url = &self.backend.url;
         // First of all: a file that cannot be read is reported whether or not the broker runs.
         #[cfg(feature = "rustls")]
@@ -100,31 +103,32 @@ impl Attempt<'_> {
         Ok((stream, socket))
     }
 
-    /// Reads the trusted certificates, on a thread for what blocks: they may be many, or on a network's disk.
+    /// Reads the certificates, on a thread for what blocks: they may be many, or on a network's disk.
     #[cfg(feature = "rustls")]
     async fn tls_connector(&self) -> Result<lapin::tcp::RustlsConnector, BackendError> {
         let ca_file = self.backend.ca_file.clone();
-        let reading = tokio::task::spawn_blocking(move || crate::tls::connector(ca_file.as_deref()));
+        let client = self.backend.client_certificate.clone();
+        let reading = tokio::task::spawn_blocking(move || crate::tls::connector(ca_file.as_deref(), client.as_ref()));
         self.io(Stage::Certificates, async { Ok(reading.await?) }).await?
     }
 
-    /// Runs lapin's handshake over `stream`.
-    async fn login(&self, stream: Stream, node_name: &str, heartbeat: u16) -> Result<Connection, BackendError> {
+    /// Runs lapin's handshake over `wire`, of which lapin reads what it can take.
+    async fn login(&self, wire: Wire, node_name: &str, heartbeat: u16) -> Result<Connection, BackendError> {
         let name: String = node_name.chars().take(MAX_CONNECTION_NAME).collect();
         let properties = ConnectionProperties::default()
             .with_connection_name(name.into())
             .with_client_property("product".into(), "cachesync".into())
             .with_client_property("version".into(), env!("CARGO_PKG_VERSION").into());
-        let stream = Mutex::new(Some(stream));
-        self.amqp(Stage::Login, async move {
-            let runtime = lapin::runtime::default_runtime()?;
+        let wire = Mutex::new(Some(AsyncTcpStream::Plain(Screened::new(wire))));
+        // Boxed, as lapin's handshake is a large future.
+        let handshake = Box::pin(async move {
             let hand_over = async move |_, _| {
-                let stream = stream.lock().unwrap_or_else(PoisonError::into_inner).take();
-                stream.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into())
+                let wire = wire.lock().unwrap_or_else(PoisonError::into_inner).take();
+                wire.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into())
             };
-            Connection::connector(self.backend.url.to_lapin(heartbeat), runtime, hand_over, properties).await
-        })
-        .await
+            Connection::connector(self.backend.url.to_lapin(heartbeat), wire::runtime(), hand_over, properties).await
+        });
+        self.amqp(Stage::Login, handshake).await
     }
 
     async fn io<T>(&self, stage: Stage<'_>, step: impl Future<Output = io::Result<T>>) -> Result<T, BackendError> {
@@ -134,11 +138,23 @@ impl Attempt<'_> {
         }
     }
 
-    async fn amqp<T>(&self, stage: Stage<'_>, step: impl Future<Output = lapin::Result<T>>) -> Result<T, BackendError> {
-        match timeout_at(self.deadline, step).await {
-            Ok(result) => result.map_err(|error| connect_error(&self.backend.url, stage, &error)),
-            Err(_) => Err(self.out_of_time(stage)),
-        }
+    /// A step that lapin does.
+    pub(crate) async fn amqp<T>(
+        &self,
+        stage: Stage<'_>,
+        step: impl Future<Output = lapin::Result<T>>,
+    ) -> Result<T, BackendError> {
+        let step = async { step.await.map_err(|error| connect_error(&self.backend.url, stage, &error)) };
+        self.in_time(stage, step).await
+    }
+
+    /// A step whose errors say enough.
+    pub(crate) async fn in_time<T>(
+        &self,
+        stage: Stage<'_>,
+        step: impl Future<Output = Result<T, BackendError>>,
+    ) -> Result<T, BackendError> {
+        timeout_at(self.deadline, step).await.unwrap_or_else(|_| Err(self.out_of_time(stage)))
     }
 
     fn out_of_time(&self, stage: Stage<'_>) -> BackendError {
@@ -186,30 +202,6 @@ async fn open_publishing_channel(connection: &Connection, exchange: &str) -> lap
     channel.exchange_declare(exchange.into(), ExchangeKind::Topic, durable, FieldTable::default()).await?;
     channel.confirm_select(ConfirmSelectOptions::default()).await?;
     Ok(channel)
-}
-
-async fn open_consuming_channel(
-    connection: &Connection,
-    exchange: &str,
-    queue: &str,
-    bindings: Vec<String>,
-) -> lapin::Result<(Channel, Consumer)> {
-    let channel = connection.create_channel().await?;
-    channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
-    let ours_alone = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
-    // A virtual host may have another type as its default, and only a classic queue can be exclusive.
-    let mut arguments = FieldTable::default();
-    arguments.insert("x-queue-type".into(), AMQPValue::LongString("classic".into()));
-    channel.queue_declare(queue.into(), ours_alone, arguments).await?;
-    let last = bindings.len() - 1;
-    for (index, binding) in bindings.into_iter().enumerate() {
-        // A channel is in order: the answer to the last one stands for all, and a refusal ends the channel.
-        let options = QueueBindOptions { nowait: index != last };
-        channel.queue_bind(queue.into(), exchange.into(), binding.into(), options, FieldTable::default()).await?;
-    }
-    let consumer =
-        channel.basic_consume(queue.into(), "".into(), BasicConsumeOptions::default(), FieldTable::default()).await?;
-    Ok((channel, consumer))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::url::BrokerUrl;
 /// What was being done when a session could not be opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stage<'a> {
-    /// The trusted certificates, which are files.
+    /// The trusted certificates and the client's own, which are files.
     #[cfg(feature = "rustls")]
     Certificates,
     /// Name resolution and the TCP connection.
@@ -29,16 +29,19 @@ pub(crate) enum Stage<'a> {
     Exchange(&'a str),
     /// The declaration, binding and consumption of this queue, bound to this exchange.
     Queue(&'a str, &'a str),
+    /// The same of this stream, and finding a place in it.
+    Stream(&'a str, &'a str),
 }
 
 /// An I/O error before AMQP was spoken.
 pub(crate) fn io_error(url: &BrokerUrl, stage: Stage<'_>, error: &io::Error) -> BackendError {
     let message = match stage {
         #[cfg(feature = "rustls")]
-        Stage::Certificates => format!("the trusted certificates cannot be read: {error}"),
+        Stage::Certificates => format!("the certificates cannot be read: {error}"),
         Stage::Tls => format!(
             "no TLS with {}: {error}; check that the port speaks TLS (5671 by default), that its certificate names this \
-             host, and that its issuer is trusted, or set `ca_file`",
+             host and has not expired, and that its issuer is trusted, or set `ca_file`; if the broker asks for client \
+             certificates, set `client_certificate`, with one that has not expired and whose issuer the broker trusts",
             url.address()
         ),
         _ => format!("RabbitMQ cannot be reached at {}: {error}; check host, port and firewall", url.address()),
@@ -85,12 +88,33 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
                 url.vhost
             ),
         ),
-        (Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)), Stage::Queue(queue, exchange)) => (
+        (Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)), Stage::Stream(stream, _)) => (
+            BackendErrorKind::Configuration,
+            format!(
+                "the stream `{stream}` in virtual host `{}` cannot be declared: {error}; where it exists with other \
+                 arguments, give all nodes the same `Stream`, or choose another `name`, or delete it on the broker: the \
+                 nodes clear then",
+                url.vhost
+            ),
+        ),
+        (
+            Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)),
+            Stage::Queue(queue, exchange) | Stage::Stream(queue, exchange),
+        ) => (
             BackendErrorKind::Refused,
             format!(
                 "user `{}` may not declare the queue `{queue}` or bind it to `{exchange}` in virtual host `{}`; grant \
                  configure, write and read on `{exchange}` and on `cachesync.*` with `rabbitmqctl set_permissions`",
                 url.user, url.vhost
+            ),
+        ),
+        (Some(AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)), Stage::Stream(stream, _)) => (
+            BackendErrorKind::Refused,
+            format!(
+                "the stream `{stream}` in virtual host `{}` is not there: {error}; it is back when the brokers are that \
+                 have it; should it stay away, see the broker's log, or delete it with `rabbitmqctl delete_queue`: the nodes \
+                 make it anew then, and clear",
+                url.vhost
             ),
         ),
         (Some(_), _) => (BackendErrorKind::Refused, format!("RabbitMQ refuses a session at {url}: {error}")),
@@ -99,8 +123,15 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
             BackendErrorKind::Unreachable,
             format!(
                 "{} closed the connection during the login: {error}; check that the port speaks AMQP 0-9-1 (5672 by \
-                 default, 5671 with TLS), and user and password",
-                url.address()
+                 default, 5671 with TLS), and user and password{}",
+                url.address(),
+                // In TLS 1.3 a client hears what the broker thinks of its certificate after the handshake.
+                if url.tls {
+                    "; if the broker asks for client certificates, set `client_certificate`, with one that has not expired \
+                     and whose issuer the broker trusts"
+                } else {
+                    ""
+                }
             ),
         ),
         (None, _) => (
@@ -120,7 +151,7 @@ pub(crate) fn connect_timeout(url: &BrokerUrl, stage: Stage<'_>, timeout: Durati
     let message = match stage {
         #[cfg(feature = "rustls")]
         Stage::Certificates => {
-            format!("the trusted certificates could not be read within {timeout:?}; check the disk of `ca_file`")
+            format!("the certificates could not be read within {timeout:?}; check the disk of `ca_file`")
         }
         Stage::Reach => {
             format!("no connection to {address} within {timeout:?}; check host, port and firewall, or allow more time")
@@ -134,7 +165,7 @@ pub(crate) fn connect_timeout(url: &BrokerUrl, stage: Stage<'_>, timeout: Durati
             "{address} accepts connections and does not speak AMQP within {timeout:?}; check that the port is RabbitMQ's \
              (5672 by default; with TLS, use `amqps://`)"
         ),
-        Stage::Exchange(_) | Stage::Queue(..) => {
+        Stage::Exchange(_) | Stage::Queue(..) | Stage::Stream(..) => {
             format!(
                 "RabbitMQ at {address} did not open a session within {timeout:?}; check its load, or allow more time"
             )
@@ -176,12 +207,18 @@ mod tests {
 
     #[test]
     fn each_refusal_names_what_was_refused_and_what_to_do() {
-        let stages: [(AMQPErrorKind, _, _); 6] = [
+        let stages: [(AMQPErrorKind, _, _); 8] = [
             (AMQPSoftError::ACCESSREFUSED.into(), Stage::Login, "check user and password"),
             (AMQPHardError::NOTALLOWED.into(), Stage::Login, "the virtual host `orders` at example.com:5672"),
             (AMQPSoftError::PRECONDITIONFAILED.into(), Stage::Exchange("cs"), "`cs` in virtual host `orders` exists"),
             (AMQPSoftError::ACCESSREFUSED.into(), Stage::Exchange("cs"), "may not declare the exchange `cs`"),
             (AMQPSoftError::ACCESSREFUSED.into(), Stage::Queue("q", "cs"), "may not declare the queue `q`"),
+            (AMQPSoftError::ACCESSREFUSED.into(), Stage::Stream("s", "cs"), "may not declare the queue `s`"),
+            (
+                AMQPSoftError::NOTFOUND.into(),
+                Stage::Stream("s", "cs"),
+                "the stream `s` in virtual host `orders` is not there",
+            ),
             (AMQPHardError::INTERNALERROR.into(), Stage::Login, "the broker's text"),
         ];
         for (kind, stage, expected) in stages {

@@ -1,7 +1,9 @@
-//! What the things on the broker are called: routing keys and queues.
+//! What the things on the broker are called: routing keys, queues, streams.
 //!
 //! A name of cachesync is one word of a routing key, and no name begins with `~`: a pattern `<namespace>.*` matches every
-//! cache and no heartbeat, which has two more words.
+//! cache and neither heartbeats nor notes, which have two more words.
+
+use std::collections::HashSet;
 
 use cachesync_core::{
     Name,
@@ -17,6 +19,26 @@ pub(crate) fn routing_key(namespace: &Name, topic: &Topic) -> String {
         Topic::Cache(cache) => format!("{namespace}.{cache}"),
         Topic::Heartbeat(node) => format!("{namespace}.~heartbeat.{node}"),
     }
+}
+
+/// The routing key of what sessions write into their stream for themselves and each other.
+pub(crate) fn note(namespace: &Name, note: Note) -> String {
+    match note {
+        Note::Mark => format!("{namespace}.~stream.mark"),
+        Note::Hole => format!("{namespace}.~stream.hole"),
+        Note::Probe => format!("{namespace}.~probe.stream"),
+    }
+}
+
+/// What a session writes into its stream besides frames; `stream/attach` says what for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Note {
+    /// Here a session begins.
+    Mark,
+    /// Before this, messages may be missing.
+    Hole,
+    /// It comes where the stream is bound for all messages.
+    Probe,
 }
 
 /// The cache that a routing key names; `None` for a heartbeat, another namespace, or anything that is no name.
@@ -35,6 +57,53 @@ pub(crate) fn bindings(interest: &Interest) -> Vec<String> {
     };
     bindings.push(routing_key(namespace, &Topic::Heartbeat(interest.node)));
     bindings
+}
+
+/// The pattern by which a stream is bound for all messages of the namespace.
+pub(crate) fn stream_binding(namespace: &Name) -> String {
+    format!("{namespace}.#")
+}
+
+/// The pattern by which it is bound for marks and holes alone.
+pub(crate) fn notes_binding(namespace: &Name) -> String {
+    format!("{namespace}.~stream.*")
+}
+
+/// The name of the stream of an exchange and a namespace. No namespace has a `.`, so no two pairs have one name.
+pub(crate) fn stream(exchange: &str, namespace: &Name) -> String {
+    format!("cachesync.{namespace}.{exchange}.stream")
+}
+
+/// Which messages of a stream a node wants: those by which its queue would be bound, see [`bindings`].
+pub(crate) struct Wanted {
+    /// The namespace and the point after it.
+    prefix: String,
+    heartbeat: String,
+    /// The routing keys; `None` for those of all caches.
+    caches: Option<HashSet<String>>,
+}
+
+impl Wanted {
+    pub(crate) fn of(interest: &Interest) -> Self {
+        let namespace = &interest.namespace;
+        let caches = match &interest.caches {
+            Caches::All => None,
+            Caches::Named(caches) => {
+                Some(caches.iter().map(|cache| routing_key(namespace, &Topic::Cache(cache.clone()))).collect())
+            }
+        };
+        let heartbeat = routing_key(namespace, &Topic::Heartbeat(interest.node));
+        Self { prefix: format!("{namespace}."), heartbeat, caches }
+    }
+
+    /// Whether a message with this routing key is for the node.
+    pub(crate) fn has(&self, routing_key: &str) -> bool {
+        routing_key == self.heartbeat
+            || match &self.caches {
+                Some(caches) => caches.contains(routing_key),
+                None => routing_key.strip_prefix(&self.prefix).is_some_and(|word| !word.contains('.')),
+            }
+    }
 }
 
 /// The name of a new session's queue.
@@ -89,6 +158,44 @@ mod tests {
         let named = interest("a", Caches::Named(vec![name("users"), name("orders")]));
         assert_eq!(bindings(&named), ["shop.users", "shop.orders", heartbeat]);
         assert_eq!(bindings(&interest("a", Caches::All)), ["shop.*", heartbeat]);
+    }
+
+    #[test]
+    fn of_a_stream_a_node_wants_what_its_queue_would_be_bound_to() {
+        let named = Wanted::of(&interest("a", Caches::Named(vec![name("users")])));
+        let all = Wanted::of(&interest("a", Caches::All));
+        for (key, is_named, is_any) in [
+            ("shop.users", true, true),
+            ("shop.orders", false, true),
+            ("shop.no name", false, true),
+            ("shop.~heartbeat.00000000000000000000000000000007", true, true),
+            ("shop.~heartbeat.00000000000000000000000000000008", false, false),
+            ("shop.users.more", false, false),
+            ("shop", false, false),
+            ("shopping.users", false, false),
+            ("", false, false),
+        ] {
+            assert_eq!((named.has(key), all.has(key)), (is_named, is_any), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_stream_belongs_to_its_exchange_and_namespace() {
+        assert_eq!(stream("cachesync", &name("shop")), "cachesync.shop.cachesync.stream");
+        assert_ne!(stream("b.c", &name("a")), stream("c", &name("a")));
+        assert_eq!(stream_binding(&name("shop")), "shop.#");
+    }
+
+    #[test]
+    fn only_marks_and_holes_have_the_prefix_of_their_binding() {
+        let binding = notes_binding(&name("shop"));
+        let prefix = binding.strip_suffix('*').unwrap();
+        for (note, is_bound) in [(Note::Mark, true), (Note::Hole, true), (Note::Probe, false)] {
+            let key = super::note(&name("shop"), note);
+            assert_eq!(key.strip_prefix(prefix).is_some_and(|word| !word.contains('.')), is_bound, "{key}");
+            assert_eq!(cache_of(&name("shop"), &key), None);
+            assert!(!Wanted::of(&interest("a", Caches::All)).has(&key), "no node takes it for an eviction");
+        }
     }
 
     #[test]

@@ -106,13 +106,18 @@ impl AmqpPublisher {
     async fn publish_one(&self, message: &Message) -> lapin::Result<PublisherConfirm> {
         // An eviction that no node is interested in is fine. A heartbeat has one receiver, ourselves.
         let mandatory = matches!(message.topic, Topic::Heartbeat(_));
+        let mut properties = self.properties.clone();
+        if mandatory {
+            // By which a stream that holds it is known again.
+            properties = properties.with_message_id(random_id().into());
+        }
         self.channel
             .basic_publish(
                 self.exchange.as_str().into(),
                 names::routing_key(&self.namespace, &message.topic).into(),
                 BasicPublishOptions { mandatory, ..BasicPublishOptions::default() },
                 &message.body,
-                self.properties.clone(),
+                properties,
             )
             .await
     }
@@ -148,11 +153,17 @@ enum Sending<F> {
     Sent(PublisherConfirm),
 }
 
-fn accepted(confirmation: &Confirmation, exchange: &str) -> Result<(), BackendError> {
+/// A text that no other message has.
+pub(crate) fn random_id() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+/// Whether the broker has taken a message, and routed it if that is required.
+pub(crate) fn accepted(confirmation: &Confirmation, exchange: &str) -> Result<(), BackendError> {
     match confirmation {
         Confirmation::Ack(None) => Ok(()),
         Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
-            Err(lost("RabbitMQ returned this node's heartbeat: the session's queue or its binding is gone"))
+            Err(lost("RabbitMQ returned this node's heartbeat: its queue or stream, or the binding of that, is gone"))
         }
         // Any queue that the message was routed to can have refused it; the broker does not say which.
         Confirmation::Nack(None) => Err(lost(format!(

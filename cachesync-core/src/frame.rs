@@ -37,8 +37,8 @@ pub struct Frame {
     /// Counts up from 1, without gaps, within an (origin, cache), and among the heartbeats of an origin; over all of the
     /// origin's sessions. What is sent again has the number that it had.
     pub sequence: u64,
-    /// When it was encoded, in milliseconds since the Unix epoch, by the origin's wall clock. For people; no
-    /// decision depends on it.
+    /// When it was encoded, in milliseconds since the Unix epoch, by the origin's wall clock; of a signed frame, when it was
+    /// sent, the last time. No decision depends on it where there are no shared keys.
     pub sent_at: u64,
     /// For how long, from when it is applied, loads of the keys it names are not kept. Whole milliseconds.
     pub hold: Duration,
@@ -48,7 +48,7 @@ pub struct Frame {
     pub shape: KeyShape,
     /// What to do.
     pub operation: Operation,
-    /// Proof that a holder of the shared key made it; reserved, `None` today.
+    /// Proof that a holder of a shared key made it, see [`mac`](crate::mac); `None` where there is none.
     pub authentication: Option<Authentication>,
 }
 
@@ -72,7 +72,7 @@ pub enum Operation {
     Unknown(u8),
 }
 
-/// Room for a message authentication code over frame and topic.
+/// A message authentication code over namespace, topic and frame, see [`mac`](crate::mac).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authentication {
     /// Which of the shared keys made it.

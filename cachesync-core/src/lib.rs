@@ -10,12 +10,14 @@
 //! | [`backend`] | [`Backend`], [`Session`], [`Publisher`], [`Subscriber`], and what travels through them |
 //! | [`frame`] | [`Frame`](frame::Frame): one message between nodes, and its [`Operation`](frame::Operation)s |
 //! | [`codec`] | frames, keys and JSON evictions to bytes and back; the only place that knows bincode |
+//! | [`mac`] | shared keys, and proof that a holder of one made a message; backends need not know |
 //! | [`shape`] | [`KeyShape`](shape::KeyShape): the structure of a key type as serde sees it |
 //! | [`name`] | [`Name`]: the valid names of caches and namespaces |
 
 pub mod backend;
 pub mod codec;
 pub mod frame;
+pub mod mac;
 pub mod name;
 pub mod shape;
 

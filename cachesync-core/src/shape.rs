@@ -43,16 +43,17 @@ impl KeyShape {
         Self::bounded(shape)
     }
 
-    /// Whether a value of this shape nests to a limited depth. Reading a type of which that is not so could exhaust the
-    /// stack, as bincode sets no limit.
+    /// Whether a value of this shape nests to a limited depth, and no list of it has elements that take no bytes. Reading
+    /// a type of which that is not so could exhaust the stack, or take for ever over a few bytes that announce 2⁶⁴
+    /// elements, as bincode sets no limit.
     pub fn is_bounded(&self) -> bool {
-        !self.0.starts_with(TOO_DEEP)
+        !self.0.starts_with(UNBOUNDED)
     }
 
     /// Whether all of the type was seen. Of an enum only the first variant is, and of a type that refuses the simplest
     /// value only what comes before that; such a type may nest without bound all the same.
     pub fn is_complete(&self) -> bool {
-        !self.0.contains("enum<") && !self.0.contains(['!', '#', TOO_DEEP])
+        !self.0.contains("enum<") && !self.0.contains(['!', '#', UNBOUNDED])
     }
 
     /// What came from the wire; bounded, otherwise taken as it is.
@@ -98,8 +99,8 @@ fn fnv1a(bytes: &[u8]) -> u64 {
 
 /// How deep a recursive type is followed.
 const MAX_DEPTH: usize = 16;
-/// Begins the shape of a type that nests deeper.
-const TOO_DEEP: char = '^';
+/// Begins the shape of a type that nests deeper, or that has a list of which the elements take no bytes.
+const UNBOUNDED: char = '^';
 
 /// Writes down what a `Deserialize` asks for.
 struct Tracer<'a> {
@@ -127,14 +128,40 @@ impl de::Error for Stop {
 impl Tracer<'_> {
     fn inner(&mut self) -> Result<Tracer<'_>, Stop> {
         if self.depth == MAX_DEPTH {
-            // In front, as the end may be cut off.
-            self.shape.insert(0, TOO_DEEP);
+            self.is_unbounded();
             return Err(Stop);
         }
         if self.shape.len() > 64 * KeyShape::MAX_LEN {
             return Err(Stop);
         }
         Ok(Tracer { shape: self.shape, depth: self.depth + 1 })
+    }
+
+    fn is_unbounded(&mut self) {
+        // In front, as the end may be cut off.
+        if !self.shape.starts_with(UNBOUNDED) {
+            self.shape.insert(0, UNBOUNDED);
+        }
+    }
+
+    /// A list, or a map, of as many elements as the wire says, between these brackets.
+    fn list<T>(
+        mut self,
+        [open, close]: [char; 2],
+        visit: impl FnOnce(Elements<'_>) -> Result<T, Stop>,
+    ) -> Result<T, Stop> {
+        self.shape.push(open);
+        let begin = self.shape.len();
+        let value = visit(Elements { tracer: self.inner()?, left: 1, separator: false })?;
+        // Nothing but units and tuples of them: everything else has a letter in its shape, or a list that has a length.
+        let takes_no_bytes = |shape: &str| shape.chars().all(|c| matches!(c, '(' | ')' | ',' | ':'));
+        // If a list in this one has been marked, it has moved, and takes the bytes of its length.
+        let elements = self.shape.get(begin..).unwrap_or_default();
+        if !elements.is_empty() && takes_no_bytes(elements) {
+            self.is_unbounded();
+        }
+        self.shape.push(close);
+        Ok(value)
     }
 
     fn tuple<'de, V: Visitor<'de>>(mut self, len: usize, visitor: V) -> Result<V::Value, Stop> {
@@ -209,11 +236,8 @@ impl<'de> de::Deserializer<'de> for Tracer<'_> {
         visitor.visit_newtype_struct(self.inner()?)
     }
 
-    fn deserialize_seq<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Stop> {
-        self.shape.push('[');
-        let value = visitor.visit_seq(Elements { tracer: self.inner()?, left: 1, separator: false })?;
-        self.shape.push(']');
-        Ok(value)
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+        self.list(['[', ']'], |elements| visitor.visit_seq(elements))
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value, Stop> {
@@ -229,11 +253,8 @@ impl<'de> de::Deserializer<'de> for Tracer<'_> {
         self.tuple(len, visitor)
     }
 
-    fn deserialize_map<V: Visitor<'de>>(mut self, visitor: V) -> Result<V::Value, Stop> {
-        self.shape.push('{');
-        let value = visitor.visit_map(Elements { tracer: self.inner()?, left: 1, separator: false })?;
-        self.shape.push('}');
-        Ok(value)
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Stop> {
+        self.list(['{', '}'], |elements| visitor.visit_map(elements))
     }
 
     // The names of fields are not on the wire; their order and types are.
@@ -411,6 +432,31 @@ mod tests {
         }
 
         assert_eq!(shape::<Positive>(), "u32!");
+    }
+
+    #[test]
+    fn a_list_of_what_takes_no_bytes_is_unbounded() {
+        use std::collections::{BTreeMap, HashMap};
+
+        for bounded in [
+            KeyShape::of::<(u8, (), [(); 3])>(),
+            KeyShape::of::<Vec<Option<()>>>(),
+            KeyShape::of::<Vec<((), bool)>>(),
+            KeyShape::of::<BTreeMap<u8, ()>>(),
+        ] {
+            assert!(bounded.is_bounded(), "{bounded}");
+        }
+        for unbounded in [
+            KeyShape::of::<Vec<()>>(),
+            KeyShape::of::<(u8, Vec<((), [u8; 0])>)>(),
+            KeyShape::of::<HashMap<(), ()>>(),
+            KeyShape::of::<Option<Vec<Vec<()>>>>(),
+            KeyShape::of::<(Vec<()>, Vec<u8>)>(),
+            // That it is too long to be kept hides nothing.
+            KeyShape::of::<([u64; 32], [u64; 32], [u64; 32], Vec<()>)>(),
+        ] {
+            assert!(!unbounded.is_bounded() && !unbounded.is_complete(), "{unbounded}");
+        }
     }
 
     #[test]

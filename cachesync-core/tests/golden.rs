@@ -10,13 +10,14 @@ use cachesync_core::{
     Name,
     codec::{self, VERSION},
     frame::{Authentication, Frame, NodeId, Operation},
+    mac::MacKey,
     shape::KeyShape,
 };
 
 /// The version that made a file, the file's name, and the frame that is in it.
 type Golden = (u8, &'static str, fn() -> Frame);
 
-const FRAMES: [Golden; 10] = [
+const FRAMES: [Golden; 12] = [
     (1, "keys", || frame(KeyShape::of::<u64>(), Operation::Keys(keys(&[0u64, 1, 250, 251, u64::MAX])))),
     (1, "keys_of_tuples", || {
         let of = [(7u32, String::from("ada"), Some(-3i64)), (0, "zoë".into(), None)];
@@ -35,9 +36,29 @@ const FRAMES: [Golden; 10] = [
         authentication: Some(Authentication { key_id: 300, mac: (0..32).collect() }),
         ..frame(KeyShape::NONE, Operation::All)
     }),
+    (1, "signed", || Frame {
+        authentication: Some(Authentication { key_id: 7, mac: SIGNED.to_vec() }),
+        ..frame(KeyShape::of::<u64>(), Operation::Keys(keys(&[42u64])))
+    }),
+    (1, "signed_heartbeat", || Frame {
+        cache: None,
+        authentication: Some(Authentication { key_id: 7, mac: SIGNED_HEARTBEAT.to_vec() }),
+        ..frame(KeyShape::NONE, Operation::Heartbeat { at: 1_234_567_890_123 })
+    }),
     // What a later version may send: an operation that this one does not know, and fields after those it knows.
     (1, "unknown_operation", || frame(KeyShape::NONE, Operation::Unknown(200))),
     (FAR_AHEAD, "all_with_a_field_more", || frame(KeyShape::NONE, Operation::All)),
+];
+
+/// Their MACs in namespace `shop`, by a shared key of number 7 and this secret. Another program made them too.
+const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
+const SIGNED: [u8; 32] = [
+    230, 147, 245, 218, 129, 56, 225, 255, 242, 27, 90, 205, 192, 195, 84, 81, 69, 166, 46, 104, 75, 70, 253, 86, 73,
+    59, 115, 141, 14, 110, 13, 243,
+];
+const SIGNED_HEARTBEAT: [u8; 32] = [
+    248, 239, 229, 35, 41, 152, 5, 83, 95, 184, 212, 192, 130, 151, 220, 206, 186, 130, 170, 197, 172, 229, 205, 110,
+    183, 245, 234, 1, 95, 251, 139, 255,
 ];
 
 /// Stands for any later version whose frames can still be read.
@@ -90,6 +111,18 @@ fn what_any_version_has_sent_is_read() {
 fn what_this_version_sends_is_what_it_has_always_sent() {
     for (version, name, frame) in FRAMES.iter().filter(|(version, ..)| *version == VERSION) {
         assert_eq!(codec::encode(&frame()), fs::read(path(*version, name)).expect("it is there"), "{name}");
+    }
+}
+
+#[test]
+fn what_this_version_signs_is_what_it_has_always_signed() {
+    let (key, namespace) = (MacKey::new(7, SECRET).expect("long enough"), Name::new("shop").expect("a valid name"));
+    for name in ["signed", "signed_heartbeat"] {
+        let bytes = fs::read(path(1, name)).expect("it is there");
+        let plain = codec::encode(&Frame { authentication: None, ..codec::decode(&bytes).expect("a frame") });
+        assert_eq!(key.sign(&namespace, &plain, 1_760_000_000_000).expect("a frame"), bytes, "{name}");
+        let head = codec::decode_head(&bytes).expect("a frame");
+        assert!(key.verify(&namespace, &head, &bytes), "{name}");
     }
 }
 

@@ -8,7 +8,11 @@
 //! wall clock has one, is moved on by the same code of the kernel before any process runs again, and is also set by
 //! people. So the wall clock tells when to ask for boot time, see [`lease`](crate::lease).
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use crate::sync::atomic::{AtomicU64, Ordering};
 
@@ -63,6 +67,8 @@ pub struct ManualClock(Arc<Hands>);
 
 #[derive(Debug)]
 struct Hands {
+    /// What the wall clock showed when this one was made, in milliseconds since the Unix epoch.
+    made: u64,
     now: AtomicU64,
     /// How long the machine was suspended.
     suspended: AtomicU64,
@@ -77,6 +83,7 @@ impl ManualClock {
     /// A clock that stands still.
     pub fn new() -> Self {
         Self(Arc::new(Hands {
+            made: system_unix_millis(),
             now: AtomicU64::new(1),
             suspended: AtomicU64::new(0),
             set_ahead: AtomicU64::new(0),
@@ -133,6 +140,11 @@ impl Default for ManualClock {
     }
 }
 
+fn system_unix_millis() -> u64 {
+    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
 #[derive(Clone)]
 pub(crate) enum Clock {
     System,
@@ -140,6 +152,14 @@ pub(crate) enum Clock {
 }
 
 impl Clock {
+    /// The wall clock, in milliseconds since the Unix epoch. People set it, and other nodes' clocks show another time.
+    pub(crate) fn unix_millis(&self) -> u64 {
+        match self {
+            Self::System => system_unix_millis(),
+            Self::Manual(clock) => clock.0.made.saturating_add(clock.wall() / 1_000_000),
+        }
+    }
+
     #[inline]
     pub(crate) fn now(&self) -> Moment {
         match self {

@@ -125,6 +125,7 @@ mod model;
 mod mutation;
 mod put;
 mod registry;
+mod shared_keys;
 mod statistics;
 mod sync;
 mod timer;
@@ -150,7 +151,8 @@ pub use crate::{
         CacheDeclaration, CacheDescription, Coherence, Description, FunctionDescription, Registry, RegistryBuilder,
         Status, StatusChanges,
     },
-    statistics::{CacheStats, RegistryStats},
+    shared_keys::SharedKeys,
+    statistics::{CacheStats, RefusedStats, RegistryStats},
     transaction::{Committed, Transaction, TransactionHandle},
     typed::TypedCache,
 };

@@ -126,6 +126,11 @@ pub struct RegistryStats {
     pub json_applied: u64,
     /// Messages that could not be understood.
     pub bad_messages: u64,
+    /// Messages that were refused, where there are [shared keys](crate::RegistryBuilder::shared_keys): they changed nothing.
+    pub refused: RefusedStats,
+    /// Messages without a proof that were accepted all the same, see
+    /// [`SharedKeys::accept_unsigned`](crate::SharedKeys::accept_unsigned).
+    pub unsigned: u64,
     /// Sessions opened with the backend.
     pub sessions: u64,
     /// Those of them that resumed: what was missed was replayed, and nothing was cleared.
@@ -137,6 +142,70 @@ pub struct RegistryStats {
     pub overflows: u64,
 }
 
+/// Which messages were refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct RefusedStats {
+    /// Without a proof.
+    pub unsigned: u64,
+    /// No message of cachesync's at all.
+    pub malformed: u64,
+    /// Signed, it says, by a key that this node does not know.
+    pub unknown_key: u64,
+    /// With a proof that is wrong: for another message, another namespace, by another secret.
+    pub forged: u64,
+    /// Authentic, and passed on to where its sender did not send it.
+    pub misaddressed: u64,
+    /// Authentic, and heard before; also what a node sends again after a lost session.
+    pub replayed: u64,
+    /// Authentic, and dated outside of the [window](crate::SharedKeys::window): clocks differ, or it was played back.
+    pub out_of_time: u64,
+}
+
+/// Why a message is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("it is not signed")]
+    Unsigned,
+    #[error("it is no message of cachesync's")]
+    Malformed,
+    #[error("it is signed by an unknown key; give the sender one of this node's shared keys, or `accept` its key here")]
+    UnknownKey,
+    #[error(
+        "its proof is wrong: it was tampered with, is of another namespace, or of another secret with the same number"
+    )]
+    Forged,
+    #[error("it came to where its sender did not send it")]
+    Misaddressed,
+    #[error("it was heard before")]
+    Replayed,
+    #[error("its date is outside of the window")]
+    OutOfTime,
+}
+
+#[derive(Default)]
+pub(crate) struct RefusedCounters([AtomicU64; 7]);
+
+impl RefusedCounters {
+    /// Returns how many there were of this kind, with this one.
+    pub(crate) fn count(&self, why: Refusal) -> u64 {
+        self.0[why as usize].fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(crate) fn snapshot(&self) -> RefusedStats {
+        let read = |why: Refusal| self.0[why as usize].load(Ordering::Relaxed);
+        RefusedStats {
+            unsigned: read(Refusal::Unsigned),
+            malformed: read(Refusal::Malformed),
+            unknown_key: read(Refusal::UnknownKey),
+            forged: read(Refusal::Forged),
+            misaddressed: read(Refusal::Misaddressed),
+            replayed: read(Refusal::Replayed),
+            out_of_time: read(Refusal::OutOfTime),
+        }
+    }
+}
+
 /// What a node counts about its backend.
 #[derive(Default)]
 pub(crate) struct NodeCounters {
@@ -144,6 +213,8 @@ pub(crate) struct NodeCounters {
     pub(crate) frames_applied: AtomicU64,
     pub(crate) json_applied: AtomicU64,
     pub(crate) bad_messages: AtomicU64,
+    pub(crate) refused: RefusedCounters,
+    pub(crate) unsigned: AtomicU64,
     pub(crate) sessions: AtomicU64,
     pub(crate) resumed: AtomicU64,
     pub(crate) gaps: AtomicU64,

@@ -8,4 +8,5 @@ mod losses;
 mod messages;
 mod refusals;
 mod session;
+mod streams;
 mod tls;

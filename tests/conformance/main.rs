@@ -7,8 +7,7 @@
 use std::{num::NonZeroUsize, sync::Arc};
 
 use cachesync::memory::MemoryBackend;
-use cachesync_amqp::AmqpBackend;
-use cachesync_core::Backend;
+use cachesync_amqp::{AmqpBackend, Stream};
 use cachesync_tests::broker::Broker;
 
 mod behaviours;
@@ -69,10 +68,11 @@ macro_rules! conformance {
     };
 }
 
-conformance!(amqp, amqp());
+conformance!(amqp, Arc::new(amqp()));
+conformance!(amqp_streams, Arc::new(amqp().stream(Stream::new())), replays);
 conformance!(memory, Arc::new(MemoryBackend::new()));
 conformance!(memory_that_replays, Arc::new(MemoryBackend::replaying(NonZeroUsize::new(10_000).unwrap())), replays);
 
-fn amqp() -> Arc<dyn Backend> {
-    Arc::new(AmqpBackend::new(Broker::shared().url()).expect("the broker's URL"))
+fn amqp() -> AmqpBackend {
+    AmqpBackend::new(Broker::shared().url()).expect("the broker's URL")
 }

@@ -23,6 +23,7 @@
 //! | [`panics`] | code of the user's that panics |
 //! | [`reentry`] | code of the user's that uses the cache where it is dropped |
 //! | [`wire`] | R5 and R10: what other programs send, garbage, foreign key shapes |
+//! | [`shared_keys`], [`signed_json`] | what is not authentic is refused, and nothing is lost by that |
 //! | [`lifecycle`] | starting, installing, scopes, the end of a registry or its runtime |
 //!
 //! All annotated functions of this program are checked at every start, so registries that are not about that check
@@ -47,6 +48,8 @@ mod resume;
 mod send;
 mod sequences;
 mod sessions;
+mod shared_keys;
+mod signed_json;
 mod stale_fill;
 mod tags;
 mod tasks;

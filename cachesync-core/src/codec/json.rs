@@ -3,7 +3,7 @@
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{DecodeError, DecodeReason, KeyError, MAX_FRAME_BYTES};
-use crate::name::Name;
+use crate::{mac::MAC_BYTES, name::Name};
 
 /// An eviction in JSON, from a program in any language.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,6 +60,71 @@ pub fn decode_json(bytes: &[u8]) -> Result<JsonEviction, DecodeError> {
     Ok(JsonEviction { cache, target })
 }
 
+/// An eviction in JSON with the proof that a holder of a shared key made it:
+///
+/// ```json
+/// {"key": 1, "sent_at": 1760000000000, "nonce": "4f0c", "evict": "{\"cache\": \"users\", \"keys\": [42]}", "mac": "5f..."}
+/// ```
+///
+/// `evict` is the eviction as [`decode_json`] reads it, in a text, so that there is no question of how JSON is written.
+/// `mac` is the HMAC-SHA-256, in hexadecimal digits, of these lines, without a line break behind the last one: the word
+/// `cachesync-json-1`, the namespace, `key`, `sent_at`, `nonce`, `evict`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedJson {
+    /// The number of the shared key.
+    pub key: u32,
+    /// When it was sent, in milliseconds since the Unix epoch.
+    pub sent_at: u64,
+    /// What makes two equal evictions different: 1 to 64 of `[A-Za-z0-9_-]`, another one each time.
+    pub nonce: String,
+    /// The eviction, as text.
+    pub evict: String,
+    /// The proof.
+    pub mac: [u8; MAC_BYTES],
+}
+
+impl SignedJson {
+    /// What is signed. Unambiguous, as no field but the last one can hold a line break.
+    pub(crate) fn signed_text(&self, namespace: &Name) -> String {
+        let Self { key, sent_at, nonce, evict, .. } = self;
+        format!("cachesync-json-1\n{namespace}\n{key}\n{sent_at}\n{nonce}\n{evict}")
+    }
+}
+
+/// Reads the envelope; of what it says nothing is checked.
+///
+/// # Errors
+///
+/// [`DecodeError`] for everything of another form, also for an eviction without an envelope, and for unknown fields.
+pub fn decode_signed_json(bytes: &[u8]) -> Result<SignedJson, DecodeError> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Envelope {
+        key: u32,
+        sent_at: u64,
+        nonce: String,
+        evict: String,
+        mac: String,
+    }
+
+    if bytes.len() > MAX_FRAME_BYTES {
+        return Err(DecodeError { reason: DecodeReason::TooLarge, cache: None });
+    }
+    let bad = DecodeError { reason: DecodeReason::BadJson, cache: None };
+    let Ok(Envelope { key, sent_at, nonce, evict, mac: digits }) = serde_json::from_slice(bytes) else {
+        return Err(bad);
+    };
+    let mut mac = [0; MAC_BYTES];
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+    if !(1..=64).contains(&nonce.len())
+        || !nonce.bytes().all(allowed)
+        || hex::decode_to_slice(digits, &mut mac).is_err()
+    {
+        return Err(bad);
+    }
+    Ok(SignedJson { key, sent_at, nonce, evict, mac })
+}
+
 /// Reads a key of a [`JsonEviction`].
 ///
 /// # Errors
@@ -88,6 +153,17 @@ mod tests {
         assert!(decode_json_key::<u64>(&"a".into()).is_err());
     }
 
+    /// A number that is read as its neighbour is another key.
+    #[test]
+    fn a_decimal_key_is_read_as_exactly_as_it_is_written() {
+        for text in ["0.1", "-1.7095516222222221e100", "31.245270191439438", "1.2299999999999998e-7", "-0.0"] {
+            let json = format!(r#"{{"cache": "users", "keys": [{text}]}}"#);
+            let JsonTarget::Keys(keys) = decode_json(json.as_bytes()).unwrap().target else { panic!("{text}") };
+            let expected: f64 = text.parse().unwrap();
+            assert_eq!(decode_json_key::<f64>(&keys[0]).map(f64::to_bits), Ok(expected.to_bits()), "{text}");
+        }
+    }
+
     #[test]
     fn json_of_another_form_is_an_error() {
         for bad in [
@@ -109,6 +185,32 @@ mod tests {
             &"[".repeat(100_000),
         ] {
             assert_eq!(decode_json(bad.as_bytes()).unwrap_err().reason, DecodeReason::BadJson, "{bad:.80}");
+        }
+    }
+
+    #[test]
+    fn a_signed_eviction_is_read_as_it_stands_and_nothing_else_is_one() {
+        let envelope = |nonce: &str, mac: &str| {
+            format!(r#"{{"key": 1, "sent_at": 5, "nonce": "{nonce}", "evict": "two\nlines", "mac": "{mac}"}}"#)
+        };
+        let mac = "0F".repeat(MAC_BYTES);
+        let signed = decode_signed_json(envelope("a-1", &mac).as_bytes()).unwrap();
+        assert_eq!((signed.key, signed.sent_at, signed.mac), (1, 5, [15; MAC_BYTES]));
+        let namespace = Name::new("shop").unwrap();
+        assert_eq!(signed.signed_text(&namespace), "cachesync-json-1\nshop\n1\n5\na-1\ntwo\nlines");
+        for bad in [
+            envelope("", &mac),
+            envelope("a b", &mac),
+            envelope(r"a\nb", &mac),
+            envelope(&"a".repeat(65), &mac),
+            envelope("a", &mac[1..]),
+            envelope("a", &mac[2..]),
+            envelope("a", &mac.replace('F', "G")),
+            envelope("a", &mac).replace("\"key\": 1", "\"key\": -1"),
+            envelope("a", &mac).replace("\"key\": 1", "\"key\": 1, \"more\": 1"),
+            r#"{"cache": "users", "all": true}"#.to_owned(),
+        ] {
+            assert_eq!(decode_signed_json(bad.as_bytes()).unwrap_err().reason, DecodeReason::BadJson, "{bad}");
         }
     }
 

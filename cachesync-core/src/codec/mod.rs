@@ -5,7 +5,7 @@
 //! | [`Frame`] | below |
 //! | a key | its own bincode bytes, at most [`MAX_KEY_BYTES`] |
 //! | a tag | text, at most [`MAX_TAG_BYTES`]; the eviction of a longer one is that of all |
-//! | an eviction in JSON | `{"cache": "users", "keys": [42]}`, see [`decode_json`] |
+//! | an eviction in JSON | `{"cache": "users", "keys": [42]}`, see [`decode_json`]; signed, see [`SignedJson`] |
 //!
 //! Architecture invariant: this is the only module of the workspace that names bincode, so that the encoding can be
 //! swapped. Nothing here allocates what a length prefix claims, and nothing panics on any input.
@@ -18,14 +18,18 @@
 //!
 //! and the body is origin, session, sequence, sent at, hold, cache, key shape, key id, MAC, operation, payload. The
 //! payload of an operation is length-prefixed, so that an operation which a reader does not know can be skipped; a
-//! later version may append fields, which an earlier reader skips too.
+//! later version may append fields, which an earlier reader skips too. All up to the MAC is the [`Head`], which stays where it
+//! is in every version: whoever has the key can tell what is authentic before what can be read.
 
+mod head;
 mod json;
 
 use std::{borrow::Cow, time::Duration};
 
 use bincode::config;
-pub use json::{JsonEviction, JsonTarget, decode_json, decode_json_key};
+pub(crate) use head::with_room_for_mac;
+pub use head::{Head, decode_head};
+pub use json::{JsonEviction, JsonTarget, SignedJson, decode_json, decode_json_key, decode_signed_json};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_bytes::ByteBuf;
 

@@ -156,7 +156,7 @@ impl CacheInfo {
     pub(crate) fn check_key_type<K: Key>(&self) {
         let shape = KeyShape::of::<K>();
         if !shape.is_bounded() {
-            self.key_is_bad::<K>("it nests without bound, or too deeply");
+            self.key_is_bad::<K>("it nests without bound, or too deeply, or is a list of what takes no bytes");
         }
         if !shape.is_complete() {
             self.longest_key.store(LONGEST_UNSEEN, Ordering::Relaxed);

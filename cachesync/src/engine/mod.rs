@@ -16,11 +16,13 @@
 //! - one task applies what comes in, in order, so a heartbeat that came back proves that everything before it was
 //!   applied (rule R6).
 
+mod authenticity;
 pub(crate) mod depth;
 mod echoes;
 pub(crate) mod outbox;
 pub(crate) mod publisher;
 mod receiver;
+mod replays;
 mod sequence;
 mod waiting;
 

@@ -8,12 +8,16 @@
 //! heartbeat before which a cache has been silent for a whole beat; later where there are more of them than one portion, or
 //! evictions under way, which come first. It costs one small message for each cache and silence, and none while a cache is
 //! busy. A trailer is kept until it is confirmed as any frame, or its number would be given twice.
+//!
+//! Where there are shared keys, messages are dated and signed when they go out, each time anew: one that has waited through a long
+//! outage would be too old for its receivers. All else is as it was encoded, the number above all.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, HashMap},
     future::ready,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use cachesync_core::{
@@ -173,7 +177,7 @@ impl Sender {
         if Mutation::ConfirmBeforeItIsTaken.is_on() {
             outbox.confirm(batch.ticket);
         }
-        publisher.publish(some).await?;
+        publisher.publish(&signed(&self.node, some)).await?;
         count(&self.node.counters.frames_sent, some.len());
         batch.confirmed += some.len();
         if batch.confirmed == batch.messages.len() {
@@ -190,7 +194,7 @@ impl Sender {
         let sequence = self.heartbeats + 1;
         let frame = self.frame(None, sequence, KeyShape::NONE, Duration::ZERO, Operation::Heartbeat { at });
         let message = Message { topic: Topic::Heartbeat(self.node.origin), body: codec::encode(&frame) };
-        publisher.publish(&[message]).await?;
+        publisher.publish(&signed(&self.node, &[message])).await?;
         self.heartbeats = sequence;
         if Mutation::RenewUnheard.is_on() {
             self.node.lease.renew(&self.node.clock, Moment(at));
@@ -257,12 +261,11 @@ impl Sender {
         hold: Duration,
         operation: Operation,
     ) -> Frame {
-        let sent_at = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis();
         Frame {
             origin: self.node.origin,
             session: self.session,
             sequence,
-            sent_at: u64::try_from(sent_at).unwrap_or(u64::MAX),
+            sent_at: self.node.clock.unix_millis(),
             hold,
             cache,
             shape,
@@ -270,6 +273,17 @@ impl Sender {
             authentication: None,
         }
     }
+}
+
+/// Messages as they go out now.
+fn signed<'a>(node: &Node, messages: &'a [Message]) -> Cow<'a, [Message]> {
+    let (Some(keys), Some(namespace)) = (&node.keys, &node.namespace) else { return Cow::Borrowed(messages) };
+    let now = node.clock.unix_millis();
+    let sign = |Message { topic, body }: &Message| {
+        let body = keys.signing_key().sign(namespace, body, now).expect("it was encoded here");
+        Message { topic: topic.clone(), body }
+    };
+    messages.iter().map(sign).collect()
 }
 
 /// What goes out at once.

@@ -2,9 +2,11 @@
 //!
 //! Invariants: applying a frame never publishes one (rule R4); whatever comes in, the receiver goes on, and what
 //! cannot be understood clears what it may have concerned (rule R5). A position is remembered when the delivery that has
-//! it is applied, and not before (rule R8).
+//! it is applied, and not before (rule R8). Where there are shared keys, what is not authentic is refused before anything looks
+//! at it.
 
 use std::{
+    borrow::Cow,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, atomic::Ordering},
     time::Duration,
@@ -17,13 +19,16 @@ use cachesync_core::{
     frame::{Frame, Operation},
 };
 
-use super::sequence::Sequences;
+use super::{
+    authenticity::{Authenticity, Refused},
+    sequence::Sequences,
+};
 use crate::{
     cache::tags::Tag,
     clock::Moment,
     mutation::Mutation,
     registry::{node::Node, slot::Slot},
-    statistics::count,
+    statistics::{Refusal, count},
 };
 
 /// The longest hold that another node can ask for.
@@ -34,13 +39,20 @@ pub(super) struct Receiver {
     /// The number of this node's session of now.
     session: u64,
     sequences: Sequences,
+    /// Where there are shared keys.
+    authenticity: Option<Authenticity>,
     /// The last one applied, unless nothing is to be resumed.
     position: Option<Position>,
 }
 
 impl Receiver {
     pub(super) fn new(node: Arc<Node>) -> Self {
-        Self { node, session: 0, sequences: Sequences::default(), position: None }
+        let authenticity = node
+            .keys
+            .clone()
+            .zip(node.namespace.clone())
+            .map(|(keys, namespace)| Authenticity::new(keys, namespace, node.origin));
+        Self { node, session: 0, sequences: Sequences::default(), authenticity, position: None }
     }
 
     /// Where the next session can resume.
@@ -57,6 +69,9 @@ impl Receiver {
     /// known in a session that resumes, too.
     pub(super) fn begin_session(&mut self, session: u64, heartbeats: u64, resumed: bool) {
         self.session = session;
+        if let Some(authenticity) = &mut self.authenticity {
+            authenticity.begin_session(session, resumed, self.node.clock.unix_millis());
+        }
         if !resumed {
             self.sequences.forget(self.node.origin, heartbeats);
         }
@@ -65,6 +80,9 @@ impl Receiver {
     /// Applies one delivery; returns the time of this node's heartbeat, if it is one that was sent in this session.
     pub(super) fn apply(&mut self, delivery: Delivery) -> Option<Moment> {
         let heartbeat = self.apply_body(&delivery);
+        if let Some(authenticity) = &mut self.authenticity {
+            authenticity.applied(heartbeat.is_some(), self.node.clock.unix_millis());
+        }
         // What has none is behind the last that had one: it would come again, which is harmless.
         if delivery.position.is_some() {
             self.position = delivery.position;
@@ -81,12 +99,30 @@ impl Receiver {
     }
 
     fn apply_body(&mut self, delivery: &Delivery) -> Option<Moment> {
+        let mut body = Cow::Borrowed(delivery.body.as_slice());
+        if let Some(authenticity) = &mut self.authenticity {
+            let now = self.node.clock.unix_millis();
+            let signed = match delivery.format {
+                Format::Frame => authenticity.admit_frame(delivery, &self.sequences, now),
+                Format::Json => authenticity.open_json(&delivery.body, now).map(|(eviction, signed)| {
+                    body = eviction;
+                    signed
+                }),
+            };
+            match signed {
+                Ok(signed) => count(&self.node.counters.unsigned, usize::from(!signed)),
+                Err(refused) => {
+                    self.refuse(&refused);
+                    return None;
+                }
+            }
+        }
         match delivery.format {
-            Format::Frame => match codec::decode(&delivery.body) {
+            Format::Frame => match codec::decode(&body) {
                 Ok(frame) => return self.apply_frame(frame),
                 Err(error) => self.bad(&error, delivery.cache.as_ref()),
             },
-            Format::Json => match codec::decode_json(&delivery.body) {
+            Format::Json => match codec::decode_json(&body) {
                 Ok(eviction) => self.apply_json(&eviction),
                 Err(error) => self.bad(&error, delivery.cache.as_ref()),
             },
@@ -94,14 +130,45 @@ impl Receiver {
         None
     }
 
+    /// Counts what is not authentic, and logs the 1st, 2nd, 4th, 8th, ... of each kind. Nothing else comes of it.
+    fn refuse(&self, Refused { why, off }: &Refused) {
+        let so_far = self.node.counters.refused.count(*why);
+        if *why == Refusal::OutOfTime {
+            self.node.status.clocks_differ(*off);
+        }
+        if !so_far.is_power_of_two() {
+            return;
+        }
+        match why {
+            // What is sent again after a lost session is among them.
+            Refusal::Replayed => tracing::debug!(so_far, "a message was refused: {why}"),
+            Refusal::OutOfTime => tracing::error!(
+                so_far,
+                milliseconds_off = off,
+                "a signed message was refused: {why}; clocks differ, and evictions are lost by that, or somebody plays back \
+                 what was recorded"
+            ),
+            _ => tracing::warn!(so_far, "a message was refused: {why}"),
+        }
+    }
+
     fn apply_frame(&mut self, frame: Frame) -> Option<Moment> {
+        // Unsigned ones are let in only while a service gets its first keys.
+        let authenticity = self.authenticity.as_ref().filter(|_| frame.authentication.is_some());
         if frame.origin == self.node.origin {
+            if authenticity.is_some_and(|authenticity| authenticity.is_of_the_past(&frame)) {
+                return None;
+            }
             return self.note_own(&frame);
         }
         // Of heartbeats only its own are for a node.
         let cache = frame.cache.as_ref()?;
         count(&self.node.counters.frames_applied, 1);
-        if !self.sequences.note(&frame) && !Mutation::IgnoreGaps.is_on() {
+        // What may have been played back says nothing of what is missing.
+        let may_be_of_the_past = authenticity.is_some_and(|authenticity| {
+            authenticity.may_predate_session(&frame) && !self.sequences.know(frame.origin, cache)
+        });
+        if !may_be_of_the_past && !self.sequences.note(&frame) && !Mutation::IgnoreGaps.is_on() {
             self.clear_after_gap(&frame, Some(cache));
         }
         if let Some(slot) = self.node.slot_or_hold(cache.as_str(), frame.hold.min(MAX_HOLD)) {

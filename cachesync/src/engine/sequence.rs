@@ -11,6 +11,7 @@
 
 use std::{
     collections::{HashMap, hash_map::Entry},
+    hash::Hash,
     mem,
 };
 
@@ -25,39 +26,65 @@ const MAX_RECENT: usize = 10_000;
 
 #[derive(Default)]
 pub(super) struct Sequences {
-    recent: Heard,
-    /// What was heard before `recent` was begun and not since. When that is full it takes this place, and what is here is
-    /// forgotten.
-    before: Heard,
+    /// The highest sequence heard of each origin and cache; without a cache of its heartbeats.
+    heard: Generations<(NodeId, Option<Name>)>,
 }
 
-/// The highest sequence heard of each origin and cache; without a cache of its heartbeats.
-type Heard = HashMap<(NodeId, Option<Name>), u64>;
+/// Numbers by key, of which those are forgotten that were not asked for for longest.
+pub(super) struct Generations<K> {
+    recent: HashMap<K, u64>,
+    /// What was heard before `recent` was begun and not since. When that is full it takes this place, and what is here is
+    /// forgotten.
+    before: HashMap<K, u64>,
+}
+
+impl<K> Default for Generations<K> {
+    fn default() -> Self {
+        Self { recent: HashMap::new(), before: HashMap::new() }
+    }
+}
+
+impl<K: Eq + Hash> Generations<K> {
+    /// The number of `key`, which is `first` if none is known.
+    pub(super) fn entry(&mut self, key: K, first: u64) -> &mut u64 {
+        if self.recent.len() >= MAX_RECENT {
+            self.before = mem::take(&mut self.recent);
+        }
+        match self.recent.entry(key) {
+            Entry::Occupied(heard) => heard.into_mut(),
+            Entry::Vacant(place) => {
+                let heard = self.before.remove(place.key()).unwrap_or(first);
+                place.insert(heard)
+            }
+        }
+    }
+
+    /// The number of `key`, if one is known.
+    pub(super) fn get(&self, key: &K) -> Option<u64> {
+        self.recent.get(key).or_else(|| self.before.get(key)).copied()
+    }
+}
 
 impl Sequences {
     /// Notes a frame; `false` if one before it is missing.
     pub(super) fn note(&mut self, frame: &Frame) -> bool {
-        if self.recent.len() >= MAX_RECENT {
-            self.before = mem::take(&mut self.recent);
-        }
         let before = frame.sequence.saturating_sub(1);
-        let last = match self.recent.entry((frame.origin, frame.cache.clone())) {
-            Entry::Occupied(heard) => heard.into_mut(),
-            Entry::Vacant(place) => {
-                let heard = self.before.remove(place.key()).unwrap_or(before);
-                place.insert(heard)
-            }
-        };
+        let last = self.heard.entry((frame.origin, frame.cache.clone()), before);
         let follows = before <= *last;
         *last = frame.sequence.max(*last);
         follows
+    }
+
+    /// Whether anything of this origin and cache was noted since the last session that did not resume began.
+    pub(super) fn know(&self, origin: NodeId, cache: &Name) -> bool {
+        self.heard.get(&(origin, Some(cache.clone()))).is_some()
     }
 
     /// For a session that does not resume: what others have sent before it is not known, nor need it be. Of this node's
     /// own heartbeats the next one is `heartbeats` plus 1; those that are still under way were sent before.
     pub(super) fn forget(&mut self, own: NodeId, heartbeats: u64) {
         *self = Self::default();
-        self.recent.insert((own, None), heartbeats);
+        self.heard.entry((own, None), heartbeats);
     }
 }
 
@@ -136,7 +163,7 @@ mod tests {
                 assert!(follows(&mut sequences, 0, 1, heard));
             }
         }
-        assert!(sequences.recent.len() + sequences.before.len() <= 2 * MAX_RECENT);
+        assert!(sequences.heard.recent.len() + sequences.heard.before.len() <= 2 * MAX_RECENT);
         assert!(!follows(&mut sequences, 0, 1, 1_000), "it has been heard all the time");
         assert!(follows(&mut sequences, 1, 1, 9), "it has not, and may have any number again");
     }

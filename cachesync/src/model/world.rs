@@ -58,6 +58,7 @@ pub(super) fn node(config: CacheConfig, has_backend: bool) -> (Arc<Node>, Manual
         name: "node".into(),
         namespace: Name::new("test").ok(),
         clock: Clock::Manual(clock.clone()),
+        keys: None,
         runtime: runtime().clone(),
         settle: HOLD,
         unknown: UnknownCaches::Fail,

@@ -8,12 +8,14 @@ use tokio::{runtime::Handle, sync::watch};
 use super::{
     Core, Registry, check,
     node::{Node, NodeSettings},
+    status::UNSIGNED,
 };
 use crate::{
     clock::{Clock, ManualClock},
     config::{CacheConfig, OnPartition, UnknownCaches},
     engine::{self, Closing, Engine, Pace, Signal},
     error::Error,
+    shared_keys::{LEASES_PER_WINDOW, SharedKeys},
 };
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -38,6 +40,7 @@ pub struct RegistryBuilder {
     limit: Duration,
     on_partition: OnPartition,
     clock: Clock,
+    keys: Option<SharedKeys>,
 }
 
 impl RegistryBuilder {
@@ -53,6 +56,7 @@ impl RegistryBuilder {
             limit: LIMIT,
             on_partition: OnPartition::default(),
             clock: Clock::System,
+            keys: None,
         }
     }
 
@@ -129,6 +133,21 @@ impl RegistryBuilder {
     /// 24 h.
     pub fn flush_timeout(mut self, limit: Duration) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Signs what this node sends, and refuses whatever comes that is not signed by a holder of these keys.
+    ///
+    /// For brokers that have other tenants. Whoever may write to the exchange can otherwise evict what he likes, which costs loads
+    /// and never makes a stale read. With keys he can neither do that nor play back what nodes have sent; what is refused
+    /// changes nothing, and [`RegistryStats::refused`](crate::RegistryStats::refused) counts it. He can still read: messages are
+    /// signed, not encrypted. SECURITY.md says what else is and is not protected.
+    ///
+    /// All nodes of the namespace need them, and so do programs in other languages that evict: the README has
+    /// what they send.
+    /// Clocks must agree, see [`SharedKeys::window`].
+    pub fn shared_keys(mut self, keys: SharedKeys) -> Self {
+        self.keys = Some(keys);
         self
     }
 
@@ -216,12 +235,16 @@ impl RegistryBuilder {
             namespace,
             clock: self.clock,
             runtime,
+            keys: self.keys.clone(),
             settle: self.settle,
             unknown: self.unknown,
             has_backend: self.backend.is_some(),
             on_partition: self.on_partition,
             lease: self.pace.lease,
         };
+        if settings.keys.as_ref().is_some_and(SharedKeys::accepts_unsigned) {
+            tracing::warn!("what is not signed by a shared key is accepted all the same: {UNSIGNED}");
+        }
         let node = Arc::new(Node::new(settings, caches));
         errors.extend(check::types_and_names(&node));
         if let Some(error) = Error::of_all(errors) {
@@ -264,6 +287,15 @@ impl RegistryBuilder {
                 )));
             }
         }
+        if let Some(keys) = &self.keys {
+            let (window, least) = (keys.length_of_window(), lease.saturating_mul(LEASES_PER_WINDOW));
+            if window < least || window > LONGEST.saturating_mul(LEASES_PER_WINDOW) {
+                errors.push(Error::configuration(format!(
+                    "a window of {window:?} for the dates of signed messages does not suit a lease of {lease:?}: make it at \
+                     least {least:?}, since messages may wait for as long as the lease, and at most 48 h"
+                )));
+            }
+        }
         let too_long = |(what, duration): &(&str, Duration)| {
             (*duration > LONGEST)
                 .then(|| Error::configuration(format!("a {what} of {duration:?} is too long: at most {LONGEST:?}")))
@@ -287,6 +319,7 @@ impl fmt::Debug for RegistryBuilder {
             .field("node_name", &self.node_name)
             .field("caches", &self.caches)
             .field("backend", &self.backend.is_some())
+            .field("shared_keys", &self.keys)
             .finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::Serialize;
 
-use super::node::Node;
+use super::{node::Node, status::problems_of};
 use crate::{
     call_site::{Role, annotated_functions},
     config::OnPartition,
@@ -27,6 +27,8 @@ use crate::{
 pub struct Description {
     /// In the order of their names.
     pub caches: Vec<CacheDescription>,
+    /// What is wrong with the registry, and not with one of its caches.
+    pub problems: Vec<String>,
 }
 
 /// One cache of a [`Description`].
@@ -99,7 +101,7 @@ impl Description {
                 problems: slot.problems(),
             })
             .collect();
-        Self { caches }
+        Self { caches, problems: problems_of(node) }
     }
 }
 
@@ -189,6 +191,9 @@ impl fmt::Display for Description {
                 writeln!(f, "    problem: {problem}")?;
             }
         }
+        for problem in &self.problems {
+            writeln!(f, "problem: {problem}")?;
+        }
         Ok(())
     }
 }
@@ -265,7 +270,7 @@ mod tests {
             functions: Vec::new(),
             problems: Vec::new(),
         };
-        Description { caches: vec![names, users] }
+        Description { caches: vec![names, users], problems: vec!["of all".into()] }
     }
 
     #[test]
@@ -280,6 +285,7 @@ users            u64 => Arc<User>                100000 entries  ttl 10m
     evicts key  shop::users::rename    src/users.rs:20
     evicts all  shop::users::import    src/users.rs:3
     problem: something
+problem: of all
 ";
         let printed = description().to_string();
         assert_eq!(printed, expected, "\n{printed}");

@@ -200,6 +200,8 @@ impl Registry {
             frames_applied: read(&counters.frames_applied),
             json_applied: read(&counters.json_applied),
             bad_messages: read(&counters.bad_messages),
+            refused: counters.refused.snapshot(),
+            unsigned: read(&counters.unsigned),
             sessions: read(&counters.sessions),
             resumed: read(&counters.resumed),
             gaps: read(&counters.gaps),

@@ -22,6 +22,7 @@ use crate::{
     key::Key,
     lease::Lease,
     mutation::Mutation,
+    shared_keys::SharedKeys,
     statistics::{NodeCounters, count},
     sync::{
         RwLock,
@@ -42,6 +43,8 @@ pub(crate) struct Node {
     pub(crate) clock: Clock,
     pub(crate) lease: Arc<Lease>,
     pub(crate) runtime: Handle,
+    /// `None` where messages are neither signed nor have to be.
+    pub(crate) keys: Option<SharedKeys>,
     /// How long an eviction of unknown necessity is held.
     pub(crate) settle: Duration,
     pub(crate) unknown: UnknownCaches,
@@ -74,6 +77,7 @@ pub(crate) struct NodeSettings {
     pub(crate) namespace: Option<Name>,
     pub(crate) clock: Clock,
     pub(crate) runtime: Handle,
+    pub(crate) keys: Option<SharedKeys>,
     pub(crate) settle: Duration,
     pub(crate) unknown: UnknownCaches,
     pub(crate) has_backend: bool,
@@ -85,7 +89,7 @@ pub(crate) struct NodeSettings {
 impl Node {
     pub(crate) fn new(settings: NodeSettings, caches: BTreeMap<Name, CacheConfig>) -> Self {
         static NEXT: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
-        let NodeSettings { name, namespace, clock, runtime, settle, unknown, has_backend, on_partition, lease } =
+        let NodeSettings { name, namespace, clock, runtime, keys, settle, unknown, has_backend, on_partition, lease } =
             settings;
         let node = Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -95,6 +99,7 @@ impl Node {
             clock,
             lease: Arc::new(if has_backend { Lease::not_yet(lease) } else { Lease::endless(lease) }),
             runtime,
+            keys,
             settle,
             unknown,
             slots: RwLock::new(Slots { named: HashMap::new(), on_partition }),

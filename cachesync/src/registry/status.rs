@@ -1,14 +1,20 @@
 //! How a node is doing.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
 use tokio::sync::watch;
 
 use super::node::Node;
-use crate::engine::{depth::OutboxDepth, outbox::Outbox};
+use crate::{
+    engine::{depth::OutboxDepth, outbox::Outbox},
+    shared_keys::SharedKeys,
+};
 
 /// How a node is doing, as [`Registry::status`](super::Registry::status) tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +28,7 @@ pub struct Status {
     pub lease_left: Option<Duration>,
     /// Why the last session ended or could not be opened. Never holds a password.
     pub last_error: Option<String>,
-    /// What is wrong with the use of caches, such as disagreeing types; one text each.
+    /// What is wrong with the use of caches, such as disagreeing types, and with the registry's settings; one text each.
     pub problems: Vec<String>,
 }
 
@@ -56,6 +62,8 @@ pub enum Coherence {
 pub(crate) struct StatusCell {
     session: Mutex<SessionState>,
     stopped: watch::Sender<bool>,
+    /// By how many milliseconds the last signed message was off that was refused for its date; 0 if none was.
+    clocks_off: AtomicI64,
     /// Something has happened that may have changed the [`Coherence`].
     events: watch::Sender<()>,
 }
@@ -72,7 +80,12 @@ struct SessionState {
 impl Default for StatusCell {
     fn default() -> Self {
         let session = SessionState { connected: false, behind: false, changed: SystemTime::now(), last_error: None };
-        Self { session: Mutex::new(session), stopped: watch::Sender::new(false), events: watch::Sender::new(()) }
+        Self {
+            session: Mutex::new(session),
+            stopped: watch::Sender::new(false),
+            clocks_off: AtomicI64::new(0),
+            events: watch::Sender::new(()),
+        }
     }
 }
 
@@ -95,6 +108,11 @@ impl StatusCell {
             session.changed = SystemTime::now();
         }
         was_behind
+    }
+
+    /// A signed message was refused, since it is dated so many milliseconds ahead of this node's clock, or behind.
+    pub(crate) fn clocks_differ(&self, off: i64) {
+        self.clocks_off.store(off, Ordering::Relaxed);
     }
 
     /// Tells those who wait for changes to look again.
@@ -141,6 +159,28 @@ impl StatusCell {
     }
 }
 
+/// What `accept_unsigned` means.
+pub(super) const UNSIGNED: &str =
+    "whoever may write to the broker can evict; end `accept_unsigned` when `RegistryStats::unsigned` stands still";
+
+/// What is wrong with a registry, and not with one of its caches.
+pub(super) fn problems_of(node: &Node) -> Vec<String> {
+    let mut problems = Vec::new();
+    if node.keys.as_ref().is_some_and(SharedKeys::accepts_unsigned) {
+        problems.push(format!("unsigned messages are accepted: {UNSIGNED}"));
+    }
+    let off = node.status.clocks_off.load(Ordering::Relaxed);
+    if off != 0 {
+        let (by, direction) = (Duration::from_millis(off.unsigned_abs()), if off < 0 { "past" } else { "future" });
+        problems.push(format!(
+            "signed messages were refused, the last one since it was dated {by:?} in the {direction} by this node's clock: \
+             clocks differ, and evictions are lost by that, or somebody plays back what was recorded; synchronize the \
+             clocks of all nodes, or widen `SharedKeys::window`"
+        ));
+    }
+    problems
+}
+
 impl Status {
     pub(crate) fn of(node: &Node) -> Self {
         // Before the lock is taken: it may log, and who listens to that may ask for the status.
@@ -157,16 +197,18 @@ impl Status {
             (false, Some(_), Some(_)) => Coherence::Suspect { since: session.changed },
         };
         let slots = node.slots();
+        let mut problems = problems_of(node);
         let named = |slot: &super::slot::Slot| {
             let name = slot.info.name.clone();
             slot.problems().into_iter().map(move |problem| format!("{name}: {problem}")).collect::<Vec<_>>()
         };
+        problems.extend(slots.iter().flat_map(|slot| named(slot)));
         Self {
             coherence,
             outbox,
             lease_left: lease_left.filter(|_| node.outbox.is_some()),
             last_error: session.last_error.clone(),
-            problems: slots.iter().flat_map(|slot| named(slot)).collect(),
+            problems,
         }
     }
 }

@@ -1,14 +1,14 @@
-//! The receiving half of a session.
+//! What the broker sends to a session, and its acknowledgement.
 //!
-//! Invariant: a message is acknowledged only after `next` was called again, which says that it was applied; it is never
-//! requeued, since the queue ends with the session. The broker keeps at most [`PREFETCH`] messages under way, so a slow
-//! node fills its queue at the broker and not its own memory.
+//! Invariant: a message is acknowledged only after the next one was asked for, which says that it was applied; it is never
+//! requeued, since a queue ends with its session, and a stream does not care. The broker keeps at most [`PREFETCH`]
+//! messages under way, so a slow node leaves its backlog at the broker and not in its own memory.
 
 use std::sync::Arc;
 
 use cachesync_core::{
-    BackendError, BoxFuture, Name, Subscriber,
-    backend::{Delivery, Format},
+    BackendError, Name,
+    backend::{Delivery, Format, Position},
     codec,
 };
 use futures_util::{FutureExt, StreamExt};
@@ -25,24 +25,27 @@ pub(crate) const PREFETCH: u16 = 512;
 /// Acknowledgements go out when this many are due, or when there is nothing else to do.
 const ACK_BATCH: u16 = PREFETCH / 4;
 
-pub(crate) struct AmqpSubscriber {
+pub(crate) struct Intake {
     consumer: Consumer,
     channel: Channel,
-    namespace: Name,
+    /// What it consumes, as errors call it.
+    source: &'static str,
     acks: Acks,
     ended: bool,
     // Keeps the connection open as long as this half lives.
     _link: Arc<Link>,
 }
 
-impl AmqpSubscriber {
-    pub(crate) fn new(consumer: Consumer, channel: Channel, link: Arc<Link>, namespace: Name) -> Self {
-        Self { consumer, channel, namespace, acks: Acks::default(), ended: false, _link: link }
+impl Intake {
+    pub(crate) fn new(consumer: Consumer, channel: Channel, source: &'static str, link: Arc<Link>) -> Self {
+        Self { consumer, channel, source, acks: Acks::default(), ended: false, _link: link }
     }
 
+    /// The next message. Those before it have been applied, or concern nobody here.
+    ///
     /// Cancel safe: what is taken from the consumer is returned in the same poll, and an acknowledgement is queued as
     /// soon as it is counted as sent.
-    async fn receive(&mut self) -> Result<Delivery, BackendError> {
+    pub(crate) async fn next(&mut self) -> Result<lapin::message::Delivery, BackendError> {
         if self.ended {
             return Err(lost("the session with RabbitMQ has ended; open a new one"));
         }
@@ -59,12 +62,18 @@ impl AmqpSubscriber {
         match delivery {
             Some(Ok(delivery)) => {
                 self.acks.delivered(delivery.delivery_tag);
-                Ok(self.read(delivery))
+                Ok(delivery)
             }
             Some(Err(error)) => Err(self.end(lost_by("waiting for messages", &error))),
             // The channel lives on, and publishing would go on being confirmed.
-            None => Err(self.end(lost("RabbitMQ cancelled the subscription: the session's queue was deleted"))),
+            None => Err(self.end(lost(format!("RabbitMQ cancelled the subscription: {} was deleted", self.source)))),
         }
+    }
+
+    /// The session has ended, for this reason.
+    pub(crate) fn end(&mut self, error: BackendError) -> BackendError {
+        self.ended = true;
+        error
     }
 
     /// Acknowledges what was applied, if that is at least `batch` messages.
@@ -79,26 +88,16 @@ impl AmqpSubscriber {
             _ => Ok(()),
         }
     }
-
-    fn read(&self, delivery: lapin::message::Delivery) -> Delivery {
-        let content_type = delivery.properties.content_type().as_ref().map_or("", |text| text.as_str());
-        Delivery {
-            format: format_of(content_type),
-            cache: names::cache_of(&self.namespace, delivery.routing_key.as_str()),
-            body: bounded(delivery.data),
-            position: None,
-        }
-    }
-
-    fn end(&mut self, error: BackendError) -> BackendError {
-        self.ended = true;
-        error
-    }
 }
 
-impl Subscriber for AmqpSubscriber {
-    fn next(&mut self) -> BoxFuture<'_, Result<Delivery, BackendError>> {
-        Box::pin(self.receive())
+/// What the engine is told of a message.
+pub(crate) fn read(namespace: &Name, delivery: lapin::message::Delivery, position: Option<Position>) -> Delivery {
+    let content_type = delivery.properties.content_type().as_ref().map_or("", |text| text.as_str());
+    Delivery {
+        format: format_of(content_type),
+        cache: names::cache_of(namespace, delivery.routing_key.as_str()),
+        body: bounded(delivery.data),
+        position,
     }
 }
 

@@ -1,0 +1,8 @@
+#![no_main]
+//! What holds of a registry that is sent any messages.
+
+#[path = "../../tests/src/properties/mod.rs"]
+#[allow(dead_code, reason = "each target has one of the properties")]
+mod properties;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| properties::receiver(bytes));

@@ -1,0 +1,363 @@
+//! Sessions on a stream: which resume, which do not, and what ends them.
+
+use std::{fs, time::Duration};
+
+use cachesync_amqp::{AmqpBackend, Stream};
+use cachesync_core::{
+    Backend, BackendError, BackendErrorKind, Session,
+    backend::{Interest, Message, Position},
+    codec,
+    frame::NodeId,
+};
+use cachesync_tests::{
+    broker::Broker,
+    proxy::Proxy,
+    wait::{DEADLINE, eventually, within},
+};
+use lapin::{
+    Channel, Connection, ConnectionProperties, ExchangeKind,
+    options::{ExchangeDeclareOptions, ExchangeDeleteOptions, QueueDeclareOptions},
+    types::FieldTable,
+};
+
+use crate::session::{backend, eviction, heartbeat, interest, name, open, subscriber_ends};
+
+/// As little as a stream can keep.
+fn tiny() -> Stream {
+    Stream::new().segment_bytes(64 * 1024).max_bytes(128 * 1024)
+}
+
+fn on_stream(url: &str) -> AmqpBackend {
+    backend(url).stream(Stream::new())
+}
+
+fn stream_of(interest: &Interest) -> String {
+    format!("cachesync.{}.cachesync.stream", interest.namespace)
+}
+
+async fn publish(session: &mut Session, messages: &[Message]) {
+    within(DEADLINE, session.publisher.publish(messages)).await.expect("published");
+}
+
+/// The next delivery: its text and position.
+async fn next(session: &mut Session) -> (String, Position) {
+    let delivery = within(DEADLINE, session.subscriber.next()).await.expect("a delivery");
+    (String::from_utf8(delivery.body).expect("a text"), delivery.position.expect("a stream has positions"))
+}
+
+/// Publishes these evictions and hears them; returns the position of the last.
+async fn write(session: &mut Session, texts: &[&str]) -> Position {
+    publish(session, &texts.iter().map(|text| eviction(text)).collect::<Vec<_>>()).await;
+    let mut last = None;
+    for text in texts {
+        let (heard, position) = next(session).await;
+        assert_eq!(heard, *text);
+        last = Some(position);
+    }
+    last.expect("something was written")
+}
+
+/// A session at this position, as soon as the broker gives one: after its start it needs a moment for its streams.
+async fn resume(backend: &AmqpBackend, interest: &Interest, position: &Position) -> Session {
+    within(DEADLINE, async {
+        loop {
+            match backend.connect(interest.clone(), Some(position.clone())).await {
+                Ok(session) => return session,
+                Err(error) => assert_ne!(error.kind(), BackendErrorKind::Configuration, "{error}"),
+            }
+            // How often it is tried.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    })
+    .await
+}
+
+async fn channel(broker: &Broker) -> (Connection, Channel) {
+    let connection = Connection::connect(broker.url(), ConnectionProperties::default()).await.expect("a connection");
+    let channel = connection.create_channel().await.expect("a channel");
+    (connection, channel)
+}
+
+async fn refusal(backend: &AmqpBackend, interest: &Interest) -> BackendError {
+    within(DEADLINE, backend.connect(interest.clone(), None)).await.expect_err("no session")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_is_killed_is_resumed_on_its_data_and_not_on_an_empty_disk() {
+    let broker = Broker::start();
+    let (backend, interest) = (on_stream(broker.url()), interest());
+    let mut session = open(&backend, &interest).await;
+    let position = write(&mut session, &["1", "2"]).await;
+    publish(&mut session, &[eviction("3")]).await;
+    broker.write_out();
+    broker.kill();
+    let error = subscriber_ends(&mut session).await;
+    assert!(error.to_string().contains("has ended"), "{error}");
+
+    broker.restart();
+    let mut session = resume(&backend, &interest, &position).await;
+    assert!(session.resumed);
+    assert_eq!(next(&mut session).await.0, "3");
+    let position = write(&mut session, &["4"]).await;
+
+    broker.kill();
+    fs::remove_dir_all(broker.folder().join("mnesia")).expect("the node's data");
+    broker.restart();
+    let mut session = resume(&backend, &interest, &position).await;
+    assert!(!session.resumed);
+    write(&mut session, &["1", "2", "3", "4"]).await;
+    // It has as many messages now, and they are not those.
+    assert!(!resume(&backend, &interest, &position).await.resumed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_was_deleted_and_has_grown_anew_with_messages_alike_is_another_one() {
+    let broker = Broker::shared_private();
+    let (backend, interest) = (on_stream(broker.url()), interest());
+    let mut session = open(&backend, &interest).await;
+    let position = write(&mut session, &["1", "2", "3"]).await;
+    assert!(resume(&backend, &interest, &position).await.resumed);
+    broker.ctl(&["delete_queue", &stream_of(&interest)]);
+    let error = subscriber_ends(&mut session).await;
+    assert!(error.to_string().contains("the stream was deleted"), "{error}");
+    // Evictions would go on being confirmed; the heartbeat tells.
+    let error = session.publisher.publish(&[heartbeat(interest.node)]).await.expect_err("returned");
+    assert!(error.to_string().contains("returned this node's heartbeat"), "{error}");
+
+    let mut session = resume(&backend, &interest, &position).await;
+    assert!(!session.resumed, "it is empty");
+    write(&mut session, &["1", "2"]).await;
+    assert!(!resume(&backend, &interest, &position).await.resumed, "it is as long");
+    write(&mut session, &["3", "4", "5", "6", "7", "8", "9"]).await;
+    assert!(!resume(&backend, &interest, &position).await.resumed, "it is longer");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_was_away_for_longer_than_the_stream_keeps_does_not_resume() {
+    let broker = Broker::shared_private();
+    let (backend, interest) = (backend(broker.url()).stream(tiny()), interest());
+    let mut session = open(&backend, &interest).await;
+    let position = write(&mut session, &["1"]).await;
+    let filling: Vec<_> = (0..100).map(|_| eviction(&"x".repeat(1024))).collect();
+    // The broker drops what is too much by and by.
+    within(DEADLINE, async {
+        loop {
+            publish(&mut session, &filling).await;
+            if !resume(&backend, &interest, &position).await.resumed {
+                return;
+            }
+        }
+    })
+    .await;
+    let mut session = resume(&backend, &interest, &position).await;
+    assert!(!session.resumed);
+    let position = write(&mut session, &["on"]).await;
+    assert!(resume(&backend, &interest, &position).await.resumed);
+}
+
+/// RabbitMQ goes on at what is left, without a word.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_the_broker_overtakes_in_dropping_messages_ends() {
+    let broker = Broker::shared_private();
+    let (backend, interest) = (backend(broker.url()).stream(tiny()), interest());
+    let mut slow = open(&backend, &interest).await;
+    let mut writer = open(&backend, &interest).await;
+    for chunk in 0..40 {
+        let messages: Vec<_> = (0..100).map(|number| eviction(&format!("{:01024}", chunk * 100 + number))).collect();
+        publish(&mut writer, &messages).await;
+    }
+    let (mut heard, mut last) = (0, None);
+    let error = within(DEADLINE, async {
+        loop {
+            match slow.subscriber.next().await {
+                Ok(delivery) => {
+                    let number: usize = String::from_utf8(delivery.body).expect("a text").parse().expect("a number");
+                    assert_eq!(number, heard, "nothing is left out without a word");
+                    heard += 1;
+                    last = delivery.position;
+                }
+                Err(error) => return error,
+            }
+        }
+    })
+    .await;
+    assert_eq!(error.kind(), BackendErrorKind::Lost, "{error}");
+    assert!(error.to_string().contains("`max_bytes`"), "{error}");
+    assert!(!resume(&backend, &interest, &last.expect("it has heard some")).await.resumed, "after {heard}");
+}
+
+/// One binding serves all nodes, so who makes it anew would hide from the others that it was lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_was_not_bound_for_a_while_is_not_resumed_and_clears_who_has_not_noticed() {
+    let broker = Broker::shared_private();
+    let exchange = "made-anew";
+    let (backend, interest) = (on_stream(broker.url()).exchange(exchange), interest());
+    let other = Interest { node: NodeId::random(), ..interest.clone() };
+    let stream = format!("cachesync.{}.{exchange}.stream", interest.namespace);
+    let mut session = open(&backend, &interest).await;
+    let mut unaware = open(&backend, &other).await;
+    let mut position = write(&mut session, &["1"]).await;
+    assert_eq!(next(&mut unaware).await.0, "1");
+
+    let (_connection, channel) = channel(broker).await;
+    let pattern = format!("{}.#", interest.namespace);
+    for round in 1..=2 {
+        if round == 1 {
+            let unbinding = channel.queue_unbind(
+                stream.as_str().into(),
+                exchange.into(),
+                pattern.as_str().into(),
+                FieldTable::default(),
+            );
+            unbinding.await.expect("unbound");
+        } else {
+            channel.exchange_delete(exchange.into(), ExchangeDeleteOptions::default()).await.expect("deleted");
+            let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+            channel
+                .exchange_declare(exchange.into(), ExchangeKind::Topic, durable, FieldTable::default())
+                .await
+                .expect("made anew");
+        }
+        publish(&mut session, &[eviction("confirmed, and lost")]).await;
+        let error = session.publisher.publish(&[heartbeat(interest.node)]).await.expect_err("returned");
+        assert!(error.to_string().contains("returned this node's heartbeat"), "{error}");
+
+        session = resume(&backend, &interest, &position).await;
+        assert!(!session.resumed);
+        let hole = within(DEADLINE, unaware.subscriber.next()).await.expect("a delivery");
+        assert_eq!((hole.body.as_slice(), hole.cache.as_ref()), (&b""[..], None));
+        assert!(codec::decode(&hole.body).is_err(), "the engine clears all caches");
+        position = write(&mut session, &["after"]).await;
+        assert_eq!(next(&mut unaware).await.0, "after");
+        assert!(resume(&backend, &interest, &position).await.resumed);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deleted_exchange_ends_the_session_at_the_next_publish_and_the_next_session_does_not_resume() {
+    let broker = Broker::shared_private();
+    let exchange = "deleted-under-a-stream";
+    let (backend, interest) = (on_stream(broker.url()).exchange(exchange), interest());
+    let mut session = open(&backend, &interest).await;
+    let position = write(&mut session, &["1"]).await;
+    let (_connection, channel) = channel(broker).await;
+    channel.exchange_delete(exchange.into(), ExchangeDeleteOptions::default()).await.expect("deleted");
+    let error = within(DEADLINE, session.publisher.publish(&[eviction("lost")])).await.expect_err("no exchange");
+    assert_eq!(error.kind(), BackendErrorKind::Lost, "{error}");
+    let mut session = resume(&backend, &interest, &position).await;
+    assert!(!session.resumed);
+    write(&mut session, &["2"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_network_that_was_cut_is_resumed_and_leaves_one_consumer() {
+    let broker = Broker::shared_private();
+    broker.ctl(&["add_vhost", "cut"]);
+    broker.ctl(&["set_permissions", "-p", "cut", "guest", ".*", ".*", ".*"]);
+    let url = broker.url_with("guest", "guest", "cut");
+    let proxy = Proxy::before(&url).await;
+    let (backend, interest) = (on_stream(proxy.url()), interest());
+    let mut session = open(&backend, &interest).await;
+    let position = write(&mut session, &["1"]).await;
+    proxy.cut();
+    subscriber_ends(&mut session).await;
+    let mut writer = open(&on_stream(&url), &Interest { node: NodeId::random(), ..interest.clone() }).await;
+    publish(&mut writer, &[eviction("2"), eviction("3")]).await;
+    drop(writer);
+    proxy.resume();
+    let mut session = resume(&backend, &interest, &position).await;
+    assert!(session.resumed);
+    assert_eq!(next(&mut session).await.0, "2");
+    assert_eq!(next(&mut session).await.0, "3");
+    // Streams are not in the list of consumers.
+    let channels = || broker.ctl(&["list_channels", "-p", "cut", "--no-table-headers", "vhost", "consumer_count"]);
+    let consumers = || channels().lines().filter(|channel| *channel == "cut\t1").count();
+    eventually(DEADLINE, || consumers() == 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_exists_with_other_arguments_or_as_a_queue_is_refused_with_what_to_do() {
+    let broker = Broker::shared_private();
+    let (backend, interest) = (on_stream(broker.url()), interest());
+    let mut session = open(&backend, &interest).await;
+    let stream = stream_of(&interest);
+    let properties = broker.ctl(&["list_queues", "--no-table-headers", "name", "type", "durable"]);
+    assert!(properties.contains(&format!("{stream}\tstream\ttrue")), "{properties}");
+    let (_connection, channel) = channel(broker).await;
+    let queue = format!("cachesync.{}", interest.namespace);
+    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(queue.as_str().into(), durable, FieldTable::default()).await.expect("a queue");
+    for (options, name) in [
+        (Stream::new().max_age(Duration::from_mins(5)), &stream),
+        (Stream::new().max_bytes(1 << 29), &stream),
+        (Stream::new().name(&queue), &queue),
+    ] {
+        let error = refusal(&self::backend(broker.url()).stream(options), &interest).await;
+        assert_eq!(error.kind(), BackendErrorKind::Configuration, "{error}");
+        let error = error.to_string();
+        assert!(error.contains(&format!("the stream `{name}`")) && error.contains("the same `Stream`"), "{error}");
+    }
+    write(&mut session, &["undisturbed"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_on_a_stream_and_on_queues_hear_each_other_and_namespaces_that_share_a_stream_do_not() {
+    let broker = Broker::shared_private();
+    let ours = interest();
+    let theirs = Interest { namespace: name(&format!("{}-2", ours.namespace)), ..interest() };
+    let shared = format!("cachesync.shared.{}", ours.namespace);
+    let on_shared = backend(broker.url()).stream(Stream::new().name(&shared));
+    let mut on_stream = open(&on_shared, &ours).await;
+    let mut stranger = open(&on_shared, &theirs).await;
+    let mut on_queue = open(&backend(broker.url()), &Interest { node: NodeId::random(), ..ours.clone() }).await;
+    publish(&mut stranger, &[eviction("theirs")]).await;
+    publish(&mut on_queue, &[eviction("1")]).await;
+    assert_eq!(next(&mut on_stream).await.0, "1");
+    publish(&mut on_stream, &[eviction("2")]).await;
+    for expected in ["1", "2"] {
+        let delivery = within(DEADLINE, on_queue.subscriber.next()).await.expect("a delivery");
+        assert_eq!((delivery.body.as_slice(), delivery.position), (expected.as_bytes(), None));
+    }
+    assert_eq!(next(&mut stranger).await.0, "theirs");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_permissions_that_a_queue_needs_are_enough_for_a_stream() {
+    let broker = Broker::shared_private();
+    broker.ctl(&["add_user", "streaming", "hunter2"]);
+    let url = broker.url_with("streaming", "hunter2", "%2f");
+    broker.ctl(&["set_permissions", "streaming", "^cachesync$", "^cachesync$", "^cachesync$"]);
+    let interest = interest();
+    let error = refusal(&on_stream(&url), &interest).await;
+    assert_eq!(error.kind(), BackendErrorKind::Refused, "{error}");
+    assert!(error.to_string().contains(&format!("`{}`", stream_of(&interest))), "{error}");
+    assert!(error.to_string().contains("`cachesync.*`"), "{error}");
+
+    let granted = r"^cachesync(\..*)?$";
+    broker.ctl(&["set_permissions", "streaming", granted, granted, granted]);
+    let mut session = open(&on_stream(&url), &interest).await;
+    let position = write(&mut session, &["1"]).await;
+    assert!(resume(&on_stream(&url), &interest, &position).await.resumed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_takes_nothing_or_says_nothing_costs_an_attempt_its_time_and_no_more() {
+    let broker = Broker::start();
+    let limit = Duration::from_secs(2);
+    let (backend, interest) = (on_stream(broker.url()).connect_timeout(limit), interest());
+    let mut session = open(&backend, &interest).await;
+    let position = write(&mut session, &["1"]).await;
+    let timed_out = async || {
+        let error = within(limit * 2, backend.connect(interest.clone(), Some(position.clone()))).await;
+        let error = error.expect_err("no session");
+        assert_eq!(error.kind(), BackendErrorKind::Timeout, "{error}");
+    };
+    broker.stop();
+    timed_out().await;
+    broker.cont();
+    broker.ctl(&["set_vm_memory_high_watermark", "absolute", "1MB"]);
+    eventually(DEADLINE, || broker.ctl(&["eval", "rabbit_alarm:get_alarms()."]).contains("memory")).await;
+    timed_out().await;
+    broker.ctl(&["set_vm_memory_high_watermark", "absolute", "1GB"]);
+    assert!(resume(&backend, &interest, &position).await.resumed);
+}
