@@ -27,6 +27,8 @@ use std::{
 pub const URL_VARIABLE: &str = "CACHESYNC_AMQP_URL";
 
 const NODE: &str = "cachesync@localhost";
+/// The arguments by which `rabbitmqctl` does what [`Broker::write_out`] says.
+pub const WRITE_OUT: &[&str] = &["eval", "[ok = dets:sync(Table) || Table <- dets:all()]."];
 const START_DEADLINE: Duration = Duration::from_mins(1);
 const INSTRUCTIONS: &str = "this test needs RabbitMQ: run `cargo xtask test`, which sets it up, or install it \
     (`apt-get install rabbitmq-server`); tests that share a broker also take the one that CACHESYNC_AMQP_URL names";
@@ -165,7 +167,7 @@ impl Broker {
     /// Has it write to its disk which streams it has, as it would half a second after the last was made: one that is killed
     /// before that (seen on 3.10.8) has the data of all its streams when it is started again, and never opens one.
     pub fn write_out(&self) {
-        self.ctl(&["eval", "[ok = dets:sync(Table) || Table <- dets:all()]."]);
+        self.ctl(WRITE_OUT);
     }
 
     /// Runs `rabbitmqctl` with these arguments and returns what it prints.

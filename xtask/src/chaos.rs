@@ -17,7 +17,7 @@ pub(crate) struct Options {
     /// Decides the plan and the load.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// How evictions travel: `queues`.
+    /// How evictions travel: by `queues`, one for each session, or by `streams`.
     #[arg(long, default_value = "queues")]
     transport: String,
     /// In place of the plan: the broker stays away for so many minutes, under write load, while memory and queues are

@@ -71,8 +71,8 @@ struct Checker<'a> {
     /// Of each row, who wrote its versions.
     names: Vec<Vec<u64>>,
     told: Vec<Told>,
-    /// The number of sessions that each journal has last told.
-    sessions: Vec<u64>,
+    /// How many sessions each journal has last told, and how many of them had resumed.
+    sessions: Vec<[u64; 2]>,
     outages: u64,
     /// Nodes at which something is wrong, by how many faults.
     troubled: [u64; NODES],
@@ -93,7 +93,7 @@ impl<'a> Checker<'a> {
             written: HashMap::new(),
             names: (0..ROWS).map(|_| vec![0]).collect(),
             told: authors.iter().map(|_| Told::default()).collect(),
-            sessions: vec![0; authors.len()],
+            sessions: vec![[0; 2]; authors.len()],
             outages: 0,
             troubled: [0; NODES],
             returned: None,
@@ -130,8 +130,8 @@ impl<'a> Checker<'a> {
                 }
             }
             Event::Confirmed { transaction } => self.confirmed(at, transaction),
-            Event::Status { hears, sessions, .. } => {
-                self.sessions[author] = sessions;
+            Event::Status { hears, sessions, resumed, .. } => {
+                self.sessions[author] = [sessions, resumed];
                 if hears == Hears::Coherent {
                     self.hears(at, author);
                 }
@@ -403,7 +403,7 @@ impl<'a> Checker<'a> {
 
     fn end(mut self) -> Result<Report> {
         ensure!(self.unseen.is_empty(), "{:?} were committed, and nobody has written that down", self.unseen);
-        self.report.sessions = self.sessions.iter().sum();
+        [self.report.sessions, self.report.resumed] = [0, 1].map(|of| self.sessions.iter().map(|told| told[of]).sum());
         Ok(self.report)
     }
 }

@@ -48,8 +48,9 @@ pub enum Event {
     Read { began: Duration, row: u64, version: u64, how: How, within: u64 },
     /// All is quiet, and this is in the cache.
     Entry { row: u64, version: u64 },
-    /// How the node is doing, every now and then: its memory in bytes, what is in its outbox, how many sessions it has had.
-    Status { hears: Hears, outbox: u64, memory: u64, sessions: u64 },
+    /// How the node is doing, every now and then: its memory in bytes, what is in its outbox, how many sessions it has had, and
+    /// how many of them have resumed.
+    Status { hears: Hears, outbox: u64, memory: u64, sessions: u64, resumed: u64 },
     /// What it has counted until its end: frames that were missing, caches that were cleared, evictions that became all.
     Counted { gaps: u64, cleared: u64, overflows: u64 },
     /// Something begins to go wrong. Of the driver, as all that follow.
@@ -81,13 +82,13 @@ impl fmt::Display for Event {
                 write!(f, "read {} {row} {version} {how} {within}", began.as_nanos())
             }
             Self::Entry { row, version } => write!(f, "entry {row} {version}"),
-            Self::Status { hears, outbox, memory, sessions } => {
+            Self::Status { hears, outbox, memory, sessions, resumed } => {
                 let hears = match hears {
                     Hears::Coherent => "coherent",
                     Hears::Suspect => "suspect",
                     Hears::Partitioned => "partitioned",
                 };
-                write!(f, "status {hears} {outbox} {memory} {sessions}")
+                write!(f, "status {hears} {outbox} {memory} {sessions} {resumed}")
             }
             Self::Counted { gaps, cleared, overflows } => write!(f, "counted {gaps} {cleared} {overflows}"),
             Self::Fault { kind, node } => write!(f, "fault {kind} {}", target(node)),
@@ -140,6 +141,7 @@ impl FromStr for Event {
                 outbox: number(next()?)?,
                 memory: number(next()?)?,
                 sessions: number(next()?)?,
+                resumed: number(next()?)?,
             },
             "counted" => {
                 Self::Counted { gaps: number(next()?)?, cleared: number(next()?)?, overflows: number(next()?)? }
@@ -173,9 +175,9 @@ mod tests {
             Event::Read { began, row: 1, version: u64::MAX, how: How::Cached, within: 3 },
             Event::Read { began, row: 1, version: 2, how: How::Loaded, within: 0 },
             Event::Entry { row: 1, version: 2 },
-            Event::Status { hears: Hears::Coherent, outbox: 1, memory: 2, sessions: 3 },
-            Event::Status { hears: Hears::Suspect, outbox: 1, memory: 2, sessions: 3 },
-            Event::Status { hears: Hears::Partitioned, outbox: 1, memory: 2, sessions: 3 },
+            Event::Status { hears: Hears::Coherent, outbox: 1, memory: 2, sessions: 3, resumed: 4 },
+            Event::Status { hears: Hears::Suspect, outbox: 1, memory: 2, sessions: 3, resumed: 4 },
+            Event::Status { hears: Hears::Partitioned, outbox: 1, memory: 2, sessions: 3, resumed: 4 },
             Event::Counted { gaps: 1, cleared: 2, overflows: 3 },
             Event::Fault { kind: "broker-killed".into(), node: None },
             Event::Healed { kind: "stalled".into(), node: Some(1) },

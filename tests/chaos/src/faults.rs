@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, anyhow};
-use cachesync_tests::{broker::Broker, proxy::Way};
+use cachesync_tests::{
+    broker::{Broker, WRITE_OUT},
+    proxy::Way,
+};
 use lapin::{Connection, ConnectionProperties, options::ExchangeDeleteOptions};
 use rustix::process::Signal;
 use tokio::{
@@ -11,7 +14,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::run::World;
+use crate::{node::Transport, run::World};
 
 /// How long to go on trying what a broker that has just come back may refuse.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -31,7 +34,7 @@ pub enum Fault {
     ConnectionsClosed,
     /// Somebody deletes the exchange.
     ExchangeDeleted,
-    /// Somebody deletes a node's queue.
+    /// Somebody deletes a node's queue, or the stream of all.
     QueueDeleted(usize),
     /// A node's process is frozen beyond the lease.
     NodeStopped(usize, Duration),
@@ -87,6 +90,10 @@ impl Fault {
 pub async fn strike(world: &World, fault: Fault) -> Result<()> {
     match fault {
         Fault::BrokerKilled(away) => {
+            if world.options.transport == Transport::Streams {
+                // One that has just been made would not be there again: a mistake of the broker's, and not what is asked.
+                control(world, WRITE_OUT).await?;
+            }
             world.at_broker(Broker::kill).await?;
             sleep(away).await;
             world.at_broker(Broker::restart).await
@@ -157,7 +164,11 @@ async fn delete_exchange(url: &str) -> Result<()> {
 
 /// Deletes the queue that a node has, or will have in a moment.
 async fn delete_queue(world: &World, node: usize) -> Result<()> {
-    let (prefix, began) = (format!("cachesync.chaos.node-{node}."), Instant::now());
+    let prefix = match world.options.transport {
+        Transport::Queues => format!("cachesync.chaos.node-{node}."),
+        Transport::Streams => "cachesync.chaos.".to_owned(),
+    };
+    let began = Instant::now();
     while began.elapsed() < PATIENCE {
         let queues = control(world, &["list_queues", "name", "--no-table-headers"]).await?;
         if let Some(queue) = queues.lines().find(|queue| queue.starts_with(&prefix)) {

@@ -10,7 +10,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow, bail};
-use cachesync::{CacheConfig, Coherence, Registry, amqp::AmqpBackend};
+use cachesync::{
+    CacheConfig, Coherence, Registry, RegistryStats,
+    amqp::{AmqpBackend, Stream},
+};
 use clap::{Args, ValueEnum};
 use fastrand::Rng;
 use tokio::{
@@ -37,6 +40,8 @@ const SAMPLE: Duration = Duration::from_millis(50);
 pub enum Transport {
     /// To a queue of each node's session.
     Queues,
+    /// By a stream that all nodes read, on which sessions resume.
+    Streams,
 }
 
 impl Transport {
@@ -44,6 +49,7 @@ impl Transport {
     pub fn name(self) -> &'static str {
         match self {
             Self::Queues => "queues",
+            Self::Streams => "streams",
         }
     }
 }
@@ -126,6 +132,7 @@ async fn start(options: &Options) -> Result<Registry> {
         .close_timeout(Duration::from_millis(300));
     let backend = match options.transport {
         Transport::Queues => backend,
+        Transport::Streams => backend.stream(Stream::new()),
     };
     let registry = Registry::builder()
         .namespace("chaos")
@@ -243,8 +250,8 @@ async fn sample(load: Load) {
         };
         let outbox = status.outbox.len() as u64;
         let memory = memory().unwrap_or_default();
-        let sessions = load.registry.stats().sessions;
-        load.service.journal.note_now(&Event::Status { hears, outbox, memory, sessions });
+        let RegistryStats { sessions, resumed, .. } = load.registry.stats();
+        load.service.journal.note_now(&Event::Status { hears, outbox, memory, sessions, resumed });
         sleep(SAMPLE).await;
     }
 }

@@ -54,6 +54,8 @@ pub struct Report {
     pub recoveries: Vec<Duration>,
     /// Sessions that nodes have opened.
     pub sessions: u64,
+    /// Those of them that have resumed.
+    pub resumed: u64,
     /// Frames that receivers found to be missing.
     pub gaps: u64,
     /// Caches that were cleared; of nodes that lived to the end, as the one before.
@@ -98,7 +100,7 @@ impl fmt::Display for Report {
             line(f, &format!("  {kind}"), count.to_string())?;
         }
         line(f, "processes of nodes", self.processes.to_string())?;
-        line(f, "sessions", self.sessions.to_string())?;
+        line(f, "sessions", format!("{}, {} of them resumed", self.sessions, self.resumed))?;
         line(f, "reads", format!("{}, {} from a cache", self.reads, self.hits))?;
         line(f, "  when something newer had to be known", self.floors.to_string())?;
         line(f, "commits", self.commits.to_string())?;

@@ -81,7 +81,8 @@ pub struct Author {
 
 /// All that a run has started.
 pub struct World {
-    options: Options,
+    /// What it was told.
+    pub options: Options,
     program: PathBuf,
     folder: PathBuf,
     /// The broker.

@@ -98,7 +98,7 @@ fn recoveries_are_measured_of_nodes_without_trouble_of_their_own() {
         "30 returned",
         "60 healed link-stalled 1",
     ];
-    let status = ["25 status coherent 0 0 1", "50 status coherent 0 0 1"];
+    let status = ["25 status coherent 0 0 1 0", "50 status coherent 0 0 1 0"];
     let report = judge(&driver, [&status, &status], &[]);
     assert_eq!(report.recoveries, [Duration::from_millis(20)]);
 }
