@@ -111,3 +111,31 @@ pub fn judge(authors: &[Author], depths: Vec<u64>) -> Result<Judgement> {
         depths,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// What is said of an outage of a second in which a node's memory grows to so many MiB in its second half.
+    fn outage(last: u64) -> Judgement {
+        let folder = tempfile::tempdir().unwrap();
+        let [driver, node] = ["driver", "node"].map(|name| folder.path().join(name));
+        fs::write(&driver, "1000000000 fault broker-killed -\n2000000000 healed broker-killed -\n").unwrap();
+        let sample = |tenth: u64| {
+            let memory = if tenth > 5 { last } else { 50 } << 20;
+            format!("{} status partitioned 7 {memory} 1 0\n", 1_000_000_000 + tenth * 100_000_000)
+        };
+        fs::write(&node, (0..20).map(sample).collect::<String>()).unwrap();
+        let authors = [(None, driver), (Some((0, 1)), node)];
+        judge(&authors.map(|(process, journal)| Author { process, journal }), vec![9, 0]).unwrap()
+    }
+
+    #[test]
+    fn memory_that_is_higher_at_the_end_of_an_outage_than_in_its_middle_is_not_flat() {
+        assert_eq!(outage(60).memory[0], [50 << 20, 50 << 20, 60 << 20]);
+        assert!(!outage(60).is_flat());
+        assert!(outage(52).is_flat());
+    }
+}

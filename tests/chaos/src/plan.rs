@@ -65,7 +65,8 @@ impl Plan {
                 Fault::QueueDeleted(0),
             ],
             Place::Node => {
-                let [stopped, stalled] = [long(), long()];
+                // Much longer than the lease, by which time the others must not be without news that was said to be taken.
+                let [stopped, stalled] = [long(), long() + LEASE];
                 let mut way = || if dice.bool() { Way::ToBroker } else { Way::ToClient };
                 let [half, torn] = [way(), way()];
                 let mut node = || dice.usize(0..NODES);

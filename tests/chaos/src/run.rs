@@ -13,7 +13,6 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use cachesync_tests::{broker::Broker, proxy::Proxy};
 use clap::Args;
-use tempfile::TempDir;
 use tokio::{
     sync::{MappedMutexGuard, Mutex, MutexGuard},
     task::spawn_blocking,
@@ -105,24 +104,26 @@ pub fn run(options: &Options) -> Result<Report> {
 pub fn run_with(options: &Options, program: &Path) -> Result<Report> {
     let folder = tempfile::Builder::new().prefix("cachesync-chaos-").tempdir()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let outcome = runtime.block_on(async {
-        let world = World::new(options, program, &folder).await?;
-        world.drive().await
-    });
-    let outcome = outcome.inspect_err(|_| eprintln!("the run failed: {}", options.command()))?;
-    let commits = database::commits(&table(folder.path()))?;
-    let mut report = checker::check(&outcome.authors, commits)?;
-    report.command = options.command();
-    if let Some(problem) = outcome.problem {
-        report.violated("live", problem);
+    let report = || {
+        let outcome = runtime.block_on(async { World::new(options, program, folder.path()).await?.drive().await })?;
+        let mut report = checker::check(&outcome.authors, database::commits(&table(folder.path()))?)?;
+        report.command = options.command();
+        if let Some(problem) = outcome.problem {
+            report.violated("live", problem);
+        }
+        if options.outage.is_some() {
+            report.outage = Some(outage::judge(&outcome.authors, outcome.depths)?);
+        }
+        Ok(report)
+    };
+    match report() {
+        Ok(report) if report.passed() => Ok(report),
+        Ok(report) => Ok(Report { kept: Some(folder.keep()), ..report }),
+        Err(error) => {
+            let kept = folder.keep();
+            Err(anyhow::Error::context(error, format!("it cannot be judged; the journals are in {}", kept.display())))
+        }
     }
-    if options.outage.is_some() {
-        report.outage = Some(outage::judge(&outcome.authors, outcome.depths)?);
-    }
-    if !report.passed() {
-        report.kept = Some(folder.keep());
-    }
-    Ok(report)
 }
 
 fn table(folder: &Path) -> PathBuf {
@@ -138,18 +139,18 @@ struct Outcome {
 }
 
 impl World {
-    async fn new(options: &Options, program: &Path, folder: &TempDir) -> Result<Self> {
+    async fn new(options: &Options, program: &Path, folder: &Path) -> Result<Self> {
         let broker = Arc::new(spawn_blocking(Broker::start).await?);
-        database::create(&table(folder.path()))?;
+        database::create(&table(folder))?;
         let mut links = Vec::new();
         for _ in 0..NODES {
             links.push(Proxy::before(broker.url()).await);
         }
-        let journal = folder.path().join("driver");
+        let journal = folder.join("driver");
         Ok(Self {
             options: options.clone(),
             program: program.to_owned(),
-            folder: folder.path().to_owned(),
+            folder: folder.to_owned(),
             broker,
             links,
             nodes: std::array::from_fn(|_| Mutex::new(None)),
