@@ -4,8 +4,7 @@
 //! against what had to be known when it began; by then all that happened before it began has been read.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
-    fmt::Write as _,
+    collections::{HashMap, HashSet, VecDeque},
     time::Duration,
 };
 
@@ -13,25 +12,21 @@ use anyhow::{Context, Result, bail, ensure};
 use cachesync_truth::{State, Truth};
 
 use crate::{
-    LEASE, NODES, ROWS,
+    LEASE, ROWS,
     event::{Event, Hears, How},
-    faults::Fault,
     journal::Merged,
     report::Report,
     run::Author,
+    story::Story,
+    trouble::Trouble,
 };
-
-/// How many events of a row, and how many faults, are shown with a violation.
-const LAST: usize = 30;
 
 /// Holds journals against the rules; `commits` are the transactions that the database has committed, in their order.
 pub fn check(authors: &[Author], commits: Vec<u64>) -> Result<Report> {
     let mut merged = Merged::open(authors.iter().map(|author| author.journal.clone()))?;
     let mut checker = Checker::new(authors, commits);
-    let mut begin = None;
     while let Some((at, author, event)) = merged.pull()? {
-        checker.begin = *begin.get_or_insert(at);
-        checker.report.length = at.saturating_sub(checker.begin);
+        checker.report.length = checker.story.since_begin(at);
         checker.happened(at, author, event)?;
     }
     checker.end()
@@ -54,15 +49,10 @@ struct Told {
     confirmed: u64,
 }
 
-/// Reports of the broker's return that some nodes have not followed yet.
-struct Return {
-    at: Duration,
-    nodes: BTreeSet<usize>,
-}
-
 struct Checker<'a> {
     authors: &'a [Author],
-    begin: Duration,
+    story: Story<'a>,
+    trouble: Trouble,
     truth: Truth<u64>,
     committed: HashSet<u64>,
     /// Those that have yet to be seen in a journal.
@@ -73,12 +63,6 @@ struct Checker<'a> {
     told: Vec<Told>,
     /// How many sessions each journal has last told, and how many of them had resumed.
     sessions: Vec<[u64; 2]>,
-    outages: u64,
-    /// Nodes at which something is wrong, by how many faults.
-    troubled: [u64; NODES],
-    returned: Option<Return>,
-    /// What has happened to each row, and the faults.
-    last: BTreeMap<Option<u64>, VecDeque<(Duration, usize, Event)>>,
     report: Report,
 }
 
@@ -86,7 +70,8 @@ impl<'a> Checker<'a> {
     fn new(authors: &'a [Author], commits: Vec<u64>) -> Self {
         Self {
             authors,
-            begin: Duration::ZERO,
+            story: Story::new(authors),
+            trouble: Trouble::default(),
             truth: Truth::new(0..ROWS),
             committed: commits.iter().copied().collect(),
             unseen: commits.into(),
@@ -94,19 +79,12 @@ impl<'a> Checker<'a> {
             names: (0..ROWS).map(|_| vec![0]).collect(),
             told: authors.iter().map(|_| Told::default()).collect(),
             sessions: vec![[0; 2]; authors.len()],
-            outages: 0,
-            troubled: [0; NODES],
-            returned: None,
-            last: BTreeMap::new(),
             report: Report::default(),
         }
     }
 
     fn happened(&mut self, at: Duration, author: usize, event: Event) -> Result<()> {
-        if let Event::Read { .. } | Event::Entry { .. } = event {
-            return self.read(at, author, &event);
-        }
-        self.remember_all(at, author, &event);
+        self.remember(at, author, &event);
         match event {
             Event::Wrote { transaction, row } => self.wrote(author, transaction, row)?,
             Event::Committing { transaction } => self.committing(transaction)?,
@@ -132,55 +110,28 @@ impl<'a> Checker<'a> {
             Event::Confirmed { transaction } => self.confirmed(at, transaction),
             Event::Status { hears, sessions, resumed, .. } => {
                 self.sessions[author] = [sessions, resumed];
-                if hears == Hears::Coherent {
-                    self.hears(at, author);
+                if hears == Hears::Coherent
+                    && let Some((node, _)) = self.authors[author].process
+                {
+                    self.trouble.hears(at, node);
                 }
             }
-            Event::Counted { gaps, cleared, .. } => {
+            Event::Counted { gaps, cleared } => {
                 self.report.gaps += gaps;
                 self.report.cleared += cleared;
             }
             Event::Fault { kind, node } => {
-                *self.report.faults.entry(kind.clone()).or_default() += 1;
-                self.trouble(&kind, node, true);
+                self.trouble.begins(&kind, node);
+                *self.report.faults.entry(kind).or_default() += 1;
             }
-            Event::Healed { kind, node } => self.trouble(&kind, node, false),
-            Event::Returned => {
-                let nodes = (0..NODES).filter(|node| self.troubled[*node] == 0).collect();
-                self.returned = Some(Return { at, nodes });
-            }
+            Event::Healed { kind, node } => self.trouble.ends(&kind, node),
+            Event::Returned => self.trouble.returns(at),
             Event::Born { .. } => self.report.processes += 1,
             Event::Died { incarnation } => _ = self.truth.orphan(incarnation),
-            Event::RolledBack { .. } | Event::Read { .. } | Event::Entry { .. } => {}
+            Event::Read { .. } | Event::Entry { .. } => self.read(at, author, &event)?,
+            Event::RolledBack { .. } => {}
         }
         Ok(())
-    }
-
-    fn trouble(&mut self, kind: &str, node: Option<usize>, begins: bool) {
-        if Fault::is_outage(kind) {
-            self.outages = if begins { self.outages + 1 } else { self.outages - 1 };
-        }
-        // Who has trouble of its own is not measured.
-        match (node, begins, &mut self.returned) {
-            (Some(node), true, returned) => {
-                self.troubled[node] += 1;
-                if let Some(returned) = returned {
-                    returned.nodes.remove(&node);
-                }
-            }
-            (Some(node), false, _) => self.troubled[node] -= 1,
-            (None, true, returned) => *returned = None,
-            (None, false, _) => {}
-        }
-    }
-
-    fn hears(&mut self, at: Duration, author: usize) {
-        let Some((node, _)) = self.authors[author].process else { return };
-        if let Some(returned) = &mut self.returned
-            && returned.nodes.remove(&node)
-        {
-            self.report.recoveries.push(at.saturating_sub(returned.at));
-        }
     }
 
     fn incarnation(&self, author: usize) -> usize {
@@ -219,7 +170,7 @@ impl<'a> Checker<'a> {
             self.truth.commit(written.known_as);
         }
         self.report.commits += 1;
-        self.report.commits_during_outages += u64::from(self.outages > 0);
+        self.report.commits_during_outages += u64::from(self.trouble.is_outage());
         Ok(())
     }
 
@@ -244,7 +195,6 @@ impl<'a> Checker<'a> {
         let (Event::Read { row, version: name, .. } | Event::Entry { row, version: name }) = *event else {
             bail!("it is a read");
         };
-        self.remember(Some(row), at, author, event);
         let Some(version) = self.version(row, name) else {
             self.violated("D", row, at, author, &format!("{name} was read, which nobody has written"));
             return Ok(());
@@ -328,82 +278,40 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Remembers an event for all rows that it concerns.
-    fn remember_all(&mut self, at: Duration, author: usize, event: &Event) {
+    /// Remembers an event for all that it concerns.
+    fn remember(&mut self, at: Duration, author: usize, event: &Event) {
         match event {
-            Event::Wrote { row, .. } => self.remember(Some(*row), at, author, event),
+            Event::Wrote { row, .. } | Event::Read { row, .. } | Event::Entry { row, .. } => {
+                self.story.of_rows(&[*row], at, author, event);
+            }
             Event::Committing { transaction }
             | Event::Applied { transaction }
             | Event::RolledBack { transaction }
             | Event::InDoubt { transaction }
             | Event::Settled { transaction }
             | Event::Confirmed { transaction } => {
-                let rows = self.written.get(transaction).map(|written| written.rows.clone()).unwrap_or_default();
-                for (row, _) in rows {
-                    self.remember(Some(row), at, author, event);
-                }
+                let rows = self.written.get(transaction).into_iter().flat_map(|written| &written.rows);
+                let rows: Vec<_> = rows.map(|(row, _)| *row).collect();
+                self.story.of_rows(&rows, at, author, event);
             }
             Event::Fault { .. } | Event::Healed { .. } | Event::Returned | Event::Born { .. } | Event::Died { .. } => {
-                self.remember(None, at, author, event);
+                self.story.of_all(at, author, event);
             }
-            _ => {}
+            Event::Flushed { .. } | Event::Status { .. } | Event::Counted { .. } => {}
         }
     }
 
-    fn remember(&mut self, row: Option<u64>, at: Duration, author: usize, event: &Event) {
-        let last = self.last.entry(row).or_default();
-        // Who reads the same again and again is shown once.
-        if let Event::Read { version, how, .. } = event
-            && last.iter().rev().find(|(_, by, event)| *by == author && matches!(event, Event::Read { .. })).is_some_and(
-                |(_, _, event)| matches!(event, Event::Read { version: before, how: by, .. } if before == version && by == how),
-            )
-        {
-            return;
-        }
-        last.push_back((at, author, event.clone()));
-        if last.len() > LAST {
-            last.pop_front();
-        }
-    }
-
-    fn violated(&mut self, rule: &'static str, row: u64, at: Duration, author: usize, text: &str) {
-        if self.report.violation.is_some() {
-            return self.report.violated(rule, String::new());
-        }
-        let mut text = format!("row {row}, {} at {:.3} s: {text}", self.name(author), self.since_begin(at));
-        for (what, of) in [("its last events", Some(row)), ("the last faults", None)] {
-            _ = write!(text, "\n{what}:");
-            for (at, author, event) in self.last.get(&of).into_iter().flatten() {
-                _ = write!(text, "\n{:>10.3} s  {:<22}{}", self.since_begin(*at), self.name(*author), self.show(event));
-            }
-        }
+    /// The first violation is told, with what led to it; what follows is counted.
+    fn violated(&mut self, rule: &'static str, row: u64, at: Duration, author: usize, wrong: &str) {
+        let is_first = self.report.violation.is_none();
+        let text = if is_first { self.story.tell(row, at, author, wrong) } else { String::new() };
         self.report.violated(rule, text);
-    }
-
-    fn show(&self, event: &Event) -> String {
-        match event {
-            Event::Read { began, row: _, version, how, within } => {
-                let within = if *within == 0 { String::new() } else { format!(", within {within}") };
-                format!("read {version}, {how:?}, began at {:.3} s{within}", self.since_begin(*began))
-            }
-            _ => event.to_string(),
-        }
-    }
-
-    fn since_begin(&self, at: Duration) -> f64 {
-        at.saturating_sub(self.begin).as_secs_f64()
-    }
-
-    fn name(&self, author: usize) -> String {
-        match self.authors[author].process {
-            Some((node, incarnation)) => format!("node {node} (process {incarnation})"),
-            None => "driver".to_owned(),
-        }
     }
 
     fn end(mut self) -> Result<Report> {
         ensure!(self.unseen.is_empty(), "{:?} were committed, and nobody has written that down", self.unseen);
         [self.report.sessions, self.report.resumed] = [0, 1].map(|of| self.sessions.iter().map(|told| told[of]).sum());
+        self.report.recoveries = self.trouble.recoveries;
         Ok(self.report)
     }
 }

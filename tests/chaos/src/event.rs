@@ -51,8 +51,8 @@ pub enum Event {
     /// How the node is doing, every now and then: its memory in bytes, what is in its outbox, how many sessions it has had, and
     /// how many of them have resumed.
     Status { hears: Hears, outbox: u64, memory: u64, sessions: u64, resumed: u64 },
-    /// What it has counted until its end: frames that were missing, caches that were cleared, evictions that became all.
-    Counted { gaps: u64, cleared: u64, overflows: u64 },
+    /// What it has counted until its end: frames that were missing, caches that were cleared.
+    Counted { gaps: u64, cleared: u64 },
     /// Something begins to go wrong. Of the driver, as all that follow.
     Fault { kind: String, node: Option<usize> },
     /// It is over.
@@ -90,7 +90,7 @@ impl fmt::Display for Event {
                 };
                 write!(f, "status {hears} {outbox} {memory} {sessions} {resumed}")
             }
-            Self::Counted { gaps, cleared, overflows } => write!(f, "counted {gaps} {cleared} {overflows}"),
+            Self::Counted { gaps, cleared } => write!(f, "counted {gaps} {cleared}"),
             Self::Fault { kind, node } => write!(f, "fault {kind} {}", target(node)),
             Self::Healed { kind, node } => write!(f, "healed {kind} {}", target(node)),
             Self::Returned => f.write_str("returned"),
@@ -143,9 +143,7 @@ impl FromStr for Event {
                 sessions: number(next()?)?,
                 resumed: number(next()?)?,
             },
-            "counted" => {
-                Self::Counted { gaps: number(next()?)?, cleared: number(next()?)?, overflows: number(next()?)? }
-            }
+            "counted" => Self::Counted { gaps: number(next()?)?, cleared: number(next()?)? },
             "fault" => Self::Fault { kind: next()?.to_owned(), node: target(next()?)? },
             "healed" => Self::Healed { kind: next()?.to_owned(), node: target(next()?)? },
             "returned" => Self::Returned,
@@ -178,7 +176,7 @@ mod tests {
             Event::Status { hears: Hears::Coherent, outbox: 1, memory: 2, sessions: 3, resumed: 4 },
             Event::Status { hears: Hears::Suspect, outbox: 1, memory: 2, sessions: 3, resumed: 4 },
             Event::Status { hears: Hears::Partitioned, outbox: 1, memory: 2, sessions: 3, resumed: 4 },
-            Event::Counted { gaps: 1, cleared: 2, overflows: 3 },
+            Event::Counted { gaps: 1, cleared: 2 },
             Event::Fault { kind: "broker-killed".into(), node: None },
             Event::Healed { kind: "stalled".into(), node: Some(1) },
             Event::Returned,

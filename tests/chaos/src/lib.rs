@@ -15,6 +15,7 @@
 //! | [`database`] | the truth: a file of `SQLite`, and which transactions it has committed |
 //! | [`event`], [`journal`] | what a process writes down, and in which form |
 //! | [`checker`] | the merged journals, held against the rules |
+//! | [`story`], [`trouble`] | what has happened last, to be told; which faults go on, and how long recovering takes |
 //! | [`report`] | what came of it |
 //! | [`outage`] | memory and queues while the broker stays away |
 //!
@@ -47,6 +48,8 @@ pub mod process;
 pub mod report;
 pub mod run;
 pub mod service;
+pub mod story;
+pub mod trouble;
 pub mod writer;
 
 use std::time::Duration;

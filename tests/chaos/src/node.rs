@@ -221,7 +221,7 @@ fn list(load: &Load) -> Result<String> {
 fn count(load: &Load) {
     let stats = load.registry.stats();
     let cleared = stats.caches.values().map(|cache| cache.cleared).sum();
-    load.service.journal.note(&Event::Counted { gaps: stats.gaps, cleared, overflows: stats.overflows });
+    load.service.journal.note(&Event::Counted { gaps: stats.gaps, cleared });
 }
 
 /// Writes down how far the broker has taken what was evicted. One wait at a time, whatever is written meanwhile.

@@ -115,6 +115,7 @@ impl fmt::Display for Report {
         line(f, "broadcasts lost", self.lost.to_string())?;
         line(f, "entries of killed writers", self.orphans.to_string())?;
         line(f, "frames missing in a session", self.gaps.to_string())?;
+        line(f, "times that a cache was cleared", self.cleared.to_string())?;
         let mut recoveries = self.recoveries.clone();
         recoveries.sort_unstable();
         if let (Some(median), Some(longest)) = (recoveries.get(recoveries.len() / 2), recoveries.last()) {
