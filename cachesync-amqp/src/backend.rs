@@ -7,7 +7,7 @@ use cachesync_core::{
     backend::{Interest, Position},
 };
 
-use crate::{Stream, connect, url::BrokerUrl};
+use crate::{Stream, brokers::Brokers, connect};
 
 /// Nothing here is waited for longer than this.
 const MAX_TIMEOUT: Duration = Duration::from_hours(1);
@@ -29,7 +29,7 @@ const MAX_TIMEOUT: Duration = Duration::from_hours(1);
 /// ```
 #[derive(Clone)]
 pub struct AmqpBackend {
-    pub(crate) url: BrokerUrl,
+    pub(crate) brokers: Brokers,
     pub(crate) exchange: String,
     pub(crate) heartbeat: Duration,
     pub(crate) connect_timeout: Duration,
@@ -51,19 +51,51 @@ impl AmqpBackend {
     /// name and is refused. Special characters in user, password and virtual host are percent-encoded. The parameters
     /// `?heartbeat=` (seconds) and `connection_timeout=` (milliseconds) stand for the options of these names.
     ///
+    /// The brokers of a cluster are several such URLs with commas between them, `amqp://rabbit-1,amqp://rabbit-2`: see
+    /// [`cluster`](Self::cluster).
+    ///
     /// # Errors
     ///
     /// A [`Configuration`](BackendErrorKind::Configuration) error that says what is wrong with the URL, without
     /// quoting its password; also for an `amqps://` URL without the feature `amqp-rustls` of `cachesync`.
     pub fn new(url: &str) -> Result<Self, BackendError> {
-        let url: BrokerUrl = url.parse()?;
-        if url.tls && cfg!(not(feature = "rustls")) {
+        Self::with(Brokers::parse_list(url)?)
+    }
+
+    /// A backend for the brokers of one RabbitMQ cluster, at these URLs. Does not connect yet.
+    ///
+    /// Each session is opened with one of them, the first that answers, in an order that is random at each attempt: nodes
+    /// spread over the brokers, and over those that are left when one dies. Each has an equal share of what is left of
+    /// [`connect_timeout`](Self::connect_timeout), so allow more time for more of them. If none gives a session, the error
+    /// says what each answered.
+    ///
+    /// ```
+    /// # use cachesync_amqp::AmqpBackend;
+    /// let backend = AmqpBackend::cluster(["amqp://rabbit-1.internal", "amqp://rabbit-2.internal"])?;
+    /// # Ok::<(), cachesync_core::BackendError>(())
+    /// ```
+    ///
+    /// They **must be one cluster**: brokers that do not know each other would divide the nodes into groups that do not
+    /// hear each other's evictions, and nothing would notice. How a cluster has to be set up so that it does not fall into
+    /// such groups by itself is in the documentation of this crate.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new), for each URL; also without any URL, and if they differ in their virtual host, in a
+    /// parameter that several of them have, or in whether they use TLS. Users and passwords may differ.
+    pub fn cluster<U: AsRef<str>>(urls: impl IntoIterator<Item = U>) -> Result<Self, BackendError> {
+        let urls: Vec<U> = urls.into_iter().collect();
+        Self::with(Brokers::new(urls.iter().map(AsRef::as_ref))?)
+    }
+
+    fn with(brokers: Brokers) -> Result<Self, BackendError> {
+        if brokers.tls() && cfg!(not(feature = "rustls")) {
             return Err(configuration("an `amqps://` URL needs TLS; enable the feature `amqp-rustls` of `cachesync`"));
         }
         Ok(Self {
             exchange: "cachesync".to_owned(),
-            heartbeat: url.heartbeat.unwrap_or(Duration::from_secs(10)),
-            connect_timeout: url.connect_timeout.unwrap_or(Duration::from_secs(10)),
+            heartbeat: brokers.heartbeat()?.unwrap_or(Duration::from_secs(10)),
+            connect_timeout: brokers.connect_timeout()?.unwrap_or(Duration::from_secs(10)),
             publish_timeout: Duration::from_secs(3),
             close_timeout: Duration::from_secs(2),
             stream: None,
@@ -71,7 +103,7 @@ impl AmqpBackend {
             ca_file: None,
             #[cfg(feature = "rustls")]
             client_certificate: None,
-            url,
+            brokers,
         })
     }
 
@@ -94,9 +126,9 @@ impl AmqpBackend {
         self
     }
 
-    /// How long opening a session may take, from name resolution to the bound queue or stream; 10 s unless set, here or in
-    /// the URL. More than zero, at most 1 h. On a stream, half of what is left of it may be spent on looking for the place
-    /// at which to resume.
+    /// How long opening a session may take, from name resolution to the bound queue or stream, over all brokers; 10 s unless
+    /// set, here or in the URL. More than zero, at most 1 h. On a stream, half of what is left of it may be spent on looking
+    /// for the place at which to resume.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
@@ -198,7 +230,7 @@ impl AmqpBackend {
         for (option, is_set) in
             [("ca_file", self.ca_file.is_some()), ("client_certificate", self.client_certificate.is_some())]
         {
-            if is_set && !self.url.tls {
+            if is_set && !self.brokers.tls() {
                 return Err(configuration(&format!(
                     "`{option}` is set and the broker's URL is without TLS, so it would protect nothing; use `amqps://`, or \
                      leave the option out"
@@ -206,11 +238,13 @@ impl AmqpBackend {
             }
         }
         #[cfg(feature = "rustls")]
-        if self.url.tls && rustls_pki_types::ServerName::try_from(self.url.host.as_str()).is_err() {
-            return Err(configuration(&format!(
-                "no certificate can be issued to the host `{}`; use a DNS name or an IP address in the broker's URL",
-                self.url.host.escape_debug()
-            )));
+        for url in self.brokers.iter().filter(|url| url.tls) {
+            if rustls_pki_types::ServerName::try_from(url.host.as_str()).is_err() {
+                return Err(configuration(&format!(
+                    "no certificate can be issued to the host `{}`; use a DNS name or an IP address in the broker's URL",
+                    url.host.escape_debug()
+                )));
+            }
         }
         u16::try_from(seconds).map_err(|_| configuration("`heartbeat` is too long; use at most 1 h"))
     }
@@ -219,7 +253,7 @@ impl AmqpBackend {
 impl fmt::Debug for AmqpBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("AmqpBackend");
-        debug.field("url", &self.url).field("exchange", &self.exchange);
+        debug.field("brokers", &self.brokers).field("exchange", &self.exchange);
         #[cfg(feature = "rustls")]
         if let Some(files) = &self.client_certificate {
             debug.field("client_certificate", files);
@@ -299,7 +333,9 @@ mod tests {
     fn debug_shows_no_password() {
         assert_eq!(
             format!("{:?}", backend()),
-            r#"AmqpBackend { url: amqp://shop@localhost:5672/%2F, exchange: "cachesync", .. }"#
+            r#"AmqpBackend { brokers: [amqp://shop@localhost:5672/%2F], exchange: "cachesync", .. }"#
         );
+        let several = AmqpBackend::cluster(["amqp://shop:hunter2@a", "amqp://shop:hunter2@b"]).unwrap();
+        assert!(!format!("{several:?}").contains("hunter2"), "{several:?}");
     }
 }

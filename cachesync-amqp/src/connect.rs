@@ -1,8 +1,8 @@
 //! How a session is opened, step by step: certificates, TCP, TLS, login, exchange, and then its `queue` or `stream`.
 //!
 //! Invariant: one TCP connection per session. lapin is handed a stream that is already open, once, so it could not
-//! reconnect if it tried; lapin's own recovery would hide lost messages. Every step is under one deadline, and dropping
-//! the future at any step takes the connection along.
+//! reconnect if it tried; lapin's own recovery would hide lost messages. Every step with a broker is under one deadline, and
+//! dropping the future at any step takes the connection along.
 
 use std::{
     io,
@@ -32,20 +32,36 @@ use crate::{
     link::{Link, Socket},
     publisher::AmqpPublisher,
     queue, stream,
+    url::BrokerUrl,
     wire::{self, Screened, Wire},
 };
 
 /// The longest connection name that is sent, in characters.
 const MAX_CONNECTION_NAME: usize = 200;
 
-/// Opens a session: when it returns, its queue or stream is bound and consumed, and confirms are on.
+/// Opens a session with one of the brokers.
 pub(crate) async fn open_session(
     backend: &AmqpBackend,
     interest: Interest,
     resume: Option<Position>,
 ) -> Result<Session, BackendError> {
     let heartbeat_seconds = backend.validate()?;
-    let attempt = Attempt { backend, deadline: Instant::now() + backend.connect_timeout };
+    let (interest, resume) = (&interest, &resume);
+    let open = |url, allowed| async move {
+        let attempt = Attempt { backend, url, allowed, deadline: Instant::now() + allowed };
+        open_at(&attempt, heartbeat_seconds, interest.clone(), resume.clone()).await
+    };
+    backend.brokers.first_that_opens(backend.connect_timeout, open).await
+}
+
+/// Opens a session with one broker: when it returns, its queue or stream is bound and consumed, and confirms are on.
+async fn open_at(
+    attempt: &Attempt<'_>,
+    heartbeat_seconds: u16,
+    interest: Interest,
+    resume: Option<Position>,
+) -> Result<Session, BackendError> {
+    let backend = attempt.backend;
 
     let (wire, socket) = attempt.open_stream().await?;
     let connection = attempt.login(wire, &interest.node_name, heartbeat_seconds).await?;
@@ -55,16 +71,19 @@ pub(crate) async fn open_session(
         attempt.amqp(Stage::Exchange(exchange), open_publishing_channel(link.connection(), exchange)).await?;
     let namespace = interest.namespace.clone();
     let (subscriber, resumed) = match &backend.stream {
-        None => (queue::subscribe(&attempt, &link, interest).await?, false),
-        Some(options) => stream::subscribe(&attempt, &link, &publishing, options, &interest, resume).await?,
+        None => (queue::subscribe(attempt, &link, interest).await?, false),
+        Some(options) => stream::subscribe(attempt, &link, &publishing, options, &interest, resume).await?,
     };
     let publisher = Box::new(AmqpPublisher::new(publishing, link, namespace, backend));
     Ok(Session { publisher, subscriber, resumed })
 }
 
-/// One attempt to open a session.
+/// One attempt to open a session with one broker.
 pub(crate) struct Attempt<'a> {
     backend: &'a AmqpBackend,
+    url: &'a BrokerUrl,
+    /// How much time it had at its beginning, and when that is over.
+    allowed: Duration,
     deadline: Instant,
 }
 
@@ -81,7 +100,7 @@ impl Attempt<'_> {
 
     /// Opens the connection, with TLS where the URL asks for it, and a second handle of its socket.
     async fn open_stream(&self) -> Result<(Wire, Socket), BackendError> {
-        let url = &self.backend.url;
+        let url = self.url;
         // First of all: a file that cannot be read is reported whether or not the broker runs.
         #[cfg(feature = "rustls")]
         let connector = if url.tls { Some(self.tls_connector().await?) } else { None };
@@ -126,14 +145,14 @@ impl Attempt<'_> {
                 let wire = wire.lock().unwrap_or_else(PoisonError::into_inner).take();
                 wire.ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected).into())
             };
-            Connection::connector(self.backend.url.to_lapin(heartbeat), wire::runtime(), hand_over, properties).await
+            Connection::connector(self.url.to_lapin(heartbeat), wire::runtime(), hand_over, properties).await
         });
         self.amqp(Stage::Login, handshake).await
     }
 
     async fn io<T>(&self, stage: Stage<'_>, step: impl Future<Output = io::Result<T>>) -> Result<T, BackendError> {
         match timeout_at(self.deadline, step).await {
-            Ok(result) => result.map_err(|error| io_error(&self.backend.url, stage, &error)),
+            Ok(result) => result.map_err(|error| io_error(self.url, stage, &error)),
             Err(_) => Err(self.out_of_time(stage)),
         }
     }
@@ -144,7 +163,7 @@ impl Attempt<'_> {
         stage: Stage<'_>,
         step: impl Future<Output = lapin::Result<T>>,
     ) -> Result<T, BackendError> {
-        let step = async { step.await.map_err(|error| connect_error(&self.backend.url, stage, &error)) };
+        let step = async { step.await.map_err(|error| connect_error(self.url, stage, &error)) };
         self.in_time(stage, step).await
     }
 
@@ -158,8 +177,7 @@ impl Attempt<'_> {
     }
 
     fn out_of_time(&self, stage: Stage<'_>) -> BackendError {
-        let allowed: Duration = self.backend.connect_timeout;
-        connect_timeout(&self.backend.url, stage, allowed)
+        connect_timeout(self.url, stage, self.allowed)
     }
 }
 

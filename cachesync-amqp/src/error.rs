@@ -75,17 +75,20 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
         (Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)), Stage::Exchange(exchange)) => (
             BackendErrorKind::Refused,
             format!(
-                "user `{}` may not declare the exchange `{exchange}` in virtual host `{}`; grant configure, write and \
-                 read on `{exchange}` and on `cachesync.*` with `rabbitmqctl set_permissions`",
-                url.user, url.vhost
+                "user `{}` may not declare the exchange `{exchange}` in virtual host `{}` at {}; grant configure, write \
+                 and read on `{exchange}` and on `cachesync.*` with `rabbitmqctl set_permissions`",
+                url.user,
+                url.vhost,
+                url.address()
             ),
         ),
         (Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)), Stage::Exchange(exchange)) => (
             BackendErrorKind::Refused,
             format!(
-                "the exchange `{exchange}` in virtual host `{}` exists and is not a durable topic exchange; choose \
-                 another name with `exchange`, or delete it on the broker",
-                url.vhost
+                "the exchange `{exchange}` in virtual host `{}` at {} exists and is not a durable topic exchange; \
+                 choose another name with `exchange`, or delete it on the broker",
+                url.vhost,
+                url.address()
             ),
         ),
         (Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)), Stage::Stream(stream, _)) => (
@@ -103,9 +106,11 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
         ) => (
             BackendErrorKind::Refused,
             format!(
-                "user `{}` may not declare the queue `{queue}` or bind it to `{exchange}` in virtual host `{}`; grant \
-                 configure, write and read on `{exchange}` and on `cachesync.*` with `rabbitmqctl set_permissions`",
-                url.user, url.vhost
+                "user `{}` may not declare the queue `{queue}` or bind it to `{exchange}` in virtual host `{}` at {}; \
+                 grant configure, write and read on `{exchange}` and on `cachesync.*` with `rabbitmqctl set_permissions`",
+                url.user,
+                url.vhost,
+                url.address()
             ),
         ),
         (Some(AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)), Stage::Stream(stream, _)) => (
@@ -210,7 +215,11 @@ mod tests {
         let stages: [(AMQPErrorKind, _, _); 8] = [
             (AMQPSoftError::ACCESSREFUSED.into(), Stage::Login, "check user and password"),
             (AMQPHardError::NOTALLOWED.into(), Stage::Login, "the virtual host `orders` at example.com:5672"),
-            (AMQPSoftError::PRECONDITIONFAILED.into(), Stage::Exchange("cs"), "`cs` in virtual host `orders` exists"),
+            (
+                AMQPSoftError::PRECONDITIONFAILED.into(),
+                Stage::Exchange("cs"),
+                "`cs` in virtual host `orders` at example.com:5672 exists",
+            ),
             (AMQPSoftError::ACCESSREFUSED.into(), Stage::Exchange("cs"), "may not declare the exchange `cs`"),
             (AMQPSoftError::ACCESSREFUSED.into(), Stage::Queue("q", "cs"), "may not declare the queue `q`"),
             (AMQPSoftError::ACCESSREFUSED.into(), Stage::Stream("s", "cs"), "may not declare the queue `s`"),

@@ -17,7 +17,8 @@
 //! | module | holds |
 //! |---|---|
 //! | `backend` | [`AmqpBackend`], its options and their limits |
-//! | `url` | the broker's address, without showing its password |
+//! | `brokers` | the brokers of a cluster, and in what order they are asked for a session |
+//! | `url` | a broker's address, without showing its password |
 //! | `names` | exchanges, routing keys, queues |
 //! | `connect` | how a session is opened, step by step, in bounded time |
 //! | `wire`, `screen` | what lapin reads, and what it must not be given |
@@ -32,6 +33,7 @@
 //! | `error` | what lapin and RabbitMQ report, as an error that says what to do |
 
 mod backend;
+mod brokers;
 mod connect;
 mod error;
 mod intake;

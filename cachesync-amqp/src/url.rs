@@ -85,6 +85,9 @@ impl FromStr for BrokerUrl {
             _ => return Err(wrong("it must begin with `amqp://` or `amqps://`")),
         };
         let url = Url::parse(text).map_err(|error| {
+            if error == url::ParseError::InvalidPort && text.contains(',') {
+                return wrong(&format!("{error}; {SEVERAL}"));
+            }
             wrong(&format!(
                 "{error}; in a user name or password, write `/` as `%2f`, `@` as `%40`, `:` as `%3a`, `#` as `%23`"
             ))
@@ -109,6 +112,10 @@ impl FromStr for BrokerUrl {
             Some(Host::Ipv4(address)) => address.to_string(),
             Some(Host::Ipv6(address)) => address.to_string(),
         };
+        // No host's name has one: it is a list of hosts, as others write it.
+        if host.contains(',') {
+            return Err(wrong(SEVERAL));
+        }
         if url.port() == Some(0) {
             return Err(wrong("port 0 cannot be connected to; leave it out for the default one"));
         }
@@ -175,6 +182,8 @@ fn decode(part: &str, name: &str) -> Result<String, BackendError> {
         _ => Err(wrong(&format!("its {name} is not UTF-8 after percent-decoding"))),
     }
 }
+
+const SEVERAL: &str = "for several brokers, write the whole URL of each broker, `amqp://one,amqp://two`";
 
 fn wrong(reason: &str) -> BackendError {
     BackendError::new(BackendErrorKind::Configuration, format!("the broker's URL cannot be used: {reason}"))
