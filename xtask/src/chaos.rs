@@ -47,8 +47,9 @@ fn driver(breaks_rules: bool) -> Command {
     let mut command = crate::cargo();
     command.args(["run", "--package", "cachesync-chaos"]);
     if breaks_rules {
-        // In a folder of its own: the flag builds everything anew, and is to be nowhere near what is shipped.
-        command.args(["--target-dir", "target/mutations"]).env("RUSTFLAGS", "--cfg cachesync_mutations");
+        // In a folder of its own: the flags build everything anew, and are to be nowhere near what is shipped.
+        command.args(["--target-dir", "target/mutations-chaos"]);
+        command.env("RUSTFLAGS", "--cfg cachesync_mutations --cfg cachesync_real_bounds");
     }
     command.args(["--", "drive"]);
     command
