@@ -86,6 +86,7 @@ pub struct Options {
 /// Runs a node until its input ends.
 pub fn run(options: &Options) -> Result<()> {
     // Nothing outlives the driver, not even a process that is stopped.
+    #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
     let mutation = options.mutation.as_deref().map(break_rule).transpose()?;
     let on_thread = move || {
@@ -256,7 +257,7 @@ async fn sample(load: Load) {
     }
 }
 
-/// The resident memory of this process in bytes.
+/// The resident memory of this process in bytes, where there is a `/proc` to tell.
 fn memory() -> Result<u64> {
     let statm = fs::read_to_string("/proc/self/statm")?;
     let pages: u64 = statm.split(' ').nth(1).context("no second field")?.parse()?;
