@@ -56,10 +56,10 @@ impl fmt::Display for Judgement {
             let [first, middle, last] = self.memory[node].map(|bytes| bytes >> 10);
             writeln!(f, "  {:<40}{first} KiB, {middle} KiB, {last} KiB", format!("memory of node {node}"))?;
             let [first, middle, last] = self.outbox[node];
-            writeln!(f, "  {:<40}{first}, {middle}, {last}", format!("its outbox, keys and tags"))?;
+            writeln!(f, "  {:<40}{first}, {middle}, {last}", "its outbox, keys and tags")?;
         }
         let depths: Vec<_> = self.depths.iter().map(ToString::to_string).collect();
-        writeln!(f, "  {:<40}{}", "messages in queues, a second each, after", depths.join(", "))?;
+        writeln!(f, "  {:<40}{}", "messages in queues, second by second", depths.join(", "))?;
         writeln!(f, "  {}", if self.is_flat() { "flat" } else { "IT GROWS" })
     }
 }
