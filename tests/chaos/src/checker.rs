@@ -127,7 +127,13 @@ impl<'a> Checker<'a> {
             Event::Healed { kind, node } => self.trouble.ends(&kind, node),
             Event::Returned => self.trouble.returns(at),
             Event::Born { .. } => self.report.processes += 1,
-            Event::Died { incarnation } => _ = self.truth.orphan(incarnation),
+            Event::Died { incarnation } => {
+                let orphans = self.truth.orphan(incarnation);
+                let is_committed = |(row, version): &&(u64, u32)| {
+                    matches!(self.truth.version(*row, *version).state, State::Committed(_))
+                };
+                self.report.died += orphans.iter().filter(is_committed).count() as u64;
+            }
             Event::Read { .. } | Event::Entry { .. } => self.read(at, author, &event)?,
             Event::RolledBack { .. } => {}
         }

@@ -48,7 +48,9 @@ pub struct Report {
     pub compared: u64,
     /// Rule B: entries whose eviction was confirmed, and never applied.
     pub lost: u64,
-    /// Entries whose writer was killed before its eviction was confirmed.
+    /// Evictions of killed writers that were not known to be confirmed: they may have been told to nobody.
+    pub died: u64,
+    /// Entries that are stale for good because of that.
     pub orphans: u64,
     /// From the broker's return to a node that hears the others, of each.
     pub recoveries: Vec<Duration>,
@@ -113,7 +115,8 @@ impl fmt::Display for Report {
         line(f, "stale reads beyond the bound", self.stale_beyond.to_string())?;
         line(f, "entries compared when all was quiet", self.compared.to_string())?;
         line(f, "broadcasts lost", self.lost.to_string())?;
-        line(f, "entries of killed writers", self.orphans.to_string())?;
+        line(f, "evictions that died with their writer", self.died.to_string())?;
+        line(f, "  entries that are stale because of it", self.orphans.to_string())?;
         line(f, "frames missing in a session", self.gaps.to_string())?;
         line(f, "times that a cache was cleared", self.cleared.to_string())?;
         let mut recoveries = self.recoveries.clone();

@@ -77,7 +77,7 @@ fn what_is_cached_when_all_is_quiet_is_the_newest_but_for_what_a_dead_writer_tol
     // Nobody has confirmed it, and its writer lives: it should have.
     assert_eq!(rule(&judge(&[], [&WRITES[..3], &lists], &[7])), Some("B"));
     let report = judge(&["50 died 1"], [&WRITES[..3], &lists], &[7]);
-    assert_eq!((rule(&report), report.orphans), (None, 1));
+    assert_eq!((rule(&report), report.died, report.orphans), (None, 1, 1));
     assert_eq!(rule(&judge(&["50 died 1"], [&WRITES, &lists], &[7])), Some("B"), "that was confirmed");
 }
 
