@@ -10,7 +10,7 @@ use cachesync_chaos::{
 };
 
 fn chaos(minutes: f64, transport: Transport) {
-    let options = Options { minutes, seed: 1, transport, outage: None, mutation: None };
+    let options = Options { minutes, seed: 1, transport, outage: None, mutation: None, keep: false };
     let report = run_with(&options, Path::new(env!("CARGO_BIN_EXE_cachesync-chaos"))).expect("it can be run");
     println!("{report}");
     assert!(report.passed(), "{report}");

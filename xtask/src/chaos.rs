@@ -27,11 +27,14 @@ pub(crate) struct Options {
     /// Breaks a rule in all nodes, by its name in `cachesync/src/mutation.rs`, and demands that the run notices.
     #[arg(long, value_name = "NAME")]
     mutation: Option<String>,
+    /// Keeps the journals, also of a run in which all rules held.
+    #[arg(long)]
+    keep: bool,
 }
 
 pub(crate) fn chaos(options: &Options) -> Result<ExitStatus> {
     rabbitmq::provide()?;
-    let Options { minutes, seed, transport, outage, mutation } = options;
+    let Options { minutes, seed, transport, outage, mutation, keep } = options;
     let mut command = driver(mutation.is_some());
     command.args(["--minutes", &minutes.to_string(), "--seed", &seed.to_string(), "--transport", transport]);
     if let Some(minutes) = outage {
@@ -39,6 +42,9 @@ pub(crate) fn chaos(options: &Options) -> Result<ExitStatus> {
     }
     if let Some(mutation) = mutation {
         command.args(["--mutation", mutation]);
+    }
+    if *keep {
+        command.arg("--keep");
     }
     command.status().context("cargo cannot be started")
 }

@@ -277,7 +277,11 @@ impl<'a> Checker<'a> {
             return;
         }
         self.report.stale += 1;
-        self.report.oldest_by_commit = self.report.oldest_by_commit.max(began.saturating_sub(applied));
+        let age = began.saturating_sub(applied);
+        if age > self.report.oldest_by_commit {
+            self.report.oldest_by_commit = age;
+            self.report.oldest_was = format!(", {}", self.story.place(row, began, author));
+        }
         if let Some(confirmed) = newer.confirmed.filter(|confirmed| *confirmed <= began) {
             self.report.oldest_by_confirmation =
                 self.report.oldest_by_confirmation.max(began.saturating_sub(confirmed));

@@ -40,6 +40,8 @@ pub struct Report {
     pub stale: u64,
     /// The oldest of them: for how long the newer version had been committed, and its eviction confirmed.
     pub oldest_by_commit: Duration,
+    /// Where the former was: the row, who read it, and when.
+    pub oldest_was: String,
     /// The latter.
     pub oldest_by_confirmation: Duration,
     /// Rule A.
@@ -110,7 +112,8 @@ impl fmt::Display for Report {
         line(f, "  in doubt", self.in_doubt.to_string())?;
         line(f, "evictions confirmed", self.evictions.to_string())?;
         line(f, "stale reads within the bound", self.stale.to_string())?;
-        line(f, "  the oldest, since the commit", ms(self.oldest_by_commit))?;
+        let oldest = format!("{}{}", ms(self.oldest_by_commit), self.oldest_was);
+        line(f, "  the oldest, since the commit", oldest)?;
         line(f, "  the oldest, since the confirmation", ms(self.oldest_by_confirmation))?;
         line(f, "stale reads beyond the bound", self.stale_beyond.to_string())?;
         line(f, "entries compared when all was quiet", self.compared.to_string())?;
@@ -133,9 +136,9 @@ impl fmt::Display for Report {
         }
         if !self.passed() {
             writeln!(f, "\nto run it again: {}", self.command)?;
-            if let Some(kept) = &self.kept {
-                writeln!(f, "the journals are in {}", kept.display())?;
-            }
+        }
+        if let Some(kept) = &self.kept {
+            writeln!(f, "the journals are in {}", kept.display())?;
         }
         write!(f, "{}", if self.passed() { "passed" } else { "FAILED" })
     }

@@ -54,6 +54,9 @@ pub struct Options {
     /// Breaks a rule in all nodes: the run has to notice.
     #[arg(long, value_name = "NAME")]
     pub mutation: Option<String>,
+    /// Keeps the journals, also of a run in which all rules held.
+    #[arg(long)]
+    pub keep: bool,
 }
 
 impl Options {
@@ -117,7 +120,7 @@ pub fn run_with(options: &Options, program: &Path) -> Result<Report> {
         Ok(report)
     };
     match report() {
-        Ok(report) if report.passed() => Ok(report),
+        Ok(report) if report.passed() && !options.keep => Ok(report),
         Ok(report) => Ok(Report { kept: Some(folder.keep()), ..report }),
         Err(error) => {
             let kept = folder.keep();

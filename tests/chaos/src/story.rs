@@ -55,7 +55,7 @@ impl<'a> Story<'a> {
 
     /// What is wrong with a row, and what led to it.
     pub fn tell(&self, row: u64, at: Duration, author: usize, wrong: &str) -> String {
-        let mut text = format!("row {row}, {} at {}: {wrong}", self.name(author), self.time(at));
+        let mut text = format!("{}: {wrong}", self.place(row, at, author));
         for (what, told) in [("its last events", self.rows.get(&row)), ("the last faults", Some(&self.faults))] {
             _ = write!(text, "\n{what}:");
             for Told { at, author, event } in told.into_iter().flatten() {
@@ -63,6 +63,11 @@ impl<'a> Story<'a> {
             }
         }
         text
+    }
+
+    /// Where and when something happened to a row.
+    pub fn place(&self, row: u64, at: Duration, author: usize) -> String {
+        format!("row {row}, {} at {}", self.name(author), self.time(at))
     }
 
     fn show(&self, event: &Event) -> String {
