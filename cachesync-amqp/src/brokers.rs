@@ -165,7 +165,7 @@ fn summary(mut errors: Vec<BackendError>) -> BackendError {
     let mut message = format!("none of the {} brokers gives a session", errors.len());
     for (index, error) in errors.iter().enumerate() {
         let separator = if index == 0 { ": " } else { "; " };
-        message.push_str(&format!("{separator}({}) {error}", index + 1));
+        message = format!("{message}{separator}({}) {error}", index + 1);
     }
     BackendError::new(kind, message)
 }
