@@ -97,8 +97,10 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
         ) => (
             BackendErrorKind::Refused,
             format!(
-                "user `{}` may not declare the queue `{queue}` or bind it to `{exchange}` in virtual host `{}` at {}; \
-                 grant configure, write and read on `{exchange}` and on `cachesync.*` with `rabbitmqctl set_permissions`",
+                "user `{}` may not declare the queue `{queue}`, or bind it to `{exchange}`, or consume it, in virtual host `{}` \
+                 at {}; grant configure, write and read on `{exchange}` and on `cachesync.*` with `rabbitmqctl \
+                 set_permissions`, and, if the user has topic permissions, read on its namespace with `rabbitmqctl \
+                 set_topic_permissions`",
                 url.user,
                 url.vhost,
                 url.address()
@@ -158,6 +160,8 @@ fn stream_refusal(url: &BrokerUrl, stream: &str, error: &lapin::Error) -> (Backe
 /// The time for opening a session was over at `stage`.
 pub(crate) fn connect_timeout(url: &BrokerUrl, stage: Stage<'_>, timeout: Duration) -> BackendError {
     let address = url.address();
+    // A share of some time has nanoseconds, which nobody wants to read.
+    let timeout = Duration::from_millis(u64::try_from((timeout.as_micros() + 500) / 1000).unwrap_or(u64::MAX));
     let message = match stage {
         #[cfg(feature = "rustls")]
         Stage::Certificates => {
@@ -191,7 +195,15 @@ pub(crate) fn lost(reason: impl Into<String>) -> BackendError {
 
 /// The end of a session that had been open, as lapin reports it.
 pub(crate) fn lost_by(what: &str, error: &lapin::Error) -> BackendError {
-    lost(format!("the session with RabbitMQ has ended while {what}: {error}"))
+    let advice = match protocol_error(error) {
+        // Of all that is done in an open session only this needs a permission.
+        Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)) => {
+            "; the user may not write to the exchange: grant it with `rabbitmqctl set_permissions`, and, if the user has topic \
+             permissions, its namespace with `rabbitmqctl set_topic_permissions`"
+        }
+        _ => "",
+    };
+    lost(format!("the session with RabbitMQ has ended while {what}: {error}{advice}"))
 }
 
 /// Whether the broker says that what was asked for does not exist.
@@ -244,6 +256,14 @@ mod tests {
             let error = connect_error(&url(), stage, &refused(kind));
             assert_eq!(error.kind(), BackendErrorKind::Refused, "{error}");
             assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_share_of_the_time_is_told_in_milliseconds() {
+        for (nanoseconds, told) in [(999_999_496, "within 1s"), (647_351_680, "within 647ms")] {
+            let error = connect_timeout(&url(), Stage::Login, Duration::from_nanos(nanoseconds));
+            assert!(error.to_string().contains(told), "{error}");
         }
     }
 
