@@ -127,8 +127,8 @@ impl AmqpBackend {
     }
 
     /// How long opening a session may take, from name resolution to the bound queue or stream, over all brokers; 10 s unless
-    /// set, here or in the URL. More than zero, at most 1 h. On a stream, half of what is left of it may be spent on looking
-    /// for the place at which to resume.
+    /// set, here or in the URL. More than zero, at most 1 h. On a stream, half of what a broker has left of it may be spent on
+    /// looking for the place at which to resume.
     #[must_use]
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;

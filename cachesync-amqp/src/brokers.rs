@@ -162,11 +162,8 @@ fn summary(mut errors: Vec<BackendError>) -> BackendError {
         _ if kinds().any(|kind| kind == BackendErrorKind::Refused) => BackendErrorKind::Refused,
         _ => BackendErrorKind::Unreachable,
     };
-    let mut message = format!("none of the {} brokers gives a session", errors.len());
-    for (index, error) in errors.iter().enumerate() {
-        let separator = if index == 0 { ": " } else { "; " };
-        message.push_str(&format!("{separator}({}) {error}", index + 1));
-    }
+    let told: Vec<_> = errors.iter().zip(1..).map(|(error, number)| format!("({number}) {error}")).collect();
+    let message = format!("none of the {} brokers gives a session: {}", errors.len(), told.join("; "));
     BackendError::new(kind, message)
 }
 

@@ -133,6 +133,11 @@ impl Attempt<'_> {
 
     /// Runs lapin's handshake over `wire`, of which lapin reads what it can take.
     async fn login(&self, wire: Wire, node_name: &str, heartbeat: u16) -> Result<Connection, BackendError> {
+        if tracing::enabled!(target: "lapin::io_loop", tracing::Level::TRACE) {
+            tracing::warn!(
+                "the login with its password is about to be logged by lapin; keep the target `lapin` above the level of TRACE"
+            );
+        }
         let name: String = node_name.chars().take(MAX_CONNECTION_NAME).collect();
         let properties = ConnectionProperties::default()
             .with_connection_name(name.into())

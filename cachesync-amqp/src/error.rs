@@ -91,29 +91,39 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
                 url.address()
             ),
         ),
-        (Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)), Stage::Stream(stream, _)) => (
-            BackendErrorKind::Configuration,
-            format!(
-                "the stream `{stream}` in virtual host `{}` cannot be declared: {error}; where it exists with other \
-                 arguments, give all nodes the same `Stream`, or choose another `name`, or delete it on the broker: the \
-                 nodes clear then",
-                url.vhost
-            ),
-        ),
+        // RabbitMQ says the same of a stream that has no replica on it, as while it is being made.
+        (Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)), Stage::Stream(stream, _))
+            if error.to_string().contains("inequivalent arg") =>
+        {
+            (
+                BackendErrorKind::Configuration,
+                format!(
+                    "the stream `{stream}` in virtual host `{}` cannot be declared: {error}; where it exists with other \
+                 arguments, give all nodes the same `Stream`, or another `name`, or delete it on the broker: the nodes clear \
+                 then",
+                    url.vhost
+                ),
+            )
+        }
         (
             Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)),
             Stage::Queue(queue, exchange) | Stage::Stream(queue, exchange),
         ) => (
             BackendErrorKind::Refused,
             format!(
-                "user `{}` may not declare the queue `{queue}` or bind it to `{exchange}` in virtual host `{}` at {}; \
-                 grant configure, write and read on `{exchange}` and on `cachesync.*` with `rabbitmqctl set_permissions`",
+                "user `{}` may not declare the queue `{queue}`, or bind it to `{exchange}`, or consume it, in virtual host `{}` \
+                 at {}; grant configure, write and read on `{exchange}` and on `cachesync.*` with `rabbitmqctl \
+                 set_permissions`, and, if the user has topic permissions, read on its namespace with `rabbitmqctl \
+                 set_topic_permissions`",
                 url.user,
                 url.vhost,
                 url.address()
             ),
         ),
-        (Some(AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND)), Stage::Stream(stream, _)) => (
+        (
+            Some(AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND | AMQPSoftError::PRECONDITIONFAILED)),
+            Stage::Stream(stream, _),
+        ) => (
             BackendErrorKind::Refused,
             format!(
                 "the stream `{stream}` in virtual host `{}` is not there: {error}; it is back when the brokers are that \
@@ -153,6 +163,8 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
 /// The time for opening a session was over at `stage`.
 pub(crate) fn connect_timeout(url: &BrokerUrl, stage: Stage<'_>, timeout: Duration) -> BackendError {
     let address = url.address();
+    // A share of some time has nanoseconds, which nobody wants to read.
+    let timeout = Duration::from_millis(u64::try_from((timeout.as_micros() + 500) / 1000).unwrap_or(u64::MAX));
     let message = match stage {
         #[cfg(feature = "rustls")]
         Stage::Certificates => {
@@ -186,7 +198,20 @@ pub(crate) fn lost(reason: impl Into<String>) -> BackendError {
 
 /// The end of a session that had been open, as lapin reports it.
 pub(crate) fn lost_by(what: &str, error: &lapin::Error) -> BackendError {
-    lost(format!("the session with RabbitMQ has ended while {what}: {error}"))
+    let advice = match protocol_error(error) {
+        // Of all that is done in an open session only this needs a permission.
+        Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)) => {
+            "; the user may not write to the exchange: grant it with `rabbitmqctl set_permissions`, and, if the user has topic \
+             permissions, its namespace with `rabbitmqctl set_topic_permissions`"
+        }
+        _ => "",
+    };
+    lost(format!("the session with RabbitMQ has ended while {what}: {error}{advice}"))
+}
+
+/// Whether the broker says that what was asked for does not exist.
+pub(crate) fn is_not_found(error: &lapin::Error) -> bool {
+    protocol_error(error) == Some(AMQPSoftError::NOTFOUND.into())
 }
 
 fn protocol_error(error: &lapin::Error) -> Option<AMQPErrorKind> {
@@ -234,6 +259,14 @@ mod tests {
             let error = connect_error(&url(), stage, &refused(kind));
             assert_eq!(error.kind(), BackendErrorKind::Refused, "{error}");
             assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_share_of_the_time_is_told_in_milliseconds() {
+        for (nanoseconds, told) in [(999_999_496, "within 1s"), (647_351_680, "within 647ms")] {
+            let error = connect_timeout(&url(), Stage::Login, Duration::from_nanos(nanoseconds));
+            assert!(error.to_string().contains(told), "{error}");
         }
     }
 

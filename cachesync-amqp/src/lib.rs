@@ -8,8 +8,8 @@
 //! | routing key of an eviction | `<namespace>.<cache>` | |
 //! | routing key of a heartbeat | `<namespace>.~heartbeat.<node id>` | published as mandatory |
 //! | queue of a session | `cachesync.<namespace>.<node name>.<random>` | classic, exclusive, auto-delete, new at each attempt |
-//! | or the stream of a namespace | `cachesync.<namespace>.<exchange>.stream`, see [`Stream`] | durable, bound with `<namespace>.#` |
-//! | notes of sessions in their stream | `<namespace>.~stream.mark`, `~stream.hole`, `~probe.stream` | two for each session, without a body |
+//! | or the stream of a namespace | `cachesync.<namespace>.<exchange>.stream`, see [`Stream`] | durable, bound to `<namespace>.#`, and to marks by themselves |
+//! | notes of a session in its stream | `<namespace>.~probe.stream`, `<namespace>.~stream.mark` | when it begins; without a body |
 //!
 //! Messages are confirmed by the broker, and acknowledged after they were applied. For queues they are transient; a stream
 //! writes all that it gets.

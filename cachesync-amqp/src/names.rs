@@ -21,11 +21,10 @@ pub(crate) fn routing_key(namespace: &Name, topic: &Topic) -> String {
     }
 }
 
-/// The routing key of what sessions write into their stream for themselves and each other.
+/// The routing key of what a session writes into its stream for itself.
 pub(crate) fn note(namespace: &Name, note: Note) -> String {
     match note {
         Note::Mark => format!("{namespace}.~stream.mark"),
-        Note::Hole => format!("{namespace}.~stream.hole"),
         Note::Probe => format!("{namespace}.~probe.stream"),
     }
 }
@@ -35,8 +34,6 @@ pub(crate) fn note(namespace: &Name, note: Note) -> String {
 pub(crate) enum Note {
     /// Here a session begins.
     Mark,
-    /// Before this, messages may be missing.
-    Hole,
     /// It comes where the stream is bound for all messages.
     Probe,
 }
@@ -64,14 +61,15 @@ pub(crate) fn stream_binding(namespace: &Name) -> String {
     format!("{namespace}.#")
 }
 
-/// The pattern by which it is bound for marks and holes alone.
-pub(crate) fn notes_binding(namespace: &Name) -> String {
-    format!("{namespace}.~stream.*")
+/// The pattern by which it is bound for marks alone.
+pub(crate) fn marks_binding(namespace: &Name) -> String {
+    note(namespace, Note::Mark)
 }
 
-/// The name of the stream of an exchange and a namespace. No namespace has a `.`, so no two pairs have one name.
-pub(crate) fn stream(exchange: &str, namespace: &Name) -> String {
-    format!("cachesync.{namespace}.{exchange}.stream")
+/// The name on the broker of the stream of this name. Neither it nor a namespace has a `.`, so that each namespace on each
+/// exchange has streams of its own.
+pub(crate) fn stream(namespace: &Name, exchange: &str, name: &str) -> String {
+    format!("cachesync.{namespace}.{exchange}.{name}")
 }
 
 /// Which messages of a stream a node wants: those by which its queue would be bound, see [`bindings`].
@@ -181,20 +179,18 @@ mod tests {
 
     #[test]
     fn a_stream_belongs_to_its_exchange_and_namespace() {
-        assert_eq!(stream("cachesync", &name("shop")), "cachesync.shop.cachesync.stream");
-        assert_ne!(stream("b.c", &name("a")), stream("c", &name("a")));
+        assert_eq!(stream(&name("shop"), "cachesync", "stream"), "cachesync.shop.cachesync.stream");
+        assert_ne!(stream(&name("a"), "b.c", "d"), stream(&name("a"), "b", "c-d"));
         assert_eq!(stream_binding(&name("shop")), "shop.#");
     }
 
     #[test]
-    fn only_marks_and_holes_have_the_prefix_of_their_binding() {
-        let binding = notes_binding(&name("shop"));
-        let prefix = binding.strip_suffix('*').unwrap();
-        for (note, is_bound) in [(Note::Mark, true), (Note::Hole, true), (Note::Probe, false)] {
+    fn no_node_takes_a_note_for_an_eviction_and_a_mark_is_bound_apart_from_a_probe() {
+        for note in [Note::Mark, Note::Probe] {
             let key = super::note(&name("shop"), note);
-            assert_eq!(key.strip_prefix(prefix).is_some_and(|word| !word.contains('.')), is_bound, "{key}");
             assert_eq!(cache_of(&name("shop"), &key), None);
-            assert!(!Wanted::of(&interest("a", Caches::All)).has(&key), "no node takes it for an eviction");
+            assert!(!Wanted::of(&interest("a", Caches::All)).has(&key));
+            assert_eq!(key == marks_binding(&name("shop")), note == Note::Mark);
         }
     }
 

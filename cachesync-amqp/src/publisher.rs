@@ -168,7 +168,8 @@ pub(crate) fn accepted(confirmation: &Confirmation, exchange: &str) -> Result<()
         // Any queue that the message was routed to can have refused it; the broker does not say which.
         Confirmation::Nack(None) => Err(lost(format!(
             "RabbitMQ refused a message (nack): a queue bound to `{exchange}`, perhaps not one of cachesync's, rejects \
-             messages; look for queues and policies with the overflow `reject-publish`, and check the broker's log"
+             messages, or was on a broker of the cluster that is lost; look for queues and policies with the overflow \
+             `reject-publish`, and check the broker's log"
         ))),
         Confirmation::NotRequested => Err(lost("RabbitMQ does not confirm what is published on this channel")),
     }

@@ -82,8 +82,14 @@ struct Hands {
 impl ManualClock {
     /// A clock that stands still.
     pub fn new() -> Self {
+        Self::starting_at(SystemTime::now())
+    }
+
+    /// One that stands still at this time of day, which only [signed messages](crate::SharedKeys) know; others are compared
+    /// with what the clock shows, however it got there.
+    pub fn starting_at(wall: SystemTime) -> Self {
         Self(Arc::new(Hands {
-            made: system_unix_millis(),
+            made: unix_millis(wall),
             now: AtomicU64::new(1),
             suspended: AtomicU64::new(0),
             set_ahead: AtomicU64::new(0),
@@ -140,8 +146,8 @@ impl Default for ManualClock {
     }
 }
 
-fn system_unix_millis() -> u64 {
-    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+fn unix_millis(wall: SystemTime) -> u64 {
+    let since = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -155,7 +161,7 @@ impl Clock {
     /// The wall clock, in milliseconds since the Unix epoch. People set it, and other nodes' clocks show another time.
     pub(crate) fn unix_millis(&self) -> u64 {
         match self {
-            Self::System => system_unix_millis(),
+            Self::System => unix_millis(SystemTime::now()),
             Self::Manual(clock) => clock.0.made.saturating_add(clock.wall() / 1_000_000),
         }
     }

@@ -47,6 +47,8 @@ pub enum Mutation {
     IgnoreOwnGaps,
     /// R5: the last frame before a silence is not followed by any.
     SendNoTrailers,
+    /// R5, with shared keys: the frame after the last one heard is refused as if it were that one.
+    RefuseTheNext,
     /// R6: entries are served past the lease.
     ServePastTheLease,
     /// R6: the time for which a machine sleeps does not count.

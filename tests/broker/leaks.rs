@@ -1,15 +1,16 @@
-//! What sessions and abandoned attempts leave in the process: nothing. Threads are counted, so this test is alone in
-//! its binary.
+//! What sessions, abandoned attempts and registries leave in the process: nothing. Threads are counted, so these tests are
+//! alone in their binary, and run one after the other.
 
 use std::{
     fs,
     time::{Duration, Instant},
 };
 
-use cachesync_amqp::AmqpBackend;
+use cachesync::{CacheConfig, Registry, UnknownCaches};
+use cachesync_amqp::{AmqpBackend, Stream};
 use cachesync_core::{
     Backend, Name,
-    backend::{Caches, Interest},
+    backend::{Caches, Interest, Message, Topic},
     frame::NodeId,
 };
 use cachesync_tests::{
@@ -17,7 +18,10 @@ use cachesync_tests::{
     proxy::Proxy,
     wait::{DEADLINE, eventually},
 };
-use tokio::{net::TcpListener, runtime::Handle};
+use tokio::{net::TcpListener, runtime::Handle, sync::Mutex};
+
+/// Held by the test that counts.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 fn interest() -> Interest {
     Interest {
@@ -41,6 +45,7 @@ fn sockets() -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn neither_ended_sessions_nor_abandoned_attempts_leave_threads_tasks_or_sockets() {
+    let _alone = ALONE.lock().await;
     // A connection that is dropped outside of Tokio may start the one fallback runtime of `async-compat`, which has a
     // socket. It is started now, so that it is not taken for a leak.
     std::thread::spawn(|| pollster::block_on(async_compat::Compat::new(async {}))).join().expect("no panic");
@@ -53,15 +58,24 @@ async fn neither_ended_sessions_nor_abandoned_attempts_leave_threads_tasks_or_so
     assert_eq!(connection_threads(), 0);
 
     let backend = AmqpBackend::new(broker.url()).expect("a URL").heartbeat(Duration::from_secs(1));
+    let on_stream = backend.clone().stream(Stream::new());
+    let node = NodeId::random();
+    let interest = || Interest { node, ..interest() };
     let stalling = AmqpBackend::new(proxy.url()).expect("a URL").heartbeat(Duration::from_secs(1));
     for round in 0..5 {
         let mut closed = backend.connect(interest(), None).await.expect("a session");
         closed.publisher.close().await;
         let dropped = backend.connect(interest(), None).await.expect("a session");
+        let mut streaming = on_stream.connect(interest(), None).await.expect("a session");
+        let beat = Message { topic: Topic::Heartbeat(node), body: vec![1] };
+        streaming.publisher.publish(&[beat]).await.expect("published");
+        let heard = streaming.subscriber.next().await.expect("its heartbeat").position;
+        let resumed = on_stream.connect(interest(), heard).await.expect("a session");
+        assert!(resumed.resumed);
         let stalled = stalling.connect(interest(), None).await.expect("a session");
         assert!(connection_threads() >= 2);
         proxy.stall();
-        drop((closed, dropped, stalled));
+        drop((closed, dropped, streaming, resumed, stalled));
         proxy.resume();
 
         let limit = Duration::from_millis(50);
@@ -81,4 +95,45 @@ async fn neither_ended_sessions_nor_abandoned_attempts_leave_threads_tasks_or_so
     // The numbers tell which of the two is left.
     let after = (tasks(), sockets());
     assert!(!more_than_before(), "tasks and sockets: {before:?} before, {after:?} after");
+}
+
+/// With or without a goodbye, and whatever the broker does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_registry_that_is_dropped_or_shut_down_ends_the_threads_of_its_sessions() {
+    let _alone = ALONE.lock().await;
+    let broker = Broker::start();
+    let limit = Duration::from_millis(500);
+    let proxy = Proxy::before(broker.url()).await;
+    let start = async |namespace: &str| {
+        let backend = AmqpBackend::new(proxy.url()).expect("a URL");
+        let backend = backend.connect_timeout(limit * 10).publish_timeout(limit).close_timeout(limit);
+        let builder = Registry::builder().namespace(namespace).cache(CacheConfig::new("users"));
+        let builder = builder.unknown_caches(UnknownCaches::Bypass).backend(backend);
+        let builder = builder.heartbeat(limit).lease(limit * 4).flush_timeout(limit);
+        builder.start().await.expect("the broker runs")
+    };
+    assert_eq!(connection_threads(), 0);
+    for what in ["runs", "stalls", "is stopped", "is stopped, with something to tell"] {
+        let [dropped, shut_down] = [start("leaks-1").await, start("leaks-2").await];
+        assert_eq!(connection_threads(), 2);
+        match what {
+            "runs" => {}
+            "stalls" => proxy.stall(),
+            _ => broker.stop(),
+        }
+        if what.ends_with("to tell") {
+            for registry in [&dropped, &shut_down] {
+                registry.cache::<u64, u64>("users").expect("configured").evict(&1);
+            }
+        }
+        drop(dropped);
+        // An error says what it could not tell.
+        _ = shut_down.shutdown().await;
+        eventually(DEADLINE, || connection_threads() == 0).await;
+        match what {
+            "runs" => {}
+            "stalls" => proxy.resume(),
+            _ => broker.cont(),
+        }
+    }
 }

@@ -117,6 +117,13 @@ async fn an_unknown_host_is_unreachable() {
     assert_says(&error, BackendErrorKind::Unreachable, &["no-such-host.invalid:5672"]);
 }
 
+/// As `localhost` is `::1` too on most machines, where this broker does not listen.
+#[tokio::test]
+async fn a_host_is_reached_at_whichever_of_its_addresses_answers() {
+    let url = Broker::shared_private().url().replace("127.0.0.1", "localhost");
+    open(&backend(&url), &interest()).await;
+}
+
 #[tokio::test]
 async fn a_silent_listener_is_given_up_in_time_and_its_connection_closed() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");

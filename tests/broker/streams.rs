@@ -6,7 +6,6 @@ use cachesync_amqp::{AmqpBackend, Stream};
 use cachesync_core::{
     Backend, BackendError, BackendErrorKind, Session,
     backend::{Interest, Message, Position},
-    codec,
     frame::NodeId,
 };
 use cachesync_tests::{
@@ -20,7 +19,7 @@ use lapin::{
     types::FieldTable,
 };
 
-use crate::session::{backend, eviction, heartbeat, interest, name, open, subscriber_ends};
+use crate::session::{backend, eviction, heartbeat, interest, open, subscriber_ends};
 
 /// As little as a stream can keep.
 fn tiny() -> Stream {
@@ -59,9 +58,14 @@ async fn write(session: &mut Session, texts: &[&str]) -> Position {
 
 /// A session at this position, as soon as the broker gives one: after its start it needs a moment for its streams.
 async fn resume(backend: &AmqpBackend, interest: &Interest, position: &Position) -> Session {
+    retry(backend, interest, Some(position.clone())).await
+}
+
+/// A session, after as many attempts as that takes, as the engine would make them.
+async fn retry(backend: &AmqpBackend, interest: &Interest, position: Option<Position>) -> Session {
     within(DEADLINE, async {
         loop {
-            match backend.connect(interest.clone(), Some(position.clone())).await {
+            match backend.connect(interest.clone(), position.clone()).await {
                 Ok(session) => return session,
                 Err(error) => assert_ne!(error.kind(), BackendErrorKind::Configuration, "{error}"),
             }
@@ -105,15 +109,17 @@ async fn a_broker_that_is_killed_is_resumed_on_its_data_and_not_on_an_empty_disk
     broker.restart();
     let mut session = resume(&backend, &interest, &position).await;
     assert!(!session.resumed);
-    write(&mut session, &["1", "2", "3", "4"]).await;
-    // It has as many messages now, and they are not those.
+    write(&mut session, &["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12"]).await;
+    // It has more messages now, and they are not those.
     assert!(!resume(&backend, &interest, &position).await.resumed);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_was_deleted_and_has_grown_anew_with_messages_alike_is_another_one() {
     let broker = Broker::shared_private();
-    let (backend, interest) = (on_stream(broker.url()), interest());
+    // More than the test has: that the place is not there is found out, and not given up waiting for.
+    let backend = on_stream(broker.url()).connect_timeout(DEADLINE * 4);
+    let interest = interest();
     let mut session = open(&backend, &interest).await;
     let position = write(&mut session, &["1", "2", "3"]).await;
     assert!(resume(&backend, &interest, &position).await.resumed);
@@ -162,25 +168,34 @@ async fn a_session_that_the_broker_overtakes_in_dropping_messages_ends() {
     let (backend, interest) = (backend(broker.url()).stream(tiny()), interest());
     let mut slow = open(&backend, &interest).await;
     let mut writer = open(&backend, &interest).await;
-    for chunk in 0..40 {
-        let messages: Vec<_> = (0..100).map(|number| eviction(&format!("{:01024}", chunk * 100 + number))).collect();
+    let mut position = None;
+    // Far more is dropped than is sent to a session ahead of its acknowledgements.
+    for number in (0..).step_by(100) {
+        let messages: Vec<_> = (number..number + 100).map(|number| eviction(&format!("{number:01024}"))).collect();
         publish(&mut writer, &messages).await;
+        for _ in 0..100 {
+            let heard = next(&mut writer).await.1;
+            position = position.or((number == 2_000).then_some(heard));
+        }
+        if let Some(position) = &position
+            && !resume(&backend, &interest, position).await.resumed
+        {
+            break;
+        }
     }
     let (mut heard, mut last) = (0, None);
-    let error = within(DEADLINE, async {
-        loop {
-            match slow.subscriber.next().await {
-                Ok(delivery) => {
-                    let number: usize = String::from_utf8(delivery.body).expect("a text").parse().expect("a number");
-                    assert_eq!(number, heard, "nothing is left out without a word");
-                    heard += 1;
-                    last = delivery.position;
-                }
-                Err(error) => return error,
+    let error = loop {
+        match within(DEADLINE, slow.subscriber.next()).await {
+            Ok(delivery) => {
+                let number: usize = String::from_utf8(delivery.body).expect("a text").parse().expect("a number");
+                assert_eq!(number, heard, "nothing is left out without a word");
+                heard += 1;
+                last = delivery.position;
             }
+            Err(error) => break error,
         }
-    })
-    .await;
+    };
+    assert!(heard < 2_000, "{heard}");
     assert_eq!(error.kind(), BackendErrorKind::Lost, "{error}");
     assert!(error.to_string().contains("`max_bytes`"), "{error}");
     assert!(!resume(&backend, &interest, &last.expect("it has heard some")).await.resumed, "after {heard}");
@@ -188,20 +203,21 @@ async fn a_session_that_the_broker_overtakes_in_dropping_messages_ends() {
 
 /// One binding serves all nodes, so who makes it anew would hide from the others that it was lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_was_not_bound_for_a_while_is_not_resumed_and_clears_who_has_not_noticed() {
+async fn a_stream_that_was_not_bound_for_a_while_is_not_resumed_by_who_noticed_nor_by_who_did_not() {
     let broker = Broker::shared_private();
     let exchange = "made-anew";
     let (backend, interest) = (on_stream(broker.url()).exchange(exchange), interest());
     let other = Interest { node: NodeId::random(), ..interest.clone() };
     let stream = format!("cachesync.{}.{exchange}.stream", interest.namespace);
     let mut session = open(&backend, &interest).await;
-    let mut unaware = open(&backend, &other).await;
     let mut position = write(&mut session, &["1"]).await;
-    assert_eq!(next(&mut unaware).await.0, "1");
 
     let (_connection, channel) = channel(broker).await;
     let pattern = format!("{}.#", interest.namespace);
     for round in 1..=2 {
+        let mut unaware = open(&backend, &other).await;
+        publish(&mut session, &[eviction("heard")]).await;
+        let heard = next(&mut unaware).await.1;
         if round == 1 {
             let unbinding = channel.queue_unbind(
                 stream.as_str().into(),
@@ -224,11 +240,9 @@ async fn a_stream_that_was_not_bound_for_a_while_is_not_resumed_and_clears_who_h
 
         session = resume(&backend, &interest, &position).await;
         assert!(!session.resumed);
-        let hole = within(DEADLINE, unaware.subscriber.next()).await.expect("a delivery");
-        assert_eq!((hole.body.as_slice(), hole.cache.as_ref()), (&b""[..], None));
-        assert!(codec::decode(&hole.body).is_err(), "the engine clears all caches");
+        subscriber_ends(&mut unaware).await;
+        assert!(!resume(&backend, &other, &heard).await.resumed);
         position = write(&mut session, &["after"]).await;
-        assert_eq!(next(&mut unaware).await.0, "after");
         assert!(resume(&backend, &interest, &position).await.resumed);
     }
 }
@@ -284,13 +298,13 @@ async fn a_stream_that_exists_with_other_arguments_or_as_a_queue_is_refused_with
     let properties = broker.ctl(&["list_queues", "--no-table-headers", "name", "type", "durable"]);
     assert!(properties.contains(&format!("{stream}\tstream\ttrue")), "{properties}");
     let (_connection, channel) = channel(broker).await;
-    let queue = format!("cachesync.{}", interest.namespace);
+    let queue = format!("cachesync.{}.cachesync.queue", interest.namespace);
     let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
     channel.queue_declare(queue.as_str().into(), durable, FieldTable::default()).await.expect("a queue");
     for (options, name) in [
         (Stream::new().max_age(Duration::from_mins(5)), &stream),
         (Stream::new().max_bytes(1 << 29), &stream),
-        (Stream::new().name(&queue), &queue),
+        (Stream::new().name("queue"), &queue),
     ] {
         let error = refusal(&self::backend(broker.url()).stream(options), &interest).await;
         assert_eq!(error.kind(), BackendErrorKind::Configuration, "{error}");
@@ -301,24 +315,46 @@ async fn a_stream_that_exists_with_other_arguments_or_as_a_queue_is_refused_with
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_on_a_stream_and_on_queues_hear_each_other_and_namespaces_that_share_a_stream_do_not() {
+async fn nodes_that_start_at_once_share_the_stream_that_one_of_them_makes() {
     let broker = Broker::shared_private();
-    let ours = interest();
-    let theirs = Interest { namespace: name(&format!("{}-2", ours.namespace)), ..interest() };
-    let shared = format!("cachesync.shared.{}", ours.namespace);
-    let on_shared = backend(broker.url()).stream(Stream::new().name(&shared));
-    let mut on_stream = open(&on_shared, &ours).await;
-    let mut stranger = open(&on_shared, &theirs).await;
-    let mut on_queue = open(&backend(broker.url()), &Interest { node: NodeId::random(), ..ours.clone() }).await;
-    publish(&mut stranger, &[eviction("theirs")]).await;
-    publish(&mut on_queue, &[eviction("1")]).await;
-    assert_eq!(next(&mut on_stream).await.0, "1");
-    publish(&mut on_stream, &[eviction("2")]).await;
-    for expected in ["1", "2"] {
-        let delivery = within(DEADLINE, on_queue.subscriber.next()).await.expect("a delivery");
-        assert_eq!((delivery.body.as_slice(), delivery.position), (expected.as_bytes(), None));
+    let (backend, interest) = (on_stream(broker.url()), interest());
+    let starting: Vec<_> = (0..8)
+        .map(|_| {
+            let (backend, interest) = (backend.clone(), Interest { node: NodeId::random(), ..interest.clone() });
+            // RabbitMQ 3.10.8 may answer with INTERNAL_ERROR where several declare one stream at the same time.
+            tokio::spawn(async move { retry(&backend, &interest, None).await })
+        })
+        .collect();
+    let mut sessions = Vec::new();
+    for session in starting {
+        sessions.push(session.await.expect("a session"));
     }
-    assert_eq!(next(&mut stranger).await.0, "theirs");
+    publish(&mut sessions[0], &[eviction("to all")]).await;
+    for session in &mut sessions {
+        assert_eq!(next(session).await.0, "to all");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_on_queues_and_on_streams_of_other_names_hear_each_other() {
+    let broker = Broker::shared_private();
+    let interest = interest();
+    let backends = [
+        on_stream(broker.url()),
+        backend(broker.url()).stream(Stream::new().name("v2").max_age(Duration::from_mins(5)).replicas(1)),
+        backend(broker.url()),
+    ];
+    let mut sessions = Vec::new();
+    for backend in &backends {
+        sessions.push(open(backend, &Interest { node: NodeId::random(), ..interest.clone() }).await);
+    }
+    for (number, text) in ["1", "2", "3"].into_iter().enumerate() {
+        publish(&mut sessions[number], &[eviction(text)]).await;
+        for session in &mut sessions {
+            let delivery = within(DEADLINE, session.subscriber.next()).await.expect("a delivery");
+            assert_eq!(delivery.body, text.as_bytes());
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

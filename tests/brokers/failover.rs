@@ -9,7 +9,7 @@ use cachesync_tests::{
     wait::{eventually, within},
 };
 
-use crate::service::{DEADLINE, LEASE, Node, SLACK, Service, all_well, backend, cluster};
+use crate::service::{DEADLINE, LEASE, Node, Service, all_well, backend, cluster, stale_for_at_most};
 
 /// The broker that has most connections.
 fn busiest(cluster: &Cluster) -> &Broker {
@@ -31,9 +31,10 @@ async fn sessions_move_when_their_broker_is_killed_and_nothing_is_stale_for_long
     all_well(&nodes).await;
 
     let sessions = || nodes.iter().map(|node| node.sessions()).sum::<u64>();
+    let before = sessions();
     busiest(cluster).kill();
     let during: Vec<_> = nodes.iter().map(|node| node.write()).collect();
-    eventually(DEADLINE, || sessions() > 4).await;
+    eventually(DEADLINE, || sessions() > before).await;
     for write in during {
         within(DEADLINE, write).await.expect("confirmed by another broker");
     }
@@ -50,11 +51,7 @@ async fn sessions_move_when_their_broker_is_killed_and_nothing_is_stale_for_long
         within(DEADLINE, write).await.expect("confirmed after the outage");
     }
     all_well(&nodes).await;
-    for node in nodes {
-        let oldest = node.oldest_read();
-        println!("stale for {oldest:?} at the most");
-        assert!(oldest <= LEASE + SLACK, "{oldest:?}");
-    }
+    stale_for_at_most(LEASE, &nodes);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,7 +77,7 @@ async fn without_a_broker_the_error_names_each_with_its_reason_and_no_password()
     gone.cut();
     let wrong = url.replace("guest:guest", "guest:hunter2");
     let urls = [&silent.url().replace("guest:guest", "guest:hunter2"), gone.url(), &wrong];
-    let backend = backend(urls).connect_timeout(Duration::from_secs(2));
+    let backend = backend(urls).connect_timeout(Duration::from_secs(6));
     let interest = cachesync_core::backend::Interest {
         namespace: cachesync_core::Name::new("nowhere").expect("a name"),
         node_name: "tests".to_owned(),

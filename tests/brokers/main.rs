@@ -4,5 +4,6 @@
 //! One cluster serves all tests, one after the other, since it takes long to start.
 
 mod failover;
+mod ignored;
 mod service;
 mod split;

@@ -19,7 +19,7 @@ use tokio::{sync::MutexGuard, task::JoinHandle};
 pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
 
 /// The lease of all nodes.
-pub(crate) const LEASE: Duration = Duration::from_secs(4);
+pub(crate) const LEASE: Duration = Duration::from_secs(6);
 
 /// What a busy machine may add to any bound: between the moment of a read and that of its judgement other tasks run.
 pub(crate) const SLACK: Duration = Duration::from_millis(500);
@@ -40,7 +40,7 @@ pub(crate) async fn cluster() -> (MutexGuard<'static, ()>, &'static Cluster) {
 pub(crate) fn backend<'a>(urls: impl IntoIterator<Item = &'a str>) -> AmqpBackend {
     let backend = AmqpBackend::cluster(urls).expect("good URLs");
     let second = Duration::from_secs(1);
-    backend.connect_timeout(3 * second).publish_timeout(second).close_timeout(second)
+    backend.connect_timeout(6 * second).publish_timeout(2 * second).close_timeout(second)
 }
 
 /// The row, as the numbers of its versions; and when each version's eviction was confirmed.
@@ -95,8 +95,10 @@ impl Node {
             .heartbeat(Duration::from_millis(500))
             .lease(LEASE)
             .backend(backend)
-            .start();
-        let registry = within(DEADLINE, registry).await.expect("the brokers run");
+            // A busy machine may take longer than a session is given.
+            .start_lazy();
+        let registry = within(DEADLINE, registry).await.expect("it starts without brokers");
+        eventually(DEADLINE, || matches!(registry.status().coherence, Coherence::Coherent { .. })).await;
         let cache: Cache<u64, u64> = registry.cache("rows").expect("configured");
         let reading = Arc::new(Reading::default());
         let task = tokio::spawn(read(cache.clone(), Arc::clone(row), Arc::clone(&reading)));
@@ -133,6 +135,11 @@ impl Node {
     /// Whether what it serves is what is committed.
     pub(crate) fn is_up_to_date(&self) -> bool {
         self.cache.get(&KEY).is_none_or(|version| version == self.row.committed.load(Ordering::SeqCst))
+    }
+
+    /// Whether what is committed is in its memory.
+    pub(crate) fn holds_the_newest(&self) -> bool {
+        self.cache.get(&KEY) == Some(self.row.committed.load(Ordering::SeqCst))
     }
 
     pub(crate) fn hits(&self) -> u64 {
@@ -195,4 +202,12 @@ pub(crate) async fn all_well(nodes: &[&Node]) {
             eventually(DEADLINE, || node.is_up_to_date()).await;
         }
     }
+}
+
+/// Fails if one of the nodes has read what had been stale for longer than `bound`.
+pub(crate) fn stale_for_at_most(bound: Duration, nodes: &[&Node]) {
+    let oldest: Vec<_> = nodes.iter().map(|node| node.oldest_read()).collect();
+    // For who wants to know how near it came.
+    println!("stale for at most {oldest:?}, where {bound:?} is allowed");
+    assert!(oldest.iter().all(|oldest| *oldest <= bound + SLACK), "{oldest:?}");
 }

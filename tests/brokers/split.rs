@@ -8,10 +8,10 @@ use cachesync_tests::{
     wait::{eventually, within},
 };
 
-use crate::service::{DEADLINE, LEASE, Node, SLACK, Service, all_well, backend, cluster};
+use crate::service::{DEADLINE, LEASE, Service, all_well, backend, cluster, stale_for_at_most};
 
 /// The broker that is cut off.
-const ALONE: usize = 2;
+pub(crate) const ALONE: usize = 2;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_pause_minority_the_majority_goes_on_and_nothing_is_stale_for_longer_than_lease_and_detection() {
@@ -55,13 +55,6 @@ async fn with_pause_minority_the_majority_goes_on_and_nothing_is_stale_for_longe
     stale_for_at_most(LEASE + Cluster::DETECTION, &nodes);
 }
 
-/// Fails if one of the nodes has read what had been stale for longer than `bound`.
-fn stale_for_at_most(bound: Duration, nodes: &[&Node]) {
-    let oldest: Vec<_> = nodes.iter().map(|node| node.oldest_read()).collect();
-    println!("stale for at most {oldest:?}, where {bound:?} is allowed");
-    assert!(oldest.iter().all(|oldest| *oldest <= bound + SLACK), "{oldest:?}");
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_pause_minority_no_broker_goes_on_where_none_is_of_a_majority() {
     let (_turn, cluster) = cluster().await;
@@ -88,47 +81,4 @@ async fn with_pause_minority_no_broker_goes_on_where_none_is_of_a_majority() {
     }
     all_well(&nodes).await;
     stale_for_at_most(LEASE + Cluster::DETECTION, &nodes);
-}
-
-/// What `pause_minority` is for.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_split_that_is_ignored_hides_confirmed_evictions_for_as_long_as_it_lasts() {
-    let (_turn, cluster) = cluster().await;
-    let urls: Vec<&str> = cluster.urls().collect();
-    let service = Service::new();
-    let one = service.node(backend([urls[0]])).await;
-    let other = service.node(backend([urls[ALONE]])).await;
-    all_well(&[&one, &other]).await;
-    cluster.set_partition_handling("ignore");
-    cluster.isolate(ALONE);
-    // Each side takes the other for dead, and goes on.
-    let cut = Instant::now();
-    eventually(DEADLINE, || cut.elapsed() > Cluster::DETECTION).await;
-    for node in [&one, &other] {
-        node.write_confirmed().await;
-        eventually(DEADLINE, || node.is_coherent()).await;
-    }
-    eventually(DEADLINE, || other.is_up_to_date()).await;
-    let sessions = other.sessions();
-    other.oldest_read();
-
-    one.write_confirmed().await;
-    let confirmed = Instant::now();
-    let far_beyond = 2 * (LEASE + Cluster::DETECTION);
-    eventually(DEADLINE, || confirmed.elapsed() > far_beyond).await;
-    // Its heartbeats come back, by a broker that the eviction never reached.
-    assert!(
-        other.is_coherent() && !other.is_up_to_date(),
-        "{:?}",
-        (other.is_coherent(), other.is_up_to_date(), other.oldest_read(), other.registry.stats())
-    );
-    assert_eq!(other.sessions(), sessions);
-    let oldest = other.oldest_read();
-    assert!(oldest > far_beyond - SLACK, "{oldest:?}");
-
-    // The side that missed something has to be started anew.
-    cluster.brokers()[ALONE].kill();
-    cluster.repair();
-    cluster.set_partition_handling("pause_minority");
-    all_well(&[&one, &other]).await;
 }

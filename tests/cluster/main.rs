@@ -13,6 +13,8 @@ use cachesync_tests::{
 use lapin::{BasicProperties, Connection, ConnectionProperties, options::BasicPublishOptions};
 use tokio::sync::Mutex;
 
+mod streams;
+
 const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A namespace that no other test has.

@@ -11,7 +11,7 @@ use std::{
 
 use cachesync_tests::{broker::Broker, flood::Flood, wait::eventually};
 
-use crate::nodes::{DEADLINE, Node};
+use crate::nodes::{BUSY, DEADLINE, Node, json};
 
 /// How much memory this process has, in bytes.
 fn resident() -> i64 {
@@ -22,6 +22,7 @@ fn resident() -> i64 {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_flood_of_garbage_leaves_hits_sessions_and_memory_as_they_are() {
+    let _busy = BUSY.write().await;
     let mut node = Node::start().await;
     let role = (7, "admin".to_owned());
     node.fill();
@@ -57,7 +58,7 @@ async fn a_flood_of_garbage_leaves_hits_sessions_and_memory_as_they_are() {
     eventually(DEADLINE, || node.is_coherent()).await;
     node.hears().await;
     node.fill();
-    node.publish("users", &crate::nodes::json(), br#"{"cache": "users", "all": true}"#);
+    node.publish("users", &json(), br#"{"cache": "users", "all": true}"#);
     eventually(DEADLINE, || node.users.is_empty()).await;
     assert_eq!(node.roles.len(), 1);
 }

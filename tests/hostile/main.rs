@@ -13,3 +13,4 @@ mod drawn;
 mod flood;
 mod messages;
 mod nodes;
+mod timeouts;

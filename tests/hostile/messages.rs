@@ -15,7 +15,7 @@ use cachesync_tests::{
     wait::eventually,
 };
 
-use crate::nodes::{DEADLINE, Node, frames, json, namespace};
+use crate::nodes::{BUSY, DEADLINE, Node, frames, json, namespace};
 
 /// The first frame of somebody, of two keys of `users`.
 fn frame() -> Frame {
@@ -72,6 +72,7 @@ async fn serves_on(node: &mut Node) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_frames_are_counted_clear_their_cache_and_are_survived() {
+    let _quiet = BUSY.read().await;
     let node = &mut Node::start().await;
     let good = codec::encode(&frame());
     let of_the_future = |oldest_reader| [&[0xC5, 9, oldest_reader], &good[3..], b"more"].concat();
@@ -97,6 +98,7 @@ async fn bad_frames_are_counted_clear_their_cache_and_are_survived() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bad_json_is_counted_clears_its_cache_and_is_survived() {
+    let _quiet = BUSY.read().await;
     let node = &mut Node::start().await;
     let keys = |keys: &str| format!(r#"{{"cache": "users", "keys": [{keys}]}}"#).into_bytes();
     let nested = |depth: usize| keys(&format!("{}{}", "[".repeat(depth), "]".repeat(depth)));
@@ -119,6 +121,7 @@ async fn bad_json_is_counted_clears_its_cache_and_is_survived() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn properties_that_are_wrong_or_lie_are_survived() {
+    let _quiet = BUSY.read().await;
     let node = &mut Node::start().await;
     let good = codec::encode(&frame());
     let json_body = br#"{"cache": "users", "keys": [1, 2]}"#;
@@ -142,6 +145,7 @@ async fn properties_that_are_wrong_or_lie_are_survived() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_published_elsewhere_does_not_come() {
+    let _quiet = BUSY.read().await;
     let node = &mut Node::start().await;
     node.fill();
     let good = codec::encode(&frame());
@@ -159,6 +163,7 @@ async fn what_is_published_elsewhere_does_not_come() {
 /// Such a node hears everything of its namespace.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_address_that_names_no_cache_clears_all_that_is_here_and_is_survived() {
+    let _quiet = BUSY.read().await;
     let (url, namespace) = (Broker::shared().url(), namespace());
     let created = UnknownCaches::Create(CacheConfig::new("any"));
     let builder = Registry::builder().namespace(&namespace).unknown_caches(created);

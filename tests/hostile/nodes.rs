@@ -8,9 +8,14 @@ use cachesync_tests::{
     stranger::{Properties, Stranger},
     wait::eventually,
 };
+use tokio::sync::RwLock;
 
 /// Long for a test, and never reached by one that passes.
 pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
+
+/// Whoever measures how long something takes, or needs its session to live, reads it; whoever keeps the machine busy writes
+/// it.
+pub(crate) static BUSY: RwLock<()> = RwLock::const_new(());
 
 /// A namespace that no other test has.
 pub(crate) fn namespace() -> String {

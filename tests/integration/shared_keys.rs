@@ -282,6 +282,30 @@ async fn a_missing_frame_is_noticed_with_keys_too() {
     assert_eq!((here.users.stats().cleared, here.registry.stats().gaps), (1, 1));
 }
 
+/// As may be between two brokers of a cluster: the tenant's copy takes a shorter way.
+#[tokio::test(start_paused = true)]
+async fn a_copy_that_overtakes_frames_makes_none_of_them_be_refused() {
+    let hub = MemoryBackend::new();
+    let (here, there) = (Node::on(&hub, keys()).await, Node::on(&hub, keys()).await);
+    here.backend.cut();
+    here.backend.refuse(Some("away"));
+    for key in 1..=3 {
+        there.users.evict(&key);
+        there.registry.flush().await.unwrap();
+    }
+    let frames = there.recorded();
+    here.backend.refuse(None);
+    eventually(DEADLINE, || here.registry.stats().sessions == 2).await;
+    for key in 1..=3 {
+        load(&here.users, key, "old").await;
+    }
+    for frame in [&frames[2], &frames[0], &frames[1], &frames[2]] {
+        here.backend.inject(Format::Frame, Some("users"), frame.body.clone());
+    }
+    here.expect_refused(|refused| refused.replayed, 1).await;
+    assert_eq!((here.users.len(), here.evicted()), (0, (3, 0, 0)));
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_waited_for_longer_than_the_window_is_dated_when_it_goes_out() {
     let hub = MemoryBackend::new();

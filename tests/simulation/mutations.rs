@@ -8,7 +8,7 @@ use cachesync::__private::Mutation;
 
 use crate::{SEEDS, number, run::run};
 
-const ALL: [Mutation; 36] = [
+const ALL: [Mutation; 37] = [
     Mutation::KeepOvertakenLoads,
     Mutation::DoNotOvertakeByPuts,
     Mutation::DoNotDetachTaggedLoads,
@@ -27,6 +27,7 @@ const ALL: [Mutation; 36] = [
     Mutation::TellNobody,
     Mutation::IgnoreGaps,
     Mutation::IgnoreOwnGaps,
+    Mutation::RefuseTheNext,
     Mutation::SendNoTrailers,
     Mutation::ServePastTheLease,
     Mutation::IgnoreSleep,

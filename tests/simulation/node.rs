@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, task::Poll};
 
-use cachesync::{Cache, CacheConfig, OnPartition, Registry, UnknownCaches};
+use cachesync::{Cache, CacheConfig, OnPartition, Registry, SharedKeys, UnknownCaches};
 use tokio::{
     sync::mpsc::{UnboundedReceiver, unbounded_channel},
     task::JoinHandle,
@@ -13,7 +13,7 @@ use crate::{
     client::{Client, Confirm},
     dice::Dice,
     history::Event,
-    plan::Plan,
+    plan::{Plan, SIGNED_WINDOW},
     source::{Row, TABLES, Table},
     world::World,
 };
@@ -84,6 +84,10 @@ impl Node {
             .settle(plan.settle)
             .unknown_caches(UnknownCaches::Bypass)
             .clock(world.clocks.clock(node));
+        if plan.signs {
+            let keys = SharedKeys::new(1, [1; 32]).expect("long enough").window(SIGNED_WINDOW);
+            builder = builder.shared_keys(keys);
+        }
         for table in TABLES {
             for cache in table.caches() {
                 builder = builder.cache(config(plan, table, cache));

@@ -8,6 +8,9 @@ use crate::{
     source::{TABLES, Table},
 };
 
+/// How far the dates of signed messages may be off. Machines sleep, and some clocks say so that did not.
+pub(crate) const SIGNED_WINDOW: Duration = Duration::from_hours(48);
+
 pub(crate) struct Plan {
     pub(crate) seed: u64,
     pub(crate) nodes: usize,
@@ -43,6 +46,10 @@ pub(crate) struct Plan {
     pub(crate) active: Duration,
     pub(crate) network: Network,
     pub(crate) faults: Vec<(Duration, Fault)>,
+    /// Whether messages are signed, and refused if they come twice. Not where clocks differ by more than the window, which is said
+    /// to lose evictions; nor where messages are lost beyond the promise, as less is concluded from the frames of a clock that is
+    /// behind.
+    pub(crate) signs: bool,
 }
 
 /// How a network behaves that is not at fault.
@@ -120,8 +127,14 @@ impl Plan {
             active,
             network,
             faults,
+            signs: false,
         };
         plan.replay(dice);
+        let jumps = plan
+            .faults
+            .iter()
+            .map(|(_, fault)| if let Fault::ClockJump { by, .. } = fault { *by } else { Duration::ZERO });
+        plan.signs = seed.is_multiple_of(3) && !plan.is_beyond_the_promise() && jumps.sum::<Duration>() < SIGNED_WINDOW;
         plan
     }
 

@@ -7,11 +7,14 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use cachesync::ManualClock;
 use tokio::{runtime::Runtime, time::Instant};
+
+/// When runs begin, by the wall clocks of machines that have not slept: the same for all, or no run could be repeated.
+const YEARS: Duration = Duration::from_hours(24 * 365 * 55);
 
 /// The clocks of all nodes. Clones are the same.
 #[derive(Clone, Default)]
@@ -41,7 +44,7 @@ impl Clocks {
 
     /// A clock for a node.
     pub(crate) fn clock(&self, node: usize) -> ManualClock {
-        let clock = ManualClock::new();
+        let clock = ManualClock::starting_at(SystemTime::UNIX_EPOCH + YEARS + self.elapsed());
         // It shows 1 ns when it is new; a node has been up for a while.
         clock.advance(Duration::from_secs(1000));
         let mut hands = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -58,6 +58,11 @@ impl Flood {
         self.sent.load(Relaxed)
     }
 
+    /// Whether the broker has ended all of it.
+    pub fn has_ended(&self) -> bool {
+        self.publishers.iter().all(JoinHandle::is_finished)
+    }
+
     /// Ends it, and returns how many messages went out.
     ///
     /// # Errors

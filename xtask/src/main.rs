@@ -62,6 +62,17 @@ enum Task {
                             cargo xtask model fills::a_load_meets --preemptions 3\n  \
                             cargo xtask model --iterations 100000")]
     Model(model::Options),
+    /// Floods the nodes of a namespace with messages of every kind that mean no good, as fast as the broker takes them.
+    ///
+    /// For a broker and nodes that run already, such as those of `cargo run --example cluster`. What nodes do about each kind
+    /// is in ARCHITECTURE.md, "Hostile input".
+    #[command(after_help = "Examples:\n  cargo xtask flood --namespace shop --cache users\n  \
+                            cargo xtask flood --url amqp://localhost --namespace shop --cache users --seconds 60")]
+    Flood {
+        /// Options of the program: `--help` after `--` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]
+        arguments: Vec<OsString>,
+    },
 }
 
 fn main() -> ExitCode {
@@ -70,6 +81,7 @@ fn main() -> ExitCode {
         Task::Simulate(options) => simulate::simulate(&options),
         Task::Chaos(options) => chaos::chaos(&options),
         Task::Model(options) => model::model(&options),
+        Task::Flood { arguments } => flood(&arguments),
     };
     match status {
         // What failed has been said by cargo, and its words are the last.
@@ -89,6 +101,12 @@ fn test(arguments: &[OsString]) -> Result<ExitStatus> {
     if !chooses_packages(arguments) {
         command.args(["--workspace", "--all-features", "--no-fail-fast"]);
     }
+    command.args(arguments).status().context("cargo cannot be started")
+}
+
+fn flood(arguments: &[OsString]) -> Result<ExitStatus> {
+    let mut command = cargo();
+    command.args(["run", "--quiet", "--package", "cachesync-tests", "--example", "flood", "--"]);
     command.args(arguments).status().context("cargo cannot be started")
 }
 

@@ -93,9 +93,9 @@ fn a_header_that_nests_too_deeply_is_left_out_and_the_others_stay() {
         let entries =
             [text(b"deep"), nested(depth), text(b"x-stream-offset"), b"l\0\0\0\0\0\0\0\x05".to_vec()].concat();
         let properties = properties(&content_header(0xA000, &[text(b"application/json"), long(&entries)].concat()));
-        assert_eq!(properties.content_type().as_ref().map(|text| text.as_str()), Some("application/json"));
+        assert_eq!(properties.content_type().as_ref().map(ToString::to_string).as_deref(), Some("application/json"));
         let headers = properties.headers().as_ref().expect("headers").inner();
-        assert_eq!(headers.keys().map(|key| key.as_str()).collect::<Vec<_>>(), ["x-stream-offset"]);
+        assert_eq!(headers.keys().map(ToString::to_string).collect::<Vec<_>>(), ["x-stream-offset"]);
     }
 }
 
@@ -107,7 +107,7 @@ fn text_that_is_not_utf8_is_left_out() {
         &[text(b"\xFF\xFE"), text(b"gzip"), long(&entries), text(b"\x80")].concat(),
     ));
     assert!(properties.content_type().is_none() && properties.app_id().is_none());
-    assert_eq!(properties.content_encoding().as_ref().map(|text| text.as_str()), Some("gzip"));
+    assert_eq!(properties.content_encoding().as_ref().map(ToString::to_string).as_deref(), Some("gzip"));
     assert_eq!(properties.headers().as_ref().expect("headers").inner().len(), 1);
 }
 

@@ -36,22 +36,26 @@ const MAX_SEGMENT_BYTES: u64 = 3_000_000_000;
 /// |---|---|---|
 /// | after a lost session | clears: every entry is loaded again | resumes: what was evicted meanwhile is evicted |
 /// | broker | copies a message into each interested queue, in memory | writes every message to disk, once |
-/// | node | hears its caches | reads the whole namespace, other nodes' heartbeats too, and drops what is not for it |
+/// | node | hears its caches | reads the whole namespace, each node's heartbeat every second too, and drops what is not for it |
 /// | latency of an eviction | lower | some milliseconds more |
 /// | on a cluster of brokers | a queue is on one of them | is replicated: a confirmed message is on a majority |
 ///
 /// Choose a stream where loading everything again would hurt the source of the values, or where the brokers are a
-/// cluster. With a handful of nodes and a few caches that are quick to load, a queue is the cheaper choice.
+/// cluster. A queue is the cheaper choice where caches are quick to load, and for hundreds of nodes: on a stream each
+/// of them reads the heartbeats of all.
 ///
 /// # How much to keep
 ///
 /// [`max_age`](Self::max_age) is the longest absence after which a node resumes. More than what it can read in a lease is of
 /// no use, since a node that is behind for longer clears anyway. Every message counts: a hundred nodes that send a
-/// heartbeat of 250 bytes every three seconds are 30 MB in an hour.
+/// heartbeat of 250 bytes each second are 90 MB in an hour.
 ///
 /// A stream that exists is used as it is if it was declared with the same options, or the broker refuses the session. A
 /// policy can shorten what is kept (`max-age`, `max-length-bytes`), and nothing on the broker may remove messages in any
 /// other way. A namespace that is no longer used leaves its stream behind; delete it with `rabbitmqctl delete_queue`.
+///
+/// A node that finds the stream without its binding to the exchange, as after the exchange was deleted and made again,
+/// deletes it, and makes it anew: messages may be missing from it, and so all nodes clear.
 ///
 /// ```
 /// use std::time::Duration;
@@ -67,7 +71,7 @@ pub struct Stream {
     max_bytes: u64,
     segment_bytes: u64,
     replicas: Option<u16>,
-    name: Option<String>,
+    name: String,
 }
 
 impl Stream {
@@ -79,7 +83,7 @@ impl Stream {
             max_bytes: 1024 * 1024 * 1024,
             segment_bytes: 32 * 1024 * 1024,
             replicas: None,
-            name: None,
+            name: "stream".to_owned(),
         }
     }
 
@@ -118,13 +122,14 @@ impl Stream {
         self
     }
 
-    /// The stream's name; `cachesync.<namespace>.<exchange>.stream` unless set. 1 to 255 bytes without control characters,
-    /// not beginning with `amq.`; all nodes of a namespace must use the same one, and no other exchange.
+    /// The last part of the stream's name on the broker, `cachesync.<namespace>.<exchange>.<name>`; `stream` unless set.
+    /// Letters, digits, `_` and `-`, at most 100.
     ///
-    /// The user needs the permissions configure, write and read on it.
+    /// With another name nodes can change to other options one after the other: those on the old stream and those on the new
+    /// one hear each other, as all streams hear the exchange. The old one is then to be deleted.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
-        self.name = Some(name.into());
+        self.name = name.into();
         self
     }
 
@@ -151,13 +156,21 @@ impl Stream {
         if self.replicas == Some(0) {
             return Err(configuration("`replicas` of the stream is 0; use at least 1"));
         }
-        self.name.as_deref().map_or(Ok(()), validate_name)
+        match Name::new(&self.name) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(configuration(&format!("`name` of the stream is {:?}: {error}", self.name))),
+        }
     }
 
-    /// What it is called for this exchange and namespace.
+    /// What it is called on the broker for this exchange and namespace.
     fn name_for(&self, exchange: &str, namespace: &Name) -> Result<String, BackendError> {
-        let name = self.name.clone().unwrap_or_else(|| names::stream(exchange, namespace));
-        validate_name(&name)?;
+        let name = names::stream(namespace, exchange, &self.name);
+        if name.len() > MAX_NAME_BYTES {
+            return Err(configuration(&format!(
+                "the stream `{}` would have a name longer than {MAX_NAME_BYTES} bytes; use a shorter `exchange`",
+                name.escape_debug()
+            )));
+        }
         Ok(name)
     }
 
@@ -182,17 +195,6 @@ impl Default for Stream {
     }
 }
 
-fn validate_name(name: &str) -> Result<(), BackendError> {
-    if !(1..=MAX_NAME_BYTES).contains(&name.len()) || name.starts_with("amq.") || name.contains(char::is_control) {
-        return Err(configuration(&format!(
-            "`{}` cannot be a stream's name; set `name` to 1 to 255 bytes that do not begin with `amq.`, without control \
-             characters",
-            name.escape_debug()
-        )));
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use cachesync_core::BackendErrorKind;
@@ -212,10 +214,9 @@ mod tests {
             (Stream::new().max_bytes(64 * 1024 * 1024 - 1), "`max_bytes`"),
             (Stream::new().max_bytes(u64::MAX), "`max_bytes`"),
             (Stream::new().replicas(0), "`replicas`"),
-            (Stream::new().name(""), "stream's name"),
-            (Stream::new().name("amq.stream"), "`amq.stream`"),
-            (Stream::new().name("a\nb"), r"`a\nb`"),
-            (Stream::new().name("x".repeat(256)), "stream's name"),
+            (Stream::new().name(""), "`name`"),
+            (Stream::new().name("a.b"), "`name`"),
+            (Stream::new().name("a\nb"), r#"is "a\nb""#),
         ] {
             let error = stream.validate().expect_err(option);
             assert_eq!(error.kind(), BackendErrorKind::Configuration);
@@ -224,11 +225,10 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_the_exchange_makes_too_long_is_refused_and_can_be_set() {
+    fn a_name_that_the_exchange_makes_too_long_is_refused() {
         let namespace = Name::new("shop").unwrap();
-        let exchange = "x".repeat(250);
-        let error = Stream::new().name_for(&exchange, &namespace).unwrap_err();
-        assert!(error.to_string().contains("set `name`"), "{error}");
-        assert_eq!(Stream::new().name("short").name_for(&exchange, &namespace).unwrap(), "short");
+        let error = Stream::new().name_for(&"x".repeat(250), &namespace).unwrap_err();
+        assert!(error.to_string().contains("a shorter `exchange`"), "{error}");
+        assert_eq!(Stream::new().name("v2").name_for("x", &namespace).unwrap(), "cachesync.shop.x.v2");
     }
 }

@@ -3,8 +3,7 @@
 //! Invariant: every message from the session's first on is read, in the order of the stream, and what is for this node is
 //! delivered. A stream is one order of messages for all nodes, and a message is confirmed when it has its place in it: so
 //! what was confirmed before a heartbeat of this node was sent has a lower offset than that, and is delivered before it
-//! (rule R6). Where the broker leaves something out, the session ends, and where it was not told to put something in, which
-//! a hole says, all caches are cleared (rule R5).
+//! (rule R6). Where the broker leaves something out, the session ends (rule R5).
 
 use cachesync_core::{
     BackendError, BoxFuture, Name, Subscriber,
@@ -16,7 +15,7 @@ use super::trail::{Place, Read, Trail};
 use crate::{
     error::lost,
     intake::{self, Intake},
-    names::{self, Note, Wanted},
+    names::Wanted,
 };
 
 /// The header of each delivery of a stream.
@@ -26,16 +25,13 @@ pub(super) struct StreamSubscriber {
     intake: Intake,
     namespace: Name,
     wanted: Wanted,
-    /// The routing key of holes.
-    hole: String,
     trail: Trail,
 }
 
 impl StreamSubscriber {
     pub(super) fn new(intake: Intake, interest: &Interest) -> Self {
         let namespace = interest.namespace.clone();
-        let hole = names::note(&namespace, Note::Hole);
-        Self { intake, namespace, wanted: Wanted::of(interest), hole, trail: Trail::new(interest) }
+        Self { intake, namespace, wanted: Wanted::of(interest), trail: Trail::new(interest) }
     }
 
     /// Reads on to the note with the id `end`; returns its offset, and whether the one with the id `other` came before.
@@ -90,14 +86,8 @@ impl StreamSubscriber {
     /// Cancel safe: what is not for this node is done with as soon as it was read.
     async fn receive(&mut self) -> Result<Delivery, BackendError> {
         loop {
-            let (_, mut delivery) = self.read().await?;
-            let is_hole = delivery.routing_key.as_str() == self.hole;
-            if is_hole {
-                tracing::warn!(namespace = %self.namespace, "the stream was not bound: all caches are cleared");
-                // Unreadable, and of no cache: it may have concerned all of them, and the engine clears them.
-                delivery.data.clear();
-            }
-            if is_hole || self.wanted.has(delivery.routing_key.as_str()) {
+            let (_, delivery) = self.read().await?;
+            if self.wanted.has(delivery.routing_key.as_str()) {
                 let position = self.trail.place().map(Place::to_position);
                 return Ok(intake::read(&self.namespace, delivery, position));
             }

@@ -4,9 +4,9 @@
 //! and renews no lease; nobody but a holder of a key can make the node do anything.
 //!
 //! That a message is new is known in three ways:
-//! - of a frame whose number is not above what was heard of its origin and cache, whenever that was, it is known that it is not
-//!   (see [`replays`](super::replays));
-//! - of a frame whose origin and cache were heard since the session began, or in one that it resumed, a higher number is
+//! - of a frame it is known that it is not, if its number was heard of its origin and cache, whenever that was (see
+//!   [`replays`](super::replays));
+//! - of a frame whose origin and cache were heard since the session began, or in one that it resumed, a number above all these is
 //!   enough, whatever its date: what was published in that time was delivered to this node in order, so nobody has recorded
 //!   something of a higher number that this node did not hear. The machine may have slept over a full socket, or the clocks have
 //!   been set;
@@ -32,7 +32,10 @@ use cachesync_core::{
     frame::{Frame, NodeId},
 };
 
-use super::{replays::Replays, sequence::Sequences};
+use super::{
+    replays::{Novelty, Replays},
+    sequence::Sequences,
+};
 use crate::{shared_keys::SharedKeys, statistics::Refusal};
 
 /// Milliseconds since the Unix epoch, by some node's wall clock.
@@ -122,11 +125,10 @@ impl Authenticity {
             return Ok(true);
         }
         let cache = head.cache.as_ref().ok_or(Refusal::Misaddressed)?;
-        if self.replays.has_frame(head.origin, cache, head.sequence) {
-            return Err(Refusal::Replayed.into());
-        }
-        if !sequences.know(head.origin, cache) {
-            self.check_date(head.sent_at, now)?;
+        match self.replays.of_frame(head.origin, cache, head.sequence) {
+            Novelty::None => return Err(Refusal::Replayed.into()),
+            Novelty::Higher if sequences.know(head.origin, cache) => {}
+            Novelty::Higher | Novelty::Passed => self.check_date(head.sent_at, now)?,
         }
         self.replays.note_frame(head.origin, cache, head.sequence);
         Ok(true)

@@ -27,26 +27,26 @@ const MAX_RECENT: usize = 10_000;
 #[derive(Default)]
 pub(super) struct Sequences {
     /// The highest sequence heard of each origin and cache; without a cache of its heartbeats.
-    heard: Generations<(NodeId, Option<Name>)>,
+    heard: Generations<(NodeId, Option<Name>), u64>,
 }
 
-/// Numbers by key, of which those are forgotten that were not asked for for longest.
-pub(super) struct Generations<K> {
-    recent: HashMap<K, u64>,
+/// What was heard by key, of which that is forgotten which was not asked for for longest.
+pub(super) struct Generations<K, V> {
+    recent: HashMap<K, V>,
     /// What was heard before `recent` was begun and not since. When that is full it takes this place, and what is here is
     /// forgotten.
-    before: HashMap<K, u64>,
+    before: HashMap<K, V>,
 }
 
-impl<K> Default for Generations<K> {
+impl<K, V> Default for Generations<K, V> {
     fn default() -> Self {
         Self { recent: HashMap::new(), before: HashMap::new() }
     }
 }
 
-impl<K: Eq + Hash> Generations<K> {
-    /// The number of `key`, which is `first` if none is known.
-    pub(super) fn entry(&mut self, key: K, first: u64) -> &mut u64 {
+impl<K: Eq + Hash, V> Generations<K, V> {
+    /// What was heard of `key`, which is `first` if nothing is known.
+    pub(super) fn entry(&mut self, key: K, first: V) -> &mut V {
         if self.recent.len() >= MAX_RECENT {
             self.before = mem::take(&mut self.recent);
         }
@@ -59,9 +59,9 @@ impl<K: Eq + Hash> Generations<K> {
         }
     }
 
-    /// The number of `key`, if one is known.
-    pub(super) fn get(&self, key: &K) -> Option<u64> {
-        self.recent.get(key).or_else(|| self.before.get(key)).copied()
+    /// What was heard of `key`, if anything is known.
+    pub(super) fn get(&self, key: &K) -> Option<&V> {
+        self.recent.get(key).or_else(|| self.before.get(key))
     }
 }
 

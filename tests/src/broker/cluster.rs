@@ -19,7 +19,7 @@ const NODES: usize = 3;
 
 /// After how many seconds without a sign of life a node counts as down; RabbitMQ's default is 60. Erlang's check is a coarse one: it may
 /// take a quarter less or more.
-const NET_TICKTIME: u64 = 6;
+const NET_TICKTIME: u64 = 8;
 
 /// Stops what Erlang sends between this node and others, `$PEERS`, as a network does that swallows packets: what is connected
 /// reads nothing more, and nobody is accepted, until the file `$HEALED` appears.
@@ -154,7 +154,7 @@ impl Cluster {
         // Together: one that was not the last to end waits for those that were.
         on_all(&self.brokers, |broker| {
             if broker.is_killed() {
-                broker.restart()
+                broker.restart();
             }
         });
         self.await_whole().expect("the cluster becomes one again");

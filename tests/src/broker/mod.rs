@@ -144,15 +144,15 @@ impl Broker {
         self.node().signal("CONT");
     }
 
-    /// Whether it speaks AMQP.
-    pub fn answers(&self) -> bool {
-        speaks_amqp(self.node().port)
-    }
-
     /// Has it write to its disk which streams it has, as it would half a second after the last was made: one that is killed
     /// before that (seen on 3.10.8) has the data of all its streams when it is started again, and never opens one.
     pub fn write_out(&self) {
         self.ctl(WRITE_OUT);
+    }
+
+    /// Whether it speaks AMQP.
+    pub fn answers(&self) -> bool {
+        speaks_amqp(self.node().port)
     }
 
     /// Runs `rabbitmqctl` with these arguments and returns what it prints.

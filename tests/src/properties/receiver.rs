@@ -50,8 +50,8 @@ struct Target {
 
 impl Target {
     async fn start() -> Self {
-        let (feed, fed) = mpsc::unbounded_channel();
-        let backend = Feed { fed: Mutex::new(Some(fed)), heartbeats: feed.clone() };
+        let (feed, deliveries) = mpsc::unbounded_channel();
+        let backend = Feed { fed: Mutex::new(Some(deliveries)), heartbeats: feed.clone() };
         let registry = Registry::builder()
             .namespace("fuzz")
             .cache(CacheConfig::new("numbers").capacity(100))
