@@ -7,7 +7,6 @@ use cachesync_tests::{
     broker::{Broker, WRITE_OUT},
     proxy::Way,
 };
-use lapin::{Connection, ConnectionProperties, options::ExchangeDeleteOptions};
 use rustix::process::Signal;
 use tokio::{
     task::spawn_blocking,
@@ -18,6 +17,10 @@ use crate::{node::Transport, run::World};
 
 /// How long to go on trying what a broker that has just come back may refuse.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Deletes the exchange, for which `rabbitmqctl` has no command of its own.
+const DELETE_EXCHANGE: &[&str] =
+    &["eval", r#"ok = rabbit_exchange:delete(rabbit_misc:r(<<"/">>, exchange, <<"cachesync">>), false, <<"chaos">>)."#];
 
 /// Something that goes wrong, for as long as it does, or is away before it comes back.
 #[derive(Clone, Copy, Debug)]
@@ -115,7 +118,7 @@ pub async fn strike(world: &World, fault: Fault) -> Result<()> {
             Ok(())
         }
         Fault::ConnectionsClosed => control(world, &["close_all_connections", "chaos"]).await.map(drop),
-        Fault::ExchangeDeleted => delete_exchange(world.broker.url()).await,
+        Fault::ExchangeDeleted => control(world, DELETE_EXCHANGE).await.map(drop),
         Fault::QueueDeleted(node) => delete_queue(world, node).await,
         Fault::NodeStopped(node, away) => {
             world.node(node).await.signal(Signal::STOP)?;
@@ -152,14 +155,6 @@ pub async fn control(world: &World, arguments: &'static [&'static str]) -> Resul
             Err(_) => sleep(Duration::from_millis(100)).await,
         }
     }
-}
-
-async fn delete_exchange(url: &str) -> Result<()> {
-    let connection = Connection::connect(url, ConnectionProperties::default()).await?;
-    let channel = connection.create_channel().await?;
-    channel.exchange_delete("cachesync".into(), ExchangeDeleteOptions::default()).await?;
-    connection.close(200, "done".into()).await?;
-    Ok(())
 }
 
 /// Deletes the queue that a node has, or will have in a moment.

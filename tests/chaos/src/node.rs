@@ -96,6 +96,8 @@ pub fn run(options: &Options) -> Result<()> {
     };
     on_thread();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    // Few threads for the database, which stay: each has a stack and a heap of its own, and memory is looked at in an outage.
+    runtime.max_blocking_threads(16).thread_keep_alive(Duration::from_hours(1));
     let runtime = runtime.worker_threads(2).enable_all().on_thread_start(on_thread).build()?;
     runtime.block_on(serve(options))
 }
