@@ -1,8 +1,9 @@
 //! Ways to break the rules on purpose: each must make the simulation or a model fail, or they check less than they say.
 //!
-//! Architecture invariant: without `--cfg cachesync_mutations`, which `cargo xtask simulate --mutations` alone gives, or
-//! `--cfg cachesync_shuttle` in unit tests, which `cargo xtask model` gives, the question whether one is on is the constant
-//! `false`. These are no Cargo features, so no dependency of anybody's can turn them on.
+//! Architecture invariant: without `--cfg cachesync_mutations`, which `cargo xtask simulate --mutations` and
+//! `cargo xtask chaos --mutation` alone give, or `--cfg cachesync_shuttle` in unit tests, which `cargo xtask model` gives, the
+//! question whether one is on is the constant `false`. These are no Cargo features, so no dependency of anybody's can turn
+//! them on.
 
 /// One way to break a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -122,7 +122,7 @@ impl DatabaseTransaction {
             return;
         }
         for (key, version) in &self.writes {
-            self.world.source().applied(*key, *version);
+            self.world.source().applied(*key, *version, self.world.now());
             self.world.stored(self.node, *key, Some(*version));
             self.world.note(Some(self.node), Some(*key), Event::Applied { version: *version });
         }
@@ -137,7 +137,7 @@ impl DatabaseTransaction {
         world.count(|counts| counts.in_doubt += 1);
         if world.lives(self.node, self.incarnation) {
             for (key, version) in &self.writes {
-                world.source().applied(*key, *version);
+                world.source().applied(*key, *version, world.now());
                 world.note(Some(self.node), Some(*key), Event::InDoubt { version: *version });
             }
             world.may_be_held(self.node, self.tables());

@@ -14,7 +14,7 @@ use crate::{
     history::{Event, History, How},
     loads::{Asked, NodeState},
     plan::Plan,
-    source::{Row, RowKey, Source, State, TABLES, Table},
+    source::{Row, RowKey, Source, State, TABLES, Table, source},
     time::Clocks,
 };
 
@@ -121,7 +121,7 @@ impl World {
     pub(crate) fn new(plan: Plan, clocks: Clocks) -> Arc<Self> {
         let mut dice = Dice::new(plan.seed ^ 0x5eed);
         let world = Self {
-            source: Mutex::new(Source::new(plan.rows)),
+            source: Mutex::new(source(plan.rows)),
             history: Mutex::default(),
             nodes: Mutex::new((0..plan.nodes).map(|_| NodeState::default().next(&plan)).collect()),
             counts: Mutex::default(),

@@ -21,6 +21,15 @@ pub struct Proxy {
     task: JoinHandle<()>,
 }
 
+/// A direction of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// What the client sends.
+    ToBroker,
+    /// What the broker sends.
+    ToClient,
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct State {
     /// Nothing is forwarded; connections stay open, and new ones are accepted and left waiting.
@@ -29,6 +38,10 @@ struct State {
     refusing: bool,
     /// Counts the cuts: a connection that is older than the last one ends.
     cuts: u64,
+    /// Counts, for each [`Way`], how often it was closed: in a connection that is older than the last time it ends.
+    half_closes: [u64; 2],
+    /// The same for connections that are cut in the middle of a frame.
+    torn: [u64; 2],
 }
 
 impl Proxy {
@@ -63,6 +76,17 @@ impl Proxy {
     /// Keeps connections open and forwards nothing, until [`resume`](Self::resume). What was sent meanwhile waits.
     pub fn stall(&self) {
         self.state.send_modify(|state| state.stalled = true);
+    }
+
+    /// Ends one direction of every connection, as a peer does that has nothing more to say; the other one stays open.
+    pub fn half_close(&self, way: Way) {
+        self.state.send_modify(|state| state.half_closes[way as usize] += 1);
+    }
+
+    /// Cuts every connection in the middle of the next frame that goes this way: all that comes is forwarded but for its
+    /// last byte, which is the last of a frame. New connections are accepted.
+    pub fn cut_within_frame(&self, way: Way) {
+        self.state.send_modify(|state| state.torn[way as usize] += 1);
     }
 
     /// Forwards again, and accepts again.
@@ -105,8 +129,8 @@ async fn forward(client: TcpStream, upstream: (String, u16), mut state: watch::R
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
         tokio::select! {
-            () = pump(from_client, to_server, state.clone()) => {}
-            () = pump(from_server, to_client, state.clone()) => {}
+            () = pump(from_client, to_server, Way::ToBroker, state.clone()) => {}
+            () = pump(from_server, to_client, Way::ToClient, state.clone()) => {}
         }
     };
     tokio::select! {
@@ -115,15 +139,73 @@ async fn forward(client: TcpStream, upstream: (String, u16), mut state: watch::R
     }
 }
 
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<State>) {
+async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Way, mut state: watch::Receiver<State>) {
     let mut buffer = vec![0; 64 * 1024];
+    let State { half_closes, torn, .. } = *state.borrow();
+    let mut closing = state.clone();
     loop {
         // While stalled nothing is read either, so that the sender's own buffers fill, as they would.
         let _ = state.wait_for(|state| !state.stalled).await;
-        let Ok(len @ 1..) = from.read(&mut buffer).await else { return };
+        let read = tokio::select! {
+            read = from.read(&mut buffer) => Some(read),
+            _ = closing.wait_for(|state| state.half_closes[way as usize] != half_closes[way as usize]) => None,
+        };
+        let Some(read) = read else {
+            // An error says that it is closed already. The connection ends when the other direction does.
+            let _ = to.shutdown().await;
+            return std::future::pending().await;
+        };
+        let Ok(len @ 1..) = read else { return };
         let _ = state.wait_for(|state| !state.stalled).await;
+        let is_torn = state.borrow().torn[way as usize] != torn[way as usize];
+        if is_torn {
+            let _ = to.write_all(&buffer[..len - 1]).await;
+            return;
+        }
         if to.write_all(&buffer[..len]).await.is_err() {
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A connection through a proxy: both ends.
+    async fn connected() -> (Proxy, TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = listener.local_addr().expect("its own address").port();
+        let proxy = Proxy::before(&format!("amqp://127.0.0.1:{port}")).await;
+        let url: Url = proxy.url().parse().expect("a URL");
+        let mut client = TcpStream::connect(("127.0.0.1", url.port().expect("a port"))).await.expect("it listens");
+        let (mut server, _) = listener.accept().await.expect("the proxy connects");
+        // What has gone both ways shows that the connection is forwarded, and is older than what comes.
+        for (from, to) in [(&mut client, &mut server)] {
+            from.write_all(b"a").await.expect("forwarded");
+            assert_eq!(to.read_u8().await.expect("forwarded"), b'a');
+            to.write_all(b"b").await.expect("forwarded");
+            assert_eq!(from.read_u8().await.expect("forwarded"), b'b');
+        }
+        (proxy, client, server)
+    }
+
+    #[tokio::test]
+    async fn a_way_that_is_closed_ends_and_the_other_one_goes_on() {
+        let (proxy, mut client, mut server) = connected().await;
+        proxy.half_close(Way::ToClient);
+        assert_eq!(client.read(&mut [0]).await.expect("an end, and no error"), 0);
+        client.write_all(b"c").await.expect("forwarded");
+        assert_eq!(server.read_u8().await.expect("forwarded"), b'c');
+    }
+
+    #[tokio::test]
+    async fn a_connection_is_cut_before_the_last_byte_of_what_comes_next() {
+        let (proxy, mut client, mut server) = connected().await;
+        proxy.cut_within_frame(Way::ToBroker);
+        client.write_all(b"frame").await.expect("sent");
+        let mut got = Vec::new();
+        server.read_to_end(&mut got).await.expect("an end");
+        assert_eq!(got, b"fram");
     }
 }

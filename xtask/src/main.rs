@@ -1,5 +1,6 @@
 //! Development commands of cachesync; `cargo xtask help` lists them.
 
+mod chaos;
 mod model;
 mod rabbitmq;
 mod simulate;
@@ -45,6 +46,14 @@ enum Task {
                             cargo xtask simulate --seeds 1 --from 4711 --trace\n  \
                             cargo xtask simulate --mutations")]
     Simulate(simulate::Options),
+    /// Runs chaos: three nodes as processes, a RabbitMQ that is killed, frozen and emptied, links that are cut, and a checker.
+    ///
+    /// Ends with a report, and fails if a rule was broken. The seed decides which faults come in which order, and not what
+    /// the machine makes of it: two runs of one seed are alike and not the same.
+    #[command(after_help = "Examples:\n  cargo xtask chaos --minutes 10 --seed 7\n  \
+                            cargo xtask chaos --outage 10\n  \
+                            cargo xtask chaos --mutation ServePastTheLease")]
+    Chaos(chaos::Options),
     /// Runs the models: the code that keeps the rules in a few threads, under every schedule with few preemptions and many
     /// others.
     ///
@@ -70,6 +79,7 @@ fn main() -> ExitCode {
     let status = match Arguments::parse().command {
         Task::Test { arguments } => test(&arguments),
         Task::Simulate(options) => simulate::simulate(&options),
+        Task::Chaos(options) => chaos::chaos(&options),
         Task::Model(options) => model::model(&options),
         Task::Flood { arguments } => flood(&arguments),
     };

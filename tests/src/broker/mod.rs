@@ -14,7 +14,7 @@ mod node;
 mod watchdog;
 
 use std::{
-    env,
+    env, fs,
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -29,6 +29,9 @@ pub use cluster::Cluster;
 
 /// The environment variable with the URL of a broker for [`Broker::shared`].
 pub const URL_VARIABLE: &str = "CACHESYNC_AMQP_URL";
+
+/// The arguments by which `rabbitmqctl` does what [`Broker::write_out`] says.
+pub const WRITE_OUT: &[&str] = &["eval", "[ok = dets:sync(Table) || Table <- dets:all()]."];
 
 const INSTRUCTIONS: &str = "this test needs RabbitMQ: run `cargo xtask test`, which sets it up, or install it \
     (`apt-get install rabbitmq-server`); tests that share a broker also take the one that CACHESYNC_AMQP_URL names";
@@ -116,6 +119,14 @@ impl Broker {
         node.run().expect("the node runs again");
     }
 
+    /// Starts it again on its port and on an empty disk, after [`kill`](Self::kill).
+    pub fn restart_empty(&self) {
+        let node = self.node();
+        node.kill();
+        fs::remove_dir_all(node.folder.join("mnesia")).expect("the node's data can be removed");
+        node.run().expect("the node runs again");
+    }
+
     /// Freezes it with SIGSTOP: connections stay open, and nothing answers.
     pub fn stop(&self) {
         let node = self.node();
@@ -136,7 +147,7 @@ impl Broker {
     /// Has it write to its disk which streams it has, as it would half a second after the last was made: one that is killed
     /// before that (seen on 3.10.8) has the data of all its streams when it is started again, and never opens one.
     pub fn write_out(&self) {
-        self.ctl(&["eval", "[ok = dets:sync(Table) || Table <- dets:all()]."]);
+        self.ctl(WRITE_OUT);
     }
 
     /// Whether it speaks AMQP.
@@ -149,8 +160,12 @@ impl Broker {
         self.try_ctl(arguments).unwrap_or_else(|printed| panic!("rabbitmqctl {arguments:?}: {printed}"))
     }
 
-    /// What `rabbitmqctl` prints; as an error if it fails.
-    fn try_ctl(&self, arguments: &[&str]) -> Result<String, String> {
+    /// The same where it may fail, as against a node that has just begun to run.
+    ///
+    /// # Errors
+    ///
+    /// What it prints, if it fails.
+    pub fn try_ctl(&self, arguments: &[&str]) -> Result<String, String> {
         let node = self.node();
         let output = node
             .prepare(Command::new(node.scripts.join("rabbitmqctl")))
