@@ -91,20 +91,6 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
                 url.address()
             ),
         ),
-        // RabbitMQ says the same of a stream that has no replica on it, as while it is being made.
-        (Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)), Stage::Stream(stream, _))
-            if error.to_string().contains("inequivalent arg") =>
-        {
-            (
-                BackendErrorKind::Configuration,
-                format!(
-                    "the stream `{stream}` in virtual host `{}` cannot be declared: {error}; where it exists with other \
-                 arguments, give all nodes the same `Stream`, or another `name`, or delete it on the broker: the nodes clear \
-                 then",
-                    url.vhost
-                ),
-            )
-        }
         (
             Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)),
             Stage::Queue(queue, exchange) | Stage::Stream(queue, exchange),
@@ -123,15 +109,7 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
         (
             Some(AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND | AMQPSoftError::PRECONDITIONFAILED)),
             Stage::Stream(stream, _),
-        ) => (
-            BackendErrorKind::Refused,
-            format!(
-                "the stream `{stream}` in virtual host `{}` is not there: {error}; it is back when the brokers are that \
-                 have it; should it stay away, see the broker's log, or delete it with `rabbitmqctl delete_queue`: the nodes \
-                 make it anew then, and clear",
-                url.vhost
-            ),
-        ),
+        ) => stream_refusal(url, stream, error),
         (Some(_), _) => (BackendErrorKind::Refused, format!("RabbitMQ refuses a session at {url}: {error}")),
         // RabbitMQ answers a wrong protocol, and some brokers a wrong password, by closing the connection.
         (None, Stage::Login) => (
@@ -158,6 +136,25 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
         ),
     };
     BackendError::new(kind, message)
+}
+
+/// A stream cannot be declared as it is asked for, or is not to be had now.
+fn stream_refusal(url: &BrokerUrl, stream: &str, error: &lapin::Error) -> (BackendErrorKind, String) {
+    let vhost = &url.vhost;
+    // RabbitMQ answers alike where the stream has no replica on it, as while it is being made.
+    if error.to_string().contains("inequivalent arg") {
+        let message = format!(
+            "the stream `{stream}` in virtual host `{vhost}` cannot be declared: {error}; where it exists with other \
+             arguments, give all nodes the same `Stream`, or another `name`, or delete it on the broker: the nodes clear then"
+        );
+        return (BackendErrorKind::Configuration, message);
+    }
+    let message = format!(
+        "the stream `{stream}` in virtual host `{vhost}` is not there: {error}; it is back when the brokers are that have it; \
+         should it stay away, see the broker's log, or delete it with `rabbitmqctl delete_queue`: the nodes make it anew then, \
+         and clear"
+    );
+    (BackendErrorKind::Refused, message)
 }
 
 /// The time for opening a session was over at `stage`.

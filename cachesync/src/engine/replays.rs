@@ -1,7 +1,7 @@
 //! What was heard of others before, so that nobody can play it back.
 //!
 //! Unlike what [`sequence`](super::sequence) knows, it outlives sessions. Of each origin and cache it is known which of the last 64
-//! numbers were heard, as in IPsec (RFC 4303, section 3.4.3) and DTLS. What was heard is refused, and what is older than these;
+//! numbers were heard, as in ESP (RFC 4303, section 3.4.3) and DTLS. What was heard is refused, and what is older than these;
 //! nothing is lost by that:
 //!
 //! - a frame that was heard was applied. Its hold, applied again, would end later and need not: it counts from the first time,
