@@ -2,8 +2,8 @@
 //!
 //! Invariant: one TCP connection per session. lapin is handed a stream that is already open, once, so it could not
 //! reconnect if it tried; lapin's own recovery would hide lost messages. An attempt that breaks before there is a session, as
-//! another node makes or deletes its stream, is begun again on another connection, a few times. Every step with a broker is under one deadline, and
-//! dropping the future at any step takes the connection along.
+//! another node makes or deletes its stream, is begun again on another connection, a few times. Every step with a broker is
+//! under one deadline, and dropping the future at any step takes the connection along.
 
 use std::{
     io,

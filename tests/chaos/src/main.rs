@@ -25,8 +25,10 @@ fn main() -> ExitCode {
     let ended = match Arguments::parse().role {
         Role::Drive(options) => run::run(&options).map(|report| {
             println!("{report}");
+            let Some(mutation) = &options.mutation else { return report.passed() };
             // What is broken on purpose has to be noticed.
-            report.passed() == options.mutation.is_none()
+            println!("{mutation} was {}", if report.passed() { "NOT NOTICED" } else { "noticed, as it has to be" });
+            !report.passed()
         }),
         Role::Node(options) => node::run(&options).map(|()| true),
     };
