@@ -1,8 +1,9 @@
 //! How a session is opened, step by step: certificates, TCP, TLS, login, exchange, and then its `queue` or `stream`.
 //!
 //! Invariant: one TCP connection per session. lapin is handed a stream that is already open, once, so it could not
-//! reconnect if it tried; lapin's own recovery would hide lost messages. Every step with a broker is under one deadline, and
-//! dropping the future at any step takes the connection along.
+//! reconnect if it tried; lapin's own recovery would hide lost messages. An attempt that breaks before there is a session, as
+//! another node makes or deletes its stream, is begun again on another connection, a few times. Every step with a broker is
+//! under one deadline, and dropping the future at any step takes the connection along.
 
 use std::{
     io,
@@ -13,7 +14,7 @@ use std::{
 
 use async_compat::Compat;
 use cachesync_core::{
-    BackendError, Session,
+    BackendError, BackendErrorKind, Session,
     backend::{Interest, Position},
 };
 use lapin::{
@@ -23,12 +24,12 @@ use lapin::{
 };
 use tokio::{
     net::{TcpStream, lookup_host},
-    time::{Instant, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 
 use crate::{
     AmqpBackend,
-    error::{Stage, connect_error, connect_timeout, io_error},
+    error::{Stage, connect_error, connect_held_back, connect_timeout, io_error},
     link::{Link, Socket},
     publisher::AmqpPublisher,
     queue, stream,
@@ -38,6 +39,10 @@ use crate::{
 
 /// The longest connection name that is sent, in characters.
 const MAX_CONNECTION_NAME: usize = 200;
+
+/// How often a session is begun with one broker, if its stream is made or deleted meanwhile, and how long to wait between.
+const MAX_TRIES: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Opens a session with one of the brokers.
 pub(crate) async fn open_session(
@@ -49,7 +54,18 @@ pub(crate) async fn open_session(
     let (interest, resume) = (&interest, &resume);
     let open = |url, allowed| async move {
         let attempt = Attempt { backend, url, allowed, deadline: Instant::now() + allowed };
-        open_at(&attempt, heartbeat_seconds, interest.clone(), resume.clone()).await
+        let mut tries = 1;
+        loop {
+            match open_at(&attempt, heartbeat_seconds, interest.clone(), resume.clone()).await {
+                // What had been found was lost: another node makes the stream, or deletes it.
+                Err(error) if error.kind() == BackendErrorKind::Lost && tries < MAX_TRIES => {
+                    tracing::debug!(%url, %error, "this stream was not ready; it is looked for again");
+                    sleep(PAUSE.min(attempt.left())).await;
+                    tries += 1;
+                }
+                result => return result,
+            }
+        }
     };
     backend.brokers.first_that_opens(backend.connect_timeout, open).await
 }
@@ -179,6 +195,16 @@ impl Attempt<'_> {
         step: impl Future<Output = Result<T, BackendError>>,
     ) -> Result<T, BackendError> {
         timeout_at(self.deadline, step).await.unwrap_or_else(|_| Err(self.out_of_time(stage)))
+    }
+
+    /// The error of a step that lapin has refused.
+    pub(crate) fn refused(&self, stage: Stage<'_>, error: &lapin::Error) -> BackendError {
+        connect_error(self.url, stage, error)
+    }
+
+    /// That the broker takes no messages, and so the time was over.
+    pub(crate) fn held_back(&self) -> BackendError {
+        connect_held_back(self.url, self.allowed)
     }
 
     fn out_of_time(&self, stage: Stage<'_>) -> BackendError {

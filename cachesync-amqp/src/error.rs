@@ -50,119 +50,135 @@ pub(crate) fn io_error(url: &BrokerUrl, stage: Stage<'_>, error: &io::Error) -> 
     BackendError::new(kind, message)
 }
 
+/// Why the broker takes no messages while [`Link::is_blocked`](crate::link::Link::is_blocked), and where that is seen.
+pub(crate) const HELD_BACK: &str = "it holds publishers back because it is short of memory or disk; see its alarms with \
+                                    `rabbitmq-diagnostics alarms`";
+
 /// An error of lapin's while a session was being opened.
 pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Error) -> BackendError {
-    let (kind, message) = match (protocol_error(error), stage) {
-        (Some(AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED)), _) => (
-            BackendErrorKind::Refused,
-            format!(
-                "the virtual host `{}` at {} does not exist, or user `{}` may not use it; check the URL's path, or \
-                 `rabbitmqctl add_vhost` and `rabbitmqctl set_permissions`",
-                url.vhost,
-                url.address(),
-                url.user
-            ),
-        ),
-        (Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)), Stage::Login) => (
-            BackendErrorKind::Refused,
-            format!(
-                "RabbitMQ at {} refuses the login of user `{}`; check user and password in the URL (user `guest` may \
-                 log in from the broker's own host only)",
-                url.address(),
-                url.user
-            ),
-        ),
-        (Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)), Stage::Exchange(exchange)) => (
-            BackendErrorKind::Refused,
-            format!(
-                "user `{}` may not declare the exchange `{exchange}` in virtual host `{}` at {}; grant configure, write \
-                 and read on `{exchange}` and on `cachesync.*` with `rabbitmqctl set_permissions`",
-                url.user,
-                url.vhost,
-                url.address()
-            ),
-        ),
-        (Some(AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)), Stage::Exchange(exchange)) => (
-            BackendErrorKind::Refused,
-            format!(
-                "the exchange `{exchange}` in virtual host `{}` at {} exists and is not a durable topic exchange; \
-                 choose another name with `exchange`, or delete it on the broker",
-                url.vhost,
-                url.address()
-            ),
-        ),
-        (
-            Some(AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED)),
-            Stage::Queue(queue, exchange) | Stage::Stream(queue, exchange),
-        ) => (
-            BackendErrorKind::Refused,
-            format!(
-                "user `{}` may not declare the queue `{queue}`, or bind it to `{exchange}`, or consume it, in virtual host `{}` \
-                 at {}; grant configure, write and read on `{exchange}` and on `cachesync.*` with `rabbitmqctl \
-                 set_permissions`, and, if the user has topic permissions, read on its namespace with `rabbitmqctl \
-                 set_topic_permissions`",
-                url.user,
-                url.vhost,
-                url.address()
-            ),
-        ),
-        (
-            Some(AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND | AMQPSoftError::PRECONDITIONFAILED)),
-            Stage::Stream(stream, _),
-        ) => stream_refusal(url, stream, error),
-        (Some(_), _) => (BackendErrorKind::Refused, format!("RabbitMQ refuses a session at {url}: {error}")),
-        // RabbitMQ answers a wrong protocol, and some brokers a wrong password, by closing the connection.
-        (None, Stage::Login) => (BackendErrorKind::Unreachable, closed_during_login(url, error)),
-        (None, _) => (
-            BackendErrorKind::Unreachable,
-            format!(
-                "the connection to RabbitMQ at {} broke while the session was being opened: {error}",
-                url.address()
-            ),
-        ),
+    let Some(kind) = protocol_error(error) else {
+        return BackendError::new(BackendErrorKind::Unreachable, broken(url, stage, error));
     };
-    BackendError::new(kind, message)
+    let (address, vhost, user) = (url.address(), &url.vhost, &url.user);
+    let message = match (kind, stage) {
+        // Of a connection limit it says the same.
+        (AMQPErrorKind::Hard(AMQPHardError::NOTALLOWED), Stage::Login) => format!(
+            "the virtual host `{vhost}` at {address} does not exist, or user `{user}` may not use it: {error}; check the URL's \
+             path, or `rabbitmqctl add_vhost`, `rabbitmqctl set_permissions`, and the limits of both"
+        ),
+        (AMQPErrorKind::Soft(AMQPSoftError::ACCESSREFUSED), _) => not_permitted(url, stage, error),
+        (AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED), Stage::Exchange(exchange)) => format!(
+            "the exchange `{exchange}` in virtual host `{vhost}` at {address} exists and is not a durable topic exchange; \
+             choose another name with `exchange`, or delete it on the broker"
+        ),
+        (
+            AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND | AMQPSoftError::PRECONDITIONFAILED),
+            Stage::Stream(stream, _),
+        ) => return stream_refusal(url, stream, error),
+        // So it ends the connection of who consumes a stream that another node is making (seen on 3.10.8).
+        (AMQPErrorKind::Hard(AMQPHardError::INTERNALERROR), Stage::Stream(stream, _)) => {
+            return lost(format!(
+                "RabbitMQ at {address} failed over the stream `{stream}`: {error}; see the broker's log"
+            ));
+        }
+        _ => format!("RabbitMQ refuses a session at {url}: {error}"),
+    };
+    BackendError::new(BackendErrorKind::Refused, message)
 }
 
-fn closed_during_login(url: &BrokerUrl, error: &lapin::Error) -> String {
-    // In TLS 1.3 a client hears what the broker thinks of its certificate after the handshake.
-    let certificates = if url.tls {
-        "; if the broker asks for client certificates, set `client_certificate`, with one that has not expired and whose \
-         issuer the broker trusts"
-    } else {
-        ""
-    };
+/// The user lacks a permission, or could not log in at all.
+fn not_permitted(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Error) -> String {
+    let (address, vhost, user) = (url.address(), &url.vhost, &url.user);
+    match stage {
+        Stage::Exchange(exchange) => format!(
+            "user `{user}` may not declare the exchange `{exchange}` in virtual host `{vhost}` at {address}; grant configure, \
+             write and read on `{exchange}` and on `cachesync.*` with `rabbitmqctl set_permissions`"
+        ),
+        Stage::Queue(queue, exchange) | Stage::Stream(queue, exchange) => {
+            // A session on a stream begins with messages of its own.
+            let (publishes, topics) = match stage {
+                Stage::Stream(..) => (", or publish to that", "write and read"),
+                _ => ("", "read"),
+            };
+            format!(
+                "user `{user}` may not declare the queue `{queue}`, or bind it to `{exchange}`{publishes}, or consume it, in \
+                 virtual host `{vhost}` at {address}: {error}; grant configure, write and read on `{exchange}` and on \
+                 `cachesync.*` with `rabbitmqctl set_permissions`, and, if the user has topic permissions, {topics} on its \
+                 namespace with `rabbitmqctl set_topic_permissions`"
+            )
+        }
+        // Before that nothing is asked for but to log in.
+        _ => format!(
+            "RabbitMQ at {address} refuses the login of user `{user}`; check user and password in the URL (user `guest` may \
+             log in from the broker's own host only)"
+        ),
+    }
+}
+
+/// The connection has ended, without a reason of the broker's.
+fn broken(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Error) -> String {
+    let address = url.address();
+    if stage != Stage::Login {
+        return format!("the connection to RabbitMQ at {address} broke while the session was being opened: {error}");
+    }
+    // RabbitMQ answers a wrong protocol, and some brokers a wrong password, by closing the connection.
     format!(
-        "{} closed the connection during the login: {error}; check that the port speaks AMQP 0-9-1 (5672 by default, 5671 \
-         with TLS), and user and password{certificates}",
-        url.address()
+        "{address} closed the connection during the login: {error}; check that the port speaks AMQP 0-9-1 (5672 by default, \
+         5671 with TLS), and user and password{}",
+        // In TLS 1.3 a client hears what the broker thinks of its certificate after the handshake.
+        if url.tls {
+            "; if the broker asks for client certificates, set `client_certificate`, with one that has not expired and whose \
+             issuer the broker trusts"
+        } else {
+            ""
+        }
     )
 }
 
 /// A stream cannot be declared as it is asked for, or is not to be had now.
-fn stream_refusal(url: &BrokerUrl, stream: &str, error: &lapin::Error) -> (BackendErrorKind, String) {
-    let vhost = &url.vhost;
-    // RabbitMQ answers alike where the stream has no replica on it, as while it is being made.
-    if error.to_string().contains("inequivalent arg") {
+fn stream_refusal(url: &BrokerUrl, stream: &str, error: &lapin::Error) -> BackendError {
+    let (vhost, text) = (&url.vhost, error.to_string());
+    if text.contains(OTHER_ARGUMENTS) {
         let message = format!(
             "the stream `{stream}` in virtual host `{vhost}` cannot be declared: {error}; where it exists with other \
              arguments, give all nodes the same `Stream`, or another `name`, or delete it on the broker: the nodes clear then"
         );
-        return (BackendErrorKind::Configuration, message);
+        return BackendError::new(BackendErrorKind::Configuration, message);
     }
-    let message = format!(
-        "the stream `{stream}` in virtual host `{vhost}` is not there: {error}; it is back when the brokers are that have it; \
-         should it stay away, see the broker's log, or delete it with `rabbitmqctl delete_queue`: the nodes make it anew then, \
-         and clear"
-    );
-    (BackendErrorKind::Refused, message)
+    // A broker without replica of the stream answers like one where it is being made, and neither says that it is not found.
+    let message = if is_not_found(error) || text.contains("replica") {
+        format!(
+            "the stream `{stream}` in virtual host `{vhost}` is not there: {error}; it is back when the brokers are that have \
+             it; should it stay away, see the broker's log, or delete it with `rabbitmqctl delete_queue`: the nodes make it \
+             anew then, and clear"
+        )
+    } else {
+        format!(
+            "the stream `{stream}` in virtual host `{vhost}` cannot be made: {error}; streams need RabbitMQ 3.9 or later, with \
+             its feature flag `stream_queue` enabled, and a virtual host that is not at its limit of queues"
+        )
+    };
+    BackendError::new(BackendErrorKind::Refused, message)
+}
+
+/// What RabbitMQ says where a queue exists with arguments other than those with which it is declared.
+const OTHER_ARGUMENTS: &str = "inequivalent arg";
+
+/// The time for opening a session was over while the broker held back what a session on a stream begins with.
+pub(crate) fn connect_held_back(url: &BrokerUrl, timeout: Duration) -> BackendError {
+    let message =
+        format!("RabbitMQ at {} did not open a session within {:?}: {HELD_BACK}", url.address(), rounded(timeout));
+    BackendError::new(BackendErrorKind::Timeout, message)
+}
+
+/// A share of some time has nanoseconds, which nobody wants to read.
+fn rounded(time: Duration) -> Duration {
+    Duration::from_millis(u64::try_from((time.as_micros() + 500) / 1000).unwrap_or(u64::MAX))
 }
 
 /// The time for opening a session was over at `stage`.
 pub(crate) fn connect_timeout(url: &BrokerUrl, stage: Stage<'_>, timeout: Duration) -> BackendError {
-    let address = url.address();
-    // A share of some time has nanoseconds, which nobody wants to read.
-    let timeout = Duration::from_millis(u64::try_from((timeout.as_micros() + 500) / 1000).unwrap_or(u64::MAX));
+    let (address, timeout) = (url.address(), rounded(timeout));
     let message = match stage {
         #[cfg(feature = "rustls")]
         Stage::Certificates => {
@@ -210,6 +226,17 @@ pub(crate) fn lost_by(what: &str, error: &lapin::Error) -> BackendError {
 /// Whether the broker says that what was asked for does not exist.
 pub(crate) fn is_not_found(error: &lapin::Error) -> bool {
     protocol_error(error) == Some(AMQPSoftError::NOTFOUND.into())
+}
+
+/// Whether the broker says that somebody else has the queue.
+pub(crate) fn is_locked(error: &lapin::Error) -> bool {
+    protocol_error(error) == Some(AMQPSoftError::RESOURCELOCKED.into())
+}
+
+/// Whether this is what the broker says of a stream that is being made or deleted.
+pub(crate) fn is_not_there(error: &lapin::Error) -> bool {
+    let is_not_ready = protocol_error(error) == Some(AMQPSoftError::PRECONDITIONFAILED.into());
+    is_not_found(error) || is_not_ready && !error.to_string().contains(OTHER_ARGUMENTS)
 }
 
 fn protocol_error(error: &lapin::Error) -> Option<AMQPErrorKind> {

@@ -9,6 +9,7 @@
 //! | routing key of a heartbeat | `<namespace>.~heartbeat.<node id>` | published as mandatory |
 //! | queue of a session | `cachesync.<namespace>.<node name>.<random>` | classic, exclusive, auto-delete, new at each attempt |
 //! | or the stream of a namespace | `cachesync.<namespace>.<exchange>.stream`, see [`Stream`] | durable, bound to `<namespace>.#`, and to marks by themselves |
+//! | queue of a node that makes the stream | the stream's name and `.~turn` | classic, exclusive, for the moment that it takes |
 //! | notes of a session in its stream | `<namespace>.~probe.stream`, `<namespace>.~stream.mark` | when it begins; without a body |
 //!
 //! Messages are confirmed by the broker, and acknowledged after they were applied. For queues they are transient; a stream

@@ -72,6 +72,11 @@ pub(crate) fn stream(namespace: &Name, exchange: &str, name: &str) -> String {
     format!("cachesync.{namespace}.{exchange}.{name}")
 }
 
+/// The name on the broker of the queue that a node holds while it makes or deletes this stream. No stream has it.
+pub(crate) fn turn(stream: &str) -> String {
+    format!("{stream}.~turn")
+}
+
 /// Which messages of a stream a node wants: those by which its queue would be bound, see [`bindings`].
 pub(crate) struct Wanted {
     /// The namespace and the point after it.

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 use crate::{
     AmqpBackend,
-    error::{lost, lost_by},
+    error::{HELD_BACK, lost, lost_by},
     link::Link,
     names,
 };
@@ -124,8 +124,7 @@ impl AmqpPublisher {
 
     fn out_of_time(&self) -> BackendError {
         let reason = if self.link.is_blocked() {
-            "it holds publishers back because it is short of memory or disk; see its alarms with `rabbitmq-diagnostics \
-             alarms`"
+            HELD_BACK
         } else {
             "check its load and the network, or allow more time with `publish_timeout`"
         };
@@ -162,9 +161,10 @@ pub(crate) fn random_id() -> String {
 pub(crate) fn accepted(confirmation: &Confirmation, exchange: &str) -> Result<(), BackendError> {
     match confirmation {
         Confirmation::Ack(None) => Ok(()),
-        Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
-            Err(lost("RabbitMQ returned this node's heartbeat: its queue or stream, or the binding of that, is gone"))
-        }
+        Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => Err(lost(
+            "RabbitMQ returned this node's heartbeat, or the mark of its session: its queue or stream, or the binding of \
+                 that, is gone",
+        )),
         // Any queue that the message was routed to can have refused it; the broker does not say which.
         Confirmation::Nack(None) => Err(lost(format!(
             "RabbitMQ refused a message (nack): a queue bound to `{exchange}`, perhaps not one of cachesync's, rejects \

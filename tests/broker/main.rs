@@ -8,5 +8,6 @@ mod losses;
 mod messages;
 mod refusals;
 mod session;
+mod stream_making;
 mod streams;
 mod tls;

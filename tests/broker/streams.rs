@@ -2,88 +2,27 @@
 
 use std::{fs, time::Duration};
 
-use cachesync_amqp::{AmqpBackend, Stream};
-use cachesync_core::{
-    Backend, BackendError, BackendErrorKind, Session,
-    backend::{Interest, Message, Position},
-    frame::NodeId,
-};
+use cachesync_amqp::Stream;
+use cachesync_core::{BackendErrorKind, backend::Interest, frame::NodeId};
 use cachesync_tests::{
     broker::Broker,
     proxy::Proxy,
     wait::{DEADLINE, eventually, within},
 };
 use lapin::{
-    Channel, Connection, ConnectionProperties, ExchangeKind,
-    options::{ExchangeDeclareOptions, ExchangeDeleteOptions, QueueDeclareOptions},
+    ExchangeKind,
+    options::{ExchangeDeclareOptions, ExchangeDeleteOptions},
     types::FieldTable,
 };
 
-use crate::session::{backend, eviction, heartbeat, interest, open, subscriber_ends};
+use crate::session::{
+    backend, channel, eviction, heartbeat, interest, next, on_stream, open, publish, resume, stream_of,
+    subscriber_ends, write,
+};
 
 /// As little as a stream can keep.
 fn tiny() -> Stream {
     Stream::new().segment_bytes(64 * 1024).max_bytes(128 * 1024)
-}
-
-fn on_stream(url: &str) -> AmqpBackend {
-    backend(url).stream(Stream::new())
-}
-
-fn stream_of(interest: &Interest) -> String {
-    format!("cachesync.{}.cachesync.stream", interest.namespace)
-}
-
-async fn publish(session: &mut Session, messages: &[Message]) {
-    within(DEADLINE, session.publisher.publish(messages)).await.expect("published");
-}
-
-/// The next delivery: its text and position.
-async fn next(session: &mut Session) -> (String, Position) {
-    let delivery = within(DEADLINE, session.subscriber.next()).await.expect("a delivery");
-    (String::from_utf8(delivery.body).expect("a text"), delivery.position.expect("a stream has positions"))
-}
-
-/// Publishes these evictions and hears them; returns the position of the last.
-async fn write(session: &mut Session, texts: &[&str]) -> Position {
-    publish(session, &texts.iter().map(|text| eviction(text)).collect::<Vec<_>>()).await;
-    let mut last = None;
-    for text in texts {
-        let (heard, position) = next(session).await;
-        assert_eq!(heard, *text);
-        last = Some(position);
-    }
-    last.expect("something was written")
-}
-
-/// A session at this position, as soon as the broker gives one: after its start it needs a moment for its streams.
-async fn resume(backend: &AmqpBackend, interest: &Interest, position: &Position) -> Session {
-    retry(backend, interest, Some(position.clone())).await
-}
-
-/// A session, after as many attempts as that takes, as the engine would make them.
-async fn retry(backend: &AmqpBackend, interest: &Interest, position: Option<Position>) -> Session {
-    within(DEADLINE, async {
-        loop {
-            match backend.connect(interest.clone(), position.clone()).await {
-                Ok(session) => return session,
-                Err(error) => assert_ne!(error.kind(), BackendErrorKind::Configuration, "{error}"),
-            }
-            // How often it is tried.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    })
-    .await
-}
-
-async fn channel(broker: &Broker) -> (Connection, Channel) {
-    let connection = Connection::connect(broker.url(), ConnectionProperties::default()).await.expect("a connection");
-    let channel = connection.create_channel().await.expect("a channel");
-    (connection, channel)
-}
-
-async fn refusal(backend: &AmqpBackend, interest: &Interest) -> BackendError {
-    within(DEADLINE, backend.connect(interest.clone(), None)).await.expect_err("no session")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -290,52 +229,6 @@ async fn a_network_that_was_cut_is_resumed_and_leaves_one_consumer() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_exists_with_other_arguments_or_as_a_queue_is_refused_with_what_to_do() {
-    let broker = Broker::shared_private();
-    let (backend, interest) = (on_stream(broker.url()), interest());
-    let mut session = open(&backend, &interest).await;
-    let stream = stream_of(&interest);
-    let properties = broker.ctl(&["list_queues", "--no-table-headers", "name", "type", "durable"]);
-    assert!(properties.contains(&format!("{stream}\tstream\ttrue")), "{properties}");
-    let (_connection, channel) = channel(broker).await;
-    let queue = format!("cachesync.{}.cachesync.queue", interest.namespace);
-    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-    channel.queue_declare(queue.as_str().into(), durable, FieldTable::default()).await.expect("a queue");
-    for (options, name) in [
-        (Stream::new().max_age(Duration::from_mins(5)), &stream),
-        (Stream::new().max_bytes(1 << 29), &stream),
-        (Stream::new().name("queue"), &queue),
-    ] {
-        let error = refusal(&self::backend(broker.url()).stream(options), &interest).await;
-        assert_eq!(error.kind(), BackendErrorKind::Configuration, "{error}");
-        let error = error.to_string();
-        assert!(error.contains(&format!("the stream `{name}`")) && error.contains("the same `Stream`"), "{error}");
-    }
-    write(&mut session, &["undisturbed"]).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nodes_that_start_at_once_share_the_stream_that_one_of_them_makes() {
-    let broker = Broker::shared_private();
-    let (backend, interest) = (on_stream(broker.url()), interest());
-    let starting: Vec<_> = (0..8)
-        .map(|_| {
-            let (backend, interest) = (backend.clone(), Interest { node: NodeId::random(), ..interest.clone() });
-            // RabbitMQ 3.10.8 may answer with INTERNAL_ERROR where several declare one stream at the same time.
-            tokio::spawn(async move { retry(&backend, &interest, None).await })
-        })
-        .collect();
-    let mut sessions = Vec::new();
-    for session in starting {
-        sessions.push(session.await.expect("a session"));
-    }
-    publish(&mut sessions[0], &[eviction("to all")]).await;
-    for session in &mut sessions {
-        assert_eq!(next(session).await.0, "to all");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nodes_on_queues_and_on_streams_of_other_names_hear_each_other() {
     let broker = Broker::shared_private();
     let interest = interest();
@@ -355,45 +248,4 @@ async fn nodes_on_queues_and_on_streams_of_other_names_hear_each_other() {
             assert_eq!(delivery.body, text.as_bytes());
         }
     }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_permissions_that_a_queue_needs_are_enough_for_a_stream() {
-    let broker = Broker::shared_private();
-    broker.ctl(&["add_user", "streaming", "hunter2"]);
-    let url = broker.url_with("streaming", "hunter2", "%2f");
-    broker.ctl(&["set_permissions", "streaming", "^cachesync$", "^cachesync$", "^cachesync$"]);
-    let interest = interest();
-    let error = refusal(&on_stream(&url), &interest).await;
-    assert_eq!(error.kind(), BackendErrorKind::Refused, "{error}");
-    assert!(error.to_string().contains(&format!("`{}`", stream_of(&interest))), "{error}");
-    assert!(error.to_string().contains("`cachesync.*`"), "{error}");
-
-    let granted = r"^cachesync(\..*)?$";
-    broker.ctl(&["set_permissions", "streaming", granted, granted, granted]);
-    let mut session = open(&on_stream(&url), &interest).await;
-    let position = write(&mut session, &["1"]).await;
-    assert!(resume(&on_stream(&url), &interest, &position).await.resumed);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_takes_nothing_or_says_nothing_costs_an_attempt_its_time_and_no_more() {
-    let broker = Broker::start();
-    let limit = Duration::from_secs(2);
-    let (backend, interest) = (on_stream(broker.url()).connect_timeout(limit), interest());
-    let mut session = open(&backend, &interest).await;
-    let position = write(&mut session, &["1"]).await;
-    let timed_out = async || {
-        let error = within(limit * 2, backend.connect(interest.clone(), Some(position.clone()))).await;
-        let error = error.expect_err("no session");
-        assert_eq!(error.kind(), BackendErrorKind::Timeout, "{error}");
-    };
-    broker.stop();
-    timed_out().await;
-    broker.cont();
-    broker.ctl(&["set_vm_memory_high_watermark", "absolute", "1MB"]);
-    eventually(DEADLINE, || broker.ctl(&["eval", "rabbit_alarm:get_alarms()."]).contains("memory")).await;
-    timed_out().await;
-    broker.ctl(&["set_vm_memory_high_watermark", "absolute", "1GB"]);
-    assert!(resume(&backend, &interest, &position).await.resumed);
 }

@@ -28,7 +28,11 @@ const MAX_SEGMENT_BYTES: u64 = 3_000_000_000;
 /// Every node reads the stream for itself and picks out what is for it. The broker keeps what was read, so a node
 /// whose connection broke, or whose broker was restarted on its data, reads on where it was, and its caches stay warm. It
 /// clears them, as every session on a queue does, if its place is no longer kept, or if the stream is not the one that it
-/// knew: deleted and made anew, or restored from somewhere.
+/// knew: deleted and made anew, or without its end.
+///
+/// RabbitMQ leaves it to the operating system when a stream is on the disk. A machine that loses its power, or a volume that is
+/// restored, may lose the messages that were confirmed last, unless other brokers have a replica. A node that has read them
+/// clears; one that was away has no way to know that there were any, and may keep what they evicted until a `ttl` ends it.
 ///
 /// # When to choose it
 ///
@@ -165,9 +169,10 @@ impl Stream {
     /// What it is called on the broker for this exchange and namespace.
     fn name_for(&self, exchange: &str, namespace: &Name) -> Result<String, BackendError> {
         let name = names::stream(namespace, exchange, &self.name);
-        if name.len() > MAX_NAME_BYTES {
+        // The longest of the names that are made of it.
+        if names::turn(&name).len() > MAX_NAME_BYTES {
             return Err(configuration(&format!(
-                "the stream `{}` would have a name longer than {MAX_NAME_BYTES} bytes; use a shorter `exchange`",
+                "the name of the stream `{}` would be too long; use a shorter `exchange`",
                 name.escape_debug()
             )));
         }

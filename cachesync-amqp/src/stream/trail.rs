@@ -11,9 +11,10 @@
 //!
 //! Invariant: where a stream has, at these offsets, messages with this digest, everything up to the last one is what was
 //! read. Its first message was written once and in one place; the digest says that it is there, and that what follows it
-//! is what followed it. A stream that lost its end, as an unclean death of the broker's machine may bring about, differs
-//! too. The digest is a keyed one of 64 bits (`SipHash` of std, with random keys of this process, which a [`Position`] never
-//! leaves), so that nobody can make a stream that passes for another but by guessing.
+//! is what followed it. A stream that lost a part of this, as an unclean death of the broker's machine may bring about,
+//! differs too; of what it has lost behind this, nothing can be told. The digest is a keyed one of 64 bits (`SipHash` of std,
+//! with random keys of this process, which a [`Position`] never leaves), so that nobody can make a stream of other messages
+//! that passes for this one but by guessing.
 
 use std::{
     hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState},
