@@ -25,8 +25,17 @@ fn main() -> ExitCode {
     let ended = match Arguments::parse().role {
         Role::Drive(options) => run::run(&options).map(|report| {
             println!("{report}");
-            // What is broken on purpose has to be noticed.
-            report.passed() == options.mutation.is_none()
+            match (&options.mutation, report.passed()) {
+                (None, passed) => passed,
+                (Some(mutation), false) => {
+                    println!("and so it should: {mutation} was noticed");
+                    true
+                }
+                (Some(mutation), true) => {
+                    println!("which it should not: {mutation} was NOT NOTICED; another seed or more minutes may");
+                    false
+                }
+            }
         }),
         Role::Node(options) => node::run(&options).map(|()| true),
     };

@@ -22,7 +22,7 @@ use tokio::{
 use crate::{
     LEASE, NODES, SETTLE, checker, database,
     event::Event,
-    faults::{Fault, strike},
+    faults::{Fault, aim, strike},
     journal::Journal,
     node::{self, Transport},
     outage,
@@ -124,7 +124,9 @@ pub fn run_with(options: &Options, program: &Path) -> Result<Report> {
         Ok(report) => Ok(Report { kept: Some(folder.keep()), ..report }),
         Err(error) => {
             let kept = folder.keep();
-            Err(anyhow::Error::context(error, format!("it cannot be judged; the journals are in {}", kept.display())))
+            let (kept, command) = (kept.display(), options.command());
+            let what = format!("it cannot be judged; the journals are in {kept}, and `{command}` does the same again");
+            Err(anyhow::Error::context(error, what))
         }
     }
 }
@@ -198,15 +200,17 @@ impl World {
 
     /// Lets a fault happen, and writes down when.
     pub async fn happens(&self, fault: Fault) -> Result<()> {
+        aim(self, fault).await?;
         let (kind, node) = (fault.kind().to_owned(), fault.node());
         self.journal.note_now(&Event::Fault { kind: kind.clone(), node });
         strike(self, fault).await?;
-        let is_outage = Fault::is_outage(&kind);
         self.journal.note_now(&Event::Healed { kind, node });
-        if is_outage {
-            self.journal.note_now(&Event::Returned);
-        }
         Ok(())
+    }
+
+    /// Writes down that the broker can be used again.
+    pub fn returned(&self) {
+        self.journal.note_now(&Event::Returned);
     }
 
     /// Does something to the broker that takes its time.
