@@ -94,6 +94,8 @@ pub struct World {
     /// `None` while a node that was killed has no successor yet.
     nodes: [Mutex<Option<Process>>; NODES],
     journal: Journal,
+    /// Who has it is not disturbed by faults of the broker.
+    calm: Mutex<()>,
     authors: Mutex<Vec<Author>>,
     incarnations: AtomicUsize,
 }
@@ -161,6 +163,7 @@ impl World {
             nodes: std::array::from_fn(|_| Mutex::new(None)),
             authors: Mutex::new(vec![Author { process: None, journal: journal.clone() }]),
             journal: Journal::create(&journal)?,
+            calm: Mutex::new(()),
             incarnations: AtomicUsize::new(0),
         })
     }
@@ -191,6 +194,18 @@ impl World {
             let (pause, fault) = plan.deal();
             let is_over = |plan: &Plan| began.elapsed() + pause >= length && plan.has_dealt_all();
             sleep(pause).await;
+            let _calm = match place {
+                Place::Broker => Some(self.calm.lock().await),
+                Place::Node if plan.is_alone(fault) => {
+                    let calm = self.calm.lock().await;
+                    // Who does not recover is found by the audit.
+                    self.recover().await?;
+                    // The caches have to fill.
+                    sleep(LEASE / 2).await;
+                    Some(calm)
+                }
+                Place::Node => None,
+            };
             self.happens(fault).await.with_context(|| format!("{fault:?}"))?;
             if is_over(&plan) || began.elapsed() > length + OVERTIME {
                 return Ok(());
