@@ -112,21 +112,7 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
         ) => stream_refusal(url, stream, error),
         (Some(_), _) => (BackendErrorKind::Refused, format!("RabbitMQ refuses a session at {url}: {error}")),
         // RabbitMQ answers a wrong protocol, and some brokers a wrong password, by closing the connection.
-        (None, Stage::Login) => (
-            BackendErrorKind::Unreachable,
-            format!(
-                "{} closed the connection during the login: {error}; check that the port speaks AMQP 0-9-1 (5672 by \
-                 default, 5671 with TLS), and user and password{}",
-                url.address(),
-                // In TLS 1.3 a client hears what the broker thinks of its certificate after the handshake.
-                if url.tls {
-                    "; if the broker asks for client certificates, set `client_certificate`, with one that has not expired \
-                     and whose issuer the broker trusts"
-                } else {
-                    ""
-                }
-            ),
-        ),
+        (None, Stage::Login) => (BackendErrorKind::Unreachable, closed_during_login(url, error)),
         (None, _) => (
             BackendErrorKind::Unreachable,
             format!(
@@ -136,6 +122,21 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
         ),
     };
     BackendError::new(kind, message)
+}
+
+fn closed_during_login(url: &BrokerUrl, error: &lapin::Error) -> String {
+    // In TLS 1.3 a client hears what the broker thinks of its certificate after the handshake.
+    let certificates = if url.tls {
+        "; if the broker asks for client certificates, set `client_certificate`, with one that has not expired and whose \
+         issuer the broker trusts"
+    } else {
+        ""
+    };
+    format!(
+        "{} closed the connection during the login: {error}; check that the port speaks AMQP 0-9-1 (5672 by default, 5671 \
+         with TLS), and user and password{certificates}",
+        url.address()
+    )
 }
 
 /// A stream cannot be declared as it is asked for, or is not to be had now.

@@ -12,7 +12,7 @@
 //! covered too; and as nothing in it is moved or left out, no two frames have the same input. The namespace is in no frame,
 //! and the topic is what its [`Head`] says: who carries a frame to another namespace or address makes it invalid.
 //!
-//! Of an eviction in JSON it covers the lines of [`SignedJson`](crate::codec::SignedJson), which begin otherwise.
+//! Of an eviction in JSON it covers the lines of [`SignedJson`], which begin otherwise.
 //!
 //! Architecture invariant: codes are compared in constant time, and a secret is in no `Debug` and no error.
 

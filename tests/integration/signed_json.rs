@@ -22,8 +22,8 @@ fn now() -> u64 {
 fn signed(namespace: &str, secret: &[u8], sent_at: u64, nonce: &str, eviction: &str) -> Value {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).unwrap();
     mac.update(format!("cachesync-json-1\n{namespace}\n1\n{sent_at}\n{nonce}\n{eviction}").as_bytes());
-    let digits: String = mac.finalize().into_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-    json!({"key": 1, "sent_at": sent_at, "nonce": nonce, "evict": eviction, "mac": digits})
+    let mac = format!("{:x}", mac.finalize().into_bytes());
+    json!({"key": 1, "sent_at": sent_at, "nonce": nonce, "evict": eviction, "mac": mac})
 }
 
 async fn start(hub: &MemoryBackend, clock: &ManualClock) -> (Registry, Cache<u64, String>, FaultyBackend) {
@@ -80,7 +80,7 @@ async fn a_signed_eviction_is_applied_once_and_any_other_never() {
     without.as_object_mut().unwrap().remove("mac");
     send(&without);
     refused((2, 1, 6, 1, 0)).await;
-    let minutes = |minutes: u64| Duration::from_mins(minutes).as_millis() as u64;
+    let minutes = |minutes: u64| minutes * 60_000;
     send(&signed("test", &[1; 32], now() - minutes(6), "a", &evict(2)));
     send(&signed("test", &[1; 32], now() + minutes(6), "a", &evict(2)));
     refused((2, 1, 6, 1, 2)).await;

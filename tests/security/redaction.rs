@@ -67,13 +67,13 @@ fn show(what: &str, shown: &dyn Debug) {
 
 /// An error with all that caused it; then somebody unwraps it.
 fn show_error<T: Debug, E: StdError + 'static>(what: &str, result: Result<T, E>) {
-    let error = result.expect_err("it fails");
-    let mut causes = Some(&error as &dyn StdError);
+    let error = result.as_ref().expect_err("it fails");
+    let mut causes = Some(error as &dyn StdError);
     while let Some(cause) = causes {
         println!("{what}: {cause} {cause:?} {cause:#?}");
         causes = cause.source();
     }
-    let unwrapped = catch_unwind(AssertUnwindSafe(|| Err::<(), _>(error).unwrap()));
+    let unwrapped = catch_unwind(AssertUnwindSafe(|| result.unwrap()));
     assert!(unwrapped.is_err());
 }
 

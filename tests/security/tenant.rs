@@ -96,10 +96,10 @@ async fn a_tenant_who_may_write_and_read_can_neither_evict_nor_play_back() {
             // Heartbeats of both nodes too, to themselves.
             tenant.publish(delivery.routing_key.as_str(), "application/x-cachesync-frame", &delivery.data).await;
         }
-        let mut forged = codec::decode(&eviction).unwrap();
-        (forged.origin, forged.sequence, forged.authentication) = (NodeId(round.into()), round, None);
-        let unsigned = codec::encode(&forged);
-        let signed = forger.sign(&namespace, &unsigned, forged.sent_at).unwrap();
+        let mut frame = codec::decode(&eviction).unwrap();
+        (frame.origin, frame.sequence, frame.authentication) = (NodeId(round.into()), round, None);
+        let unsigned = codec::encode(&frame);
+        let signed = forger.sign(&namespace, &unsigned, frame.sent_at).unwrap();
         let garbage: Vec<u8> = (0..round % 300).map(|_| rand::random()).collect();
         for body in [&unsigned, &signed, &garbage] {
             tenant.publish("keyed.users", "application/x-cachesync-frame", body).await;
