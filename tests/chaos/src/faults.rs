@@ -17,7 +17,7 @@ use crate::{node::Transport, run::World};
 
 /// How long to go on trying what a broker that has just come back may refuse, or to wait for a connection to it: longer than it
 /// takes to start.
-const PATIENCE: Duration = Duration::from_mins(2);
+const PATIENCE: Duration = Duration::from_mins(4);
 
 /// Deletes the exchange, for which `rabbitmqctl` has no command of its own.
 const DELETE_EXCHANGE: &[&str] =

@@ -294,8 +294,8 @@ impl World {
         }
     }
 
-    /// When all is quiet: what is cached is compared; then everything is read by all, and half of it written by one, and what
-    /// is cached after that is compared again.
+    /// When all is quiet: what is cached is compared; then everything is read by all, and half of it written, by each a share,
+    /// and what is cached after that is compared again.
     async fn audit(&self) -> Result<Option<String>> {
         if let Some(problem) = self.recover().await? {
             return Ok(Some(problem));
