@@ -95,7 +95,7 @@ fn a_read_is_as_stale_as_the_first_newer_version_that_is_known_to_be_committed()
     let writes = ["1 wrote 6 5", "2 committing 6", "3 in-doubt 6", WRITES[0], WRITES[1], WRITES[2], WRITES[3]];
     let report = judge(&[], [&writes, &["1041 read 1030 5 0 cached 0"]], &[6, 7]);
     assert_eq!((rule(&report), report.stale), (None, 1));
-    assert_eq!(report.oldest_by_commit, Duration::from_millis(1000));
+    assert_eq!(report.oldest_by_commit, Duration::from_secs(1));
     assert_eq!(report.oldest_by_confirmation, Duration::from_millis(990));
 }
 
