@@ -26,6 +26,8 @@ fn chaos(minutes: f64, transport: Transport) {
         ("commits during an outage", report.commits_during_outages, 20),
         ("rule B", report.compared, 300),
         ("recoveries", report.recoveries.len() as u64, 2),
+        // A stream on which nothing resumes is a slow queue.
+        ("sessions that resumed", report.resumed, u64::from(transport == Transport::Streams)),
     ] {
         assert!(count >= least, "it does too little to mean anything: {what}: {count}, not {least}\n{report}");
     }
