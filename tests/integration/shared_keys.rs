@@ -375,6 +375,39 @@ async fn a_session_that_resumes_after_longer_than_the_window_hears_all_that_it_m
     assert_eq!(here.users.len(), 2);
 }
 
+/// All machines sleep, such as those of one host that is suspended: no session ends by that, so nothing is cleared.
+#[tokio::test(start_paused = true)]
+async fn what_was_under_way_while_all_slept_for_longer_than_the_window_is_no_playback() {
+    let hub = MemoryBackend::new();
+    let clock = ManualClock::new();
+    let (here, there) = (Node::at(&hub, keys(), &clock).await, Node::at(&hub, keys(), &clock).await);
+    let mut tenant = Tenant::on(&hub).await;
+    load(&here.users, 1, "old").await;
+    load(&here.users, 2, "kept").await;
+    here.backend.deliver(false);
+    // One message more gets through.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    // The first that `there` evicts in this session, so its number says nothing.
+    there.users.evict(&1);
+    there.registry.flush().await.unwrap();
+    assert_eq!(here.registry.stats().frames_applied, 0);
+    clock.suspend(2 * WINDOW);
+    here.backend.deliver(true);
+    eventually(DEADLINE, || here.registry.status().lease_left != Some(Duration::ZERO)).await;
+    assert_eq!(
+        (here.users.len(), here.registry.stats().refused, here.registry.stats().sessions),
+        (1, Default::default(), 1)
+    );
+
+    // Awake, dates count from now, and no heartbeat from before the sleep makes that earlier.
+    let asleep = here.backend.published()[0].clone();
+    tenant.publish(&[asleep]).await;
+    let key = MacKey::new(1, &SECRET).unwrap();
+    tenant.publish(&[message(sign(&key, "test", &users_frame(), now()))]).await;
+    here.expect_refused(|refused| refused.out_of_time, 1).await;
+    assert_eq!(here.users.len(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn keys_are_exchanged_node_by_node_without_a_lost_eviction() {
     let hub = MemoryBackend::new();

@@ -17,8 +17,10 @@
 //! from its number ([`Authenticity::may_predate_session`]), or whoever plays back one frame could have a cache cleared by the
 //! next one. An origin whose clock is behind has its first gaps unnoticed for as long as it is behind.
 //!
-//! A session that resumes brings what is as old as the time away. Until its first own heartbeat is back, dates are compared
-//! with the time at which the last position was remembered that was live.
+//! The window reaches back from when this node's newest heartbeat was sent that has come back, or from now, if that is earlier.
+//! For all that was published before that heartbeat has been applied; what comes now waited since then at the most, be it
+//! for a heartbeat's way, or while all machines slept and no session ended, or for the time away in a session that resumes. Nobody
+//! gains by it: what was published since then, while the session was up, was delivered to this node too.
 //!
 //! A node's own messages prove themselves, and it draws no conclusions from those of an earlier session that it did not
 //! resume: a heartbeat heard twice renews nothing, and one of an earlier session does not count.
@@ -49,9 +51,7 @@ pub(super) struct Authenticity {
     /// When the last session began that did not resume, and its number.
     began: UnixMillis,
     first_session: u64,
-    /// While a session has resumed and is not up to date: when it was up to date for the last time.
-    away_since: Option<UnixMillis>,
-    /// When the last delivery was applied while up to date.
+    /// When this node's newest heartbeat was sent that has come back in its own session; before the first one, `began`.
     up_to_date: UnixMillis,
 }
 
@@ -70,35 +70,18 @@ impl From<Refusal> for Refused {
 
 impl Authenticity {
     pub(super) fn new(keys: SharedKeys, namespace: Name, own: NodeId) -> Self {
-        Self {
-            keys,
-            namespace,
-            own,
-            replays: Replays::default(),
-            began: 0,
-            first_session: 0,
-            away_since: None,
-            up_to_date: 0,
-        }
+        Self { keys, namespace, own, replays: Replays::default(), began: 0, first_session: 0, up_to_date: 0 }
     }
 
     pub(super) fn begin_session(&mut self, session: u64, resumed: bool, now: UnixMillis) {
-        if resumed {
-            self.away_since = self.away_since.or(Some(self.up_to_date));
-        } else {
-            (self.began, self.first_session, self.away_since) = (now, session, None);
-            self.up_to_date = now;
+        if !resumed {
+            (self.began, self.first_session, self.up_to_date) = (now, session, now);
         }
     }
 
-    /// A delivery was applied, or refused; if it was this session's own heartbeat, the session is up to date.
-    pub(super) fn applied(&mut self, own_heartbeat: bool, now: UnixMillis) {
-        if own_heartbeat {
-            self.away_since = None;
-        }
-        if self.away_since.is_none() {
-            self.up_to_date = now;
-        }
+    /// A heartbeat that this node sent in this session has come back. An older one may be played back, so it never goes back.
+    pub(super) fn heard_itself(&mut self, sent_at: UnixMillis) {
+        self.up_to_date = self.up_to_date.max(sent_at);
     }
 
     /// Whether `delivery`, a frame, may be looked at, and is signed.
@@ -127,7 +110,8 @@ impl Authenticity {
         let cache = head.cache.as_ref().ok_or(Refusal::Misaddressed)?;
         match self.replays.of_frame(head.origin, cache, head.sequence) {
             Novelty::None => return Err(Refusal::Replayed.into()),
-            Novelty::Higher if sequences.know(head.origin, cache) => {}
+            // What is remembered over sessions is forgotten by itself, so the session's own memory has to say so.
+            Novelty::Higher if sequences.highest(head.origin, cache).is_some_and(|heard| head.sequence > heard) => {}
             Novelty::Higher | Novelty::Passed => self.check_date(head.sent_at, now)?,
         }
         self.replays.note_frame(head.origin, cache, head.sequence);
@@ -165,7 +149,7 @@ impl Authenticity {
 
     fn check_date(&self, sent_at: UnixMillis, now: UnixMillis) -> Result<(), Refused> {
         let window = millis(self.keys.length_of_window());
-        let earliest = self.away_since.unwrap_or(now).min(now).saturating_sub(window);
+        let earliest = self.up_to_date.min(now).saturating_sub(window);
         if (earliest..=now.saturating_add(window)).contains(&sent_at) {
             return Ok(());
         }
@@ -176,4 +160,91 @@ impl Authenticity {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use cachesync_core::{backend::Format, frame::Operation, shape::KeyShape};
+
+    use super::*;
+
+    const OWN: NodeId = NodeId(1);
+    const OTHER: NodeId = NodeId(2);
+    const WINDOW: UnixMillis = 300_000;
+    const NOW: UnixMillis = 1_760_000_000_000;
+
+    fn users() -> Name {
+        Name::new("users").unwrap()
+    }
+
+    fn keys() -> SharedKeys {
+        SharedKeys::new(1, [1; 32]).unwrap()
+    }
+
+    fn frame(sequence: u64) -> Frame {
+        Frame {
+            origin: OTHER,
+            session: 1,
+            sequence,
+            sent_at: 0,
+            hold: Duration::ZERO,
+            cache: Some(users()),
+            shape: KeyShape::NONE,
+            operation: Operation::All,
+            authentication: None,
+        }
+    }
+
+    fn begun() -> (Authenticity, Sequences) {
+        let mut authenticity = Authenticity::new(keys(), Name::new("shop").unwrap(), OWN);
+        authenticity.begin_session(1, false, NOW);
+        (authenticity, Sequences::default())
+    }
+
+    fn admit(
+        (authenticity, sequences): &mut (Authenticity, Sequences),
+        sequence: u64,
+        sent_at: UnixMillis,
+        now: UnixMillis,
+    ) -> Result<(), Refusal> {
+        let plain = codec::encode(&frame(sequence));
+        let body = keys().signing_key().sign(&Name::new("shop").unwrap(), &plain, sent_at).unwrap();
+        let delivery = Delivery { body, format: Format::Frame, cache: Some(users()), position: None };
+        authenticity.admit_frame(&delivery, sequences, now).map_err(|refused| refused.why)?;
+        sequences.note(&frame(sequence));
+        Ok(())
+    }
+
+    /// What is known of the session and what is known over sessions forget by themselves, each after so many others.
+    #[test]
+    fn what_was_heard_long_ago_is_not_new_because_one_memory_of_two_has_forgotten_it() {
+        let mut node = begun();
+        assert_eq!(admit(&mut node, 5, NOW, NOW), Ok(()));
+        for other in 0..25_000 {
+            node.0.replays.note_frame(NodeId(1_000 + other), &users(), 1);
+        }
+        let later = NOW + 3 * WINDOW;
+        node.0.heard_itself(later);
+        assert_eq!(node.0.replays.of_frame(OTHER, &users(), 5), Novelty::Higher, "it is forgotten");
+        for recorded in [3, 5] {
+            assert_eq!(admit(&mut node, recorded, NOW, later), Err(Refusal::OutOfTime), "{recorded}");
+        }
+        assert_eq!(admit(&mut node, 6, NOW, later), Ok(()), "a number that the session has not heard is new");
+    }
+
+    #[test]
+    fn the_window_reaches_back_from_the_last_heartbeat_that_came_back_and_an_older_one_does_not_widen_it() {
+        let mut node = begun();
+        let later = NOW + 10 * WINDOW;
+        assert_eq!(admit(&mut node, 1, NOW - WINDOW - 1, later), Err(Refusal::OutOfTime));
+        assert_eq!(admit(&mut node, 1, NOW - WINDOW, later), Ok(()));
+        let mut node = begun();
+        node.0.begin_session(2, true, later);
+        node.0.heard_itself(later);
+        node.0.heard_itself(NOW);
+        assert_eq!(admit(&mut node, 1, later - WINDOW - 1, later), Err(Refusal::OutOfTime));
+        assert_eq!(admit(&mut node, 1, later + WINDOW + 1, later), Err(Refusal::OutOfTime));
+        // The clock is set back.
+        assert_eq!(admit(&mut node, 1, NOW - WINDOW, NOW), Ok(()));
+    }
 }

@@ -80,9 +80,6 @@ impl Receiver {
     /// Applies one delivery; returns the time of this node's heartbeat, if it is one that was sent in this session.
     pub(super) fn apply(&mut self, delivery: Delivery) -> Option<Moment> {
         let heartbeat = self.apply_body(&delivery);
-        if let Some(authenticity) = &mut self.authenticity {
-            authenticity.applied(heartbeat.is_some(), self.node.clock.unix_millis());
-        }
         // What has none is behind the last that had one: it would come again, which is harmless.
         if delivery.position.is_some() {
             self.position = delivery.position;
@@ -166,7 +163,7 @@ impl Receiver {
         count(&self.node.counters.frames_applied, 1);
         // What may have been played back says nothing of what is missing.
         let may_be_of_the_past = authenticity.is_some_and(|authenticity| {
-            authenticity.may_predate_session(&frame) && !self.sequences.know(frame.origin, cache)
+            authenticity.may_predate_session(&frame) && self.sequences.highest(frame.origin, cache).is_none()
         });
         if !may_be_of_the_past && !self.sequences.note(&frame) && !Mutation::IgnoreGaps.is_on() {
             self.clear_after_gap(&frame, Some(cache));
@@ -190,8 +187,11 @@ impl Receiver {
             // confirmed before it is ahead of it was the promise of its own session, which has been broken, nobody knows
             // when. The first of this session comes behind all that was missed, and is on its way already. One that is yet to
             // be sent is somebody's forgery.
-            Operation::Heartbeat { at } if frame.session == self.session => {
-                Some(Moment(at)).filter(|at| *at <= self.node.clock.boot())
+            Operation::Heartbeat { at } if frame.session == self.session && Moment(at) <= self.node.clock.boot() => {
+                if let Some(authenticity) = &mut self.authenticity {
+                    authenticity.heard_itself(frame.sent_at);
+                }
+                Some(Moment(at))
             }
             _ => None,
         }

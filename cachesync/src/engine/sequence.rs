@@ -75,9 +75,9 @@ impl Sequences {
         follows
     }
 
-    /// Whether anything of this origin and cache was noted since the last session that did not resume began.
-    pub(super) fn know(&self, origin: NodeId, cache: &Name) -> bool {
-        self.heard.get(&(origin, Some(cache.clone()))).is_some()
+    /// The highest number of this origin and cache that was noted since the last session began that did not resume.
+    pub(super) fn highest(&self, origin: NodeId, cache: &Name) -> Option<u64> {
+        self.heard.get(&(origin, Some(cache.clone()))).copied()
     }
 
     /// For a session that does not resume: what others have sent before it is not known, nor need it be. Of this node's
