@@ -1,7 +1,7 @@
 //! Floods the nodes of a namespace with messages of every kind that mean no good: `cargo xtask flood`.
 
 use std::{
-    io,
+    process::ExitCode,
     time::{Duration, Instant},
 };
 
@@ -32,7 +32,7 @@ struct Options {
     publishers: u64,
 }
 
-fn main() -> io::Result<()> {
+fn main() -> ExitCode {
     let options = Options::parse();
     let start = Instant::now();
     let Options { url, exchange, namespace, cache, .. } = &options;
@@ -40,7 +40,16 @@ fn main() -> io::Result<()> {
     while start.elapsed() < Duration::from_secs(options.seconds) && !flood.has_ended() {
         std::thread::sleep(Duration::from_millis(100));
     }
-    let sent = flood.end()?;
-    println!("{sent} messages in {:?}", start.elapsed());
-    Ok(())
+    match flood.end() {
+        Ok(sent) => {
+            println!("{sent} messages in {:?}", start.elapsed());
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            eprintln!(
+                "error: the broker has ended the flood, or cannot be reached: {error}; see `--url` and `--exchange`"
+            );
+            ExitCode::FAILURE
+        }
+    }
 }

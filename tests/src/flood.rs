@@ -7,12 +7,13 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use cachesync_core::{
-    codec,
+    Name, codec,
     frame::{EncodedKey, Frame, NodeId, Operation},
+    mac::MacKey,
     shape::KeyShape,
 };
 
@@ -37,11 +38,12 @@ impl Flood {
                 let (ended, sent) = (ended.clone(), sent.clone());
                 thread::spawn(move || {
                     let mut stranger = Stranger::connect(&url)?;
+                    let namespace: Name = namespace.parse().map_err(io::Error::other)?;
                     let routing_key = format!("{namespace}.{cache}");
                     // Another one for each, and the same at each run.
                     let mut number = publisher << 32;
                     while !ended.load(Relaxed) {
-                        let (properties, body) = message(number, &cache);
+                        let (properties, body) = message(number, &namespace, &cache);
                         stranger.publish(&exchange, routing_key.as_bytes(), &properties, &body)?;
                         sent.fetch_add(1, Relaxed);
                         number += 1;
@@ -83,8 +85,8 @@ impl Drop for Flood {
     }
 }
 
-/// The message of this number: one of nine kinds.
-fn message(number: u64, cache: &str) -> (Properties, Vec<u8>) {
+/// The message of this number: one of ten kinds.
+fn message(number: u64, namespace: &Name, cache: &str) -> (Properties, Vec<u8>) {
     let frames = Properties::content_type(b"application/x-cachesync-frame");
     let json = Properties::content_type(b"application/json");
     let frame = Frame {
@@ -98,7 +100,7 @@ fn message(number: u64, cache: &str) -> (Properties, Vec<u8>) {
         operation: Operation::Keys(vec![EncodedKey(Box::new([u8::try_from(number % 250).expect("less")]))]),
         authentication: None,
     };
-    match number % 9 {
+    match number % 10 {
         0 => (frames, random_bytes(number)),
         1 => (frames, codec::encode(&frame)),
         // A frame of which a byte is another.
@@ -113,6 +115,13 @@ fn message(number: u64, cache: &str) -> (Properties, Vec<u8>) {
         5 => (json, random_bytes(number)),
         6 => (json, vec![b'['; 2_000]),
         7 => (json.headers(&Properties::nested(3_000)), format!(r#"{{"cache": "{cache}"}}"#).into_bytes()),
+        // Of now, and signed by who does not know the secret of key 1: where there is such a key it takes the most to refuse.
+        8 => {
+            let guessed = MacKey::new(1, &[7; 32]).expect("long enough");
+            let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(0));
+            let signed = guessed.sign(namespace, &codec::encode(&frame), now);
+            (frames, signed.expect("it is a frame"))
+        }
         _ => (Properties::content_type(b"\xFF\xFE").headers(&Properties::number(b"\xFF")), b"{}".to_vec()),
     }
 }

@@ -18,6 +18,8 @@ use url::Url;
 pub struct Proxy {
     url: String,
     state: watch::Sender<State>,
+    /// How many connections are forwarded.
+    connections: watch::Receiver<usize>,
     task: JoinHandle<()>,
 }
 
@@ -56,13 +58,21 @@ impl Proxy {
         url.set_host(Some("127.0.0.1")).expect("an address is a host");
         url.set_port(Some(address.port())).expect("the URL has a host");
         let (state, receiver) = watch::channel(State::default());
-        let task = tokio::spawn(accept(listener, upstream, receiver));
-        Self { url: url.into(), state, task }
+        let (count, connections) = watch::channel(0);
+        let task = tokio::spawn(accept(listener, upstream, receiver, count));
+        Self { url: url.into(), state, connections, task }
     }
 
     /// The broker's URL by way of this proxy.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Waits until a connection is forwarded, so that what breaks connections has one to break.
+    pub async fn connected(&self) {
+        let mut connections = self.connections.clone();
+        // An error says that the proxy has ended.
+        let _ = connections.wait_for(|count| *count > 0).await;
     }
 
     /// Ends every connection, and new ones at once, until [`resume`](Self::resume).
@@ -104,7 +114,12 @@ impl Drop for Proxy {
     }
 }
 
-async fn accept(listener: TcpListener, upstream: (String, u16), state: watch::Receiver<State>) {
+async fn accept(
+    listener: TcpListener,
+    upstream: (String, u16),
+    state: watch::Receiver<State>,
+    count: watch::Sender<usize>,
+) {
     // Dropped with this future, and then aborts what is left.
     let mut connections = JoinSet::new();
     loop {
@@ -112,12 +127,33 @@ async fn accept(listener: TcpListener, upstream: (String, u16), state: watch::Re
         if state.borrow().refusing {
             continue;
         }
-        connections.spawn(forward(client, upstream.clone(), state.clone()));
+        connections.spawn(forward(client, upstream.clone(), state.clone(), count.clone()));
         while connections.try_join_next().is_some() {}
     }
 }
 
-async fn forward(client: TcpStream, upstream: (String, u16), mut state: watch::Receiver<State>) {
+/// A connection that is forwarded, for as long as this lives.
+struct Counted(watch::Sender<usize>);
+
+impl Counted {
+    fn new(count: watch::Sender<usize>) -> Self {
+        count.send_modify(|count| *count += 1);
+        Self(count)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.send_modify(|count| *count -= 1);
+    }
+}
+
+async fn forward(
+    client: TcpStream,
+    upstream: (String, u16),
+    mut state: watch::Receiver<State>,
+    count: watch::Sender<usize>,
+) {
     let born = state.borrow().cuts;
     let mut cut = state.clone();
     let copy = async {
@@ -128,9 +164,12 @@ async fn forward(client: TcpStream, upstream: (String, u16), mut state: watch::R
         }
         let (from_client, to_client) = client.into_split();
         let (from_server, to_server) = server.into_split();
+        // Before it is counted: what is broken after that is broken in this one, too.
+        let born = *state.borrow();
+        let _counted = Counted::new(count);
         tokio::select! {
-            () = pump(from_client, to_server, Way::ToBroker, state.clone()) => {}
-            () = pump(from_server, to_client, Way::ToClient, state.clone()) => {}
+            () = pump(from_client, to_server, Way::ToBroker, born, state.clone()) => {}
+            () = pump(from_server, to_client, Way::ToClient, born, state.clone()) => {}
         }
     };
     tokio::select! {
@@ -139,9 +178,16 @@ async fn forward(client: TcpStream, upstream: (String, u16), mut state: watch::R
     }
 }
 
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Way, mut state: watch::Receiver<State>) {
+/// Forwards one way of a connection; `born` is the state of the proxy when that began.
+async fn pump(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    way: Way,
+    born: State,
+    mut state: watch::Receiver<State>,
+) {
     let mut buffer = vec![0; 64 * 1024];
-    let State { half_closes, torn, .. } = *state.borrow();
+    let State { half_closes, torn, .. } = born;
     let mut closing = state.clone();
     loop {
         // While stalled nothing is read either, so that the sender's own buffers fill, as they would.
@@ -170,6 +216,8 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, way: Way, mut sta
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     /// A connection through a proxy: both ends.
@@ -197,6 +245,16 @@ mod tests {
         assert_eq!(client.read(&mut [0]).await.expect("an end, and no error"), 0);
         client.write_all(b"c").await.expect("forwarded");
         assert_eq!(server.read_u8().await.expect("forwarded"), b'c');
+    }
+
+    #[tokio::test]
+    async fn a_proxy_is_connected_from_the_first_connection_to_the_end_of_the_last() {
+        let (proxy, client, _server) = connected().await;
+        proxy.connected().await;
+        drop(client);
+        let mut connections = proxy.connections.clone();
+        connections.wait_for(|count| *count == 0).await.expect("it lives");
+        assert!(proxy.connected().now_or_never().is_none());
     }
 
     #[tokio::test]

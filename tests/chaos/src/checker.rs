@@ -268,24 +268,37 @@ impl<'a> Checker<'a> {
     fn measure(&mut self, row: u64, version: u32, began: Duration, author: usize) {
         let incarnation = self.incarnation(author);
         self.report.floors += u64::from(self.truth.floor(row, incarnation, began, LEASE) > 0);
-        let Some(newer) = self.truth.next_committed(row, version) else { return };
-        let Some(name) = usize::try_from(row).ok().map(|row| self.names[row][newer as usize]) else { return };
-        let applied = self.written.get(&name).and_then(|written| written.applied);
-        let Some(applied) = applied.filter(|applied| *applied <= began) else { return };
-        let newer = self.truth.version(row, newer);
-        if newer.orphaned {
-            return;
+        let (applied, confirmed) = self.first_newer(row, version);
+        if let Some(age) = applied.and_then(|applied| began.checked_sub(applied)) {
+            self.report.stale += 1;
+            if age > self.report.oldest_by_commit {
+                self.report.oldest_by_commit = age;
+                self.report.oldest_was = format!(", {}", self.story.place(row, began, author));
+            }
         }
-        self.report.stale += 1;
-        let age = began.saturating_sub(applied);
-        if age > self.report.oldest_by_commit {
-            self.report.oldest_by_commit = age;
-            self.report.oldest_was = format!(", {}", self.story.place(row, began, author));
+        if let Some(age) = confirmed.and_then(|confirmed| began.checked_sub(confirmed)) {
+            self.report.oldest_by_confirmation = self.report.oldest_by_confirmation.max(age);
         }
-        if let Some(confirmed) = newer.confirmed.filter(|confirmed| *confirmed <= began) {
-            self.report.oldest_by_confirmation =
-                self.report.oldest_by_confirmation.max(began.saturating_sub(confirmed));
+    }
+
+    /// When the first of all versions after this one was applied, and when the first of their evictions was confirmed. That
+    /// need not be the next version: its outcome may have been unknown, or its writer killed.
+    fn first_newer(&self, row: u64, version: u32) -> (Option<Duration>, Option<Duration>) {
+        let earlier = |one: Option<Duration>, other: Option<Duration>| one.into_iter().chain(other).min();
+        let (mut applied, mut confirmed) = (None, None);
+        let mut last = version;
+        while let Some(newer) = self.truth.next_committed(row, last) {
+            last = newer;
+            let version = self.truth.version(row, newer);
+            if version.orphaned {
+                continue;
+            }
+            let name = usize::try_from(row).ok().and_then(|row| self.names[row].get(newer as usize));
+            let written = name.and_then(|name| self.written.get(name));
+            applied = earlier(applied, written.and_then(|written| written.applied));
+            confirmed = earlier(confirmed, version.confirmed);
         }
+        (applied, confirmed)
     }
 
     /// Remembers an event for all that it concerns.

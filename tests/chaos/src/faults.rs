@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use cachesync_tests::{
     broker::{Broker, WRITE_OUT},
     proxy::Way,
@@ -10,13 +10,14 @@ use cachesync_tests::{
 use rustix::process::Signal;
 use tokio::{
     task::spawn_blocking,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{node::Transport, run::World};
 
-/// How long to go on trying what a broker that has just come back may refuse.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long to go on trying what a broker that has just come back may refuse, or to wait for a connection to it: longer than it
+/// takes to start.
+const PATIENCE: Duration = Duration::from_mins(4);
 
 /// Deletes the exchange, for which `rabbitmqctl` has no command of its own.
 const DELETE_EXCHANGE: &[&str] =
@@ -89,6 +90,26 @@ impl Fault {
     }
 }
 
+/// Waits until there is something that a fault can hit: one that breaks connections while there are none has not happened.
+pub async fn aim(world: &World, fault: Fault) -> Result<()> {
+    match fault {
+        Fault::LinkHalfClosed(node, _) | Fault::LinkCutWithinFrame(node, _) => {
+            timeout(PATIENCE, world.links[node].connected())
+                .await
+                .with_context(|| format!("node {node} does not connect"))
+        }
+        Fault::ConnectionsClosed => {
+            let began = Instant::now();
+            while control(world, &["list_connections", "pid", "--no-table-headers"]).await?.trim().is_empty() {
+                ensure!(began.elapsed() < PATIENCE, "no node connects");
+                sleep(Duration::from_millis(100)).await;
+            }
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Makes it happen, and waits until it is over.
 pub async fn strike(world: &World, fault: Fault) -> Result<()> {
     match fault {
@@ -99,21 +120,28 @@ pub async fn strike(world: &World, fault: Fault) -> Result<()> {
             }
             world.at_broker(Broker::kill).await?;
             sleep(away).await;
-            world.at_broker(Broker::restart).await
+            world.at_broker(Broker::restart).await?;
+            world.returned();
+            Ok(())
         }
         Fault::BrokerEmptied(away) => {
             world.at_broker(Broker::kill).await?;
             sleep(away).await;
-            world.at_broker(Broker::restart_empty).await
+            world.at_broker(Broker::restart_empty).await?;
+            world.returned();
+            Ok(())
         }
         Fault::BrokerStopped(away) => {
             world.at_broker(Broker::stop).await?;
             sleep(away).await;
+            world.returned();
             world.at_broker(Broker::cont).await
         }
         Fault::MemoryAlarm(away) => {
             control(world, &["set_vm_memory_high_watermark", "absolute", "1MB"]).await?;
             sleep(away).await;
+            // Before the command, which goes on for a while when the alarm has ended: the time to recover is not to be too short.
+            world.returned();
             control(world, &["set_vm_memory_high_watermark", "absolute", "1GB"]).await?;
             Ok(())
         }

@@ -116,9 +116,13 @@ fn break_rule(name: &str) -> Result<fn()> {
         };
     }
     Ok(known! {
-        KeepOvertakenLoads KeepLoadsOlderThanTheirTag KeepOvertakenPuts ForgetTags ApplyBeforeTheDatabase
-        DiscardUnknownOutcomes IgnoreHolds ReadWhatIsPending FillInsideTransactions TellNobody ServePastTheLease
-        RenewOnAnyFrame RenewUnheard DropOnOverflow DoNotResend ConfirmBeforeItIsTaken DoNotClearOnReconnect
+        KeepOvertakenLoads DoNotOvertakeByPuts DoNotDetachTaggedLoads KeepLoadsOlderThanTheirTag KeepOvertakenPuts
+        ForgetTags ApplyBeforeTheDatabase DiscardUnknownOutcomes IgnoreHolds DoNotRepeatAfterTheHold ApplyOnRollback
+        DropInnerTransactions DropLateEvictions ReadWhatIsPending FillInsideTransactions TellNobody IgnoreGaps
+        IgnoreOwnGaps SendNoTrailers RefuseTheNext ServePastTheLease IgnoreSleep KeepServingStale RenewOnAnyFrame
+        RenewUnheard RenewFromReceipt DropOnOverflow DoNotResend ConfirmBeforeItIsTaken DoNotClearOnReconnect
+        RenewOnResume KeepPositionOfUnapplied JoinLoadsThatRun JoinAtAnyAge NeverShareLoads WaitWithoutBound
+        AbandonInSilence AdmitEverybody ServeExpired
     })
 }
 

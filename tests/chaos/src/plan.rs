@@ -1,6 +1,8 @@
 //! What a seed means: two rows of faults, one for the broker and one for nodes and their links, which go on side by side.
 //!
-//! Each row is dealt like cards: every kind comes once before any comes again.
+//! Each row is dealt like cards: every kind comes once before any comes again. The broker's faults clear all caches every few
+//! seconds, by which what one node alone has failed to tell is forgotten. So every other time that a node's link is stalled
+//! nothing happens to the broker, and the others go on serving what they have.
 
 use std::time::Duration;
 
@@ -43,6 +45,12 @@ impl Plan {
         self.dealt += 1;
         let fault = self.deck.pop().expect("a deck is not empty");
         (Duration::from_millis(self.dice.u64(PAUSE)), fault)
+    }
+
+    /// Whether this fault, the last one dealt, is to happen while the broker and all others are well.
+    pub fn is_alone(&self, fault: Fault) -> bool {
+        let round = (self.dealt - 1) / kinds(self.place);
+        round.is_multiple_of(2) && matches!(fault, Fault::LinkStalled(..))
     }
 
     /// Whether every kind has been dealt.
@@ -106,6 +114,18 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
+
+    #[test]
+    fn a_link_is_stalled_while_all_else_is_well_in_every_other_round() {
+        let mut plan = Plan::new(Place::Node, 7);
+        let alone = (0..4 * kinds(Place::Node)).map(|_| {
+            let (_, fault) = plan.deal();
+            usize::from(plan.is_alone(fault))
+        });
+        let alone: Vec<_> = alone.collect();
+        let rounds: Vec<_> = alone.chunks(kinds(Place::Node)).map(|round| round.iter().sum::<usize>()).collect();
+        assert_eq!(rounds, [1, 0, 1, 0]);
+    }
 
     #[test]
     fn every_kind_is_dealt_once_before_any_is_dealt_again_and_a_seed_is_one_plan() {

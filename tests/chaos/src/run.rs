@@ -22,7 +22,7 @@ use tokio::{
 use crate::{
     LEASE, NODES, SETTLE, checker, database,
     event::Event,
-    faults::{Fault, strike},
+    faults::{Fault, aim, strike},
     journal::Journal,
     node::{self, Transport},
     outage,
@@ -94,6 +94,8 @@ pub struct World {
     /// `None` while a node that was killed has no successor yet.
     nodes: [Mutex<Option<Process>>; NODES],
     journal: Journal,
+    /// Who has it is not disturbed by faults of the broker.
+    calm: Mutex<()>,
     authors: Mutex<Vec<Author>>,
     incarnations: AtomicUsize,
 }
@@ -124,7 +126,9 @@ pub fn run_with(options: &Options, program: &Path) -> Result<Report> {
         Ok(report) => Ok(Report { kept: Some(folder.keep()), ..report }),
         Err(error) => {
             let kept = folder.keep();
-            Err(anyhow::Error::context(error, format!("it cannot be judged; the journals are in {}", kept.display())))
+            let (kept, command) = (kept.display(), options.command());
+            let what = format!("it cannot be judged; the journals are in {kept}, and `{command}` does the same again");
+            Err(anyhow::Error::context(error, what))
         }
     }
 }
@@ -159,6 +163,7 @@ impl World {
             nodes: std::array::from_fn(|_| Mutex::new(None)),
             authors: Mutex::new(vec![Author { process: None, journal: journal.clone() }]),
             journal: Journal::create(&journal)?,
+            calm: Mutex::new(()),
             incarnations: AtomicUsize::new(0),
         })
     }
@@ -189,6 +194,18 @@ impl World {
             let (pause, fault) = plan.deal();
             let is_over = |plan: &Plan| began.elapsed() + pause >= length && plan.has_dealt_all();
             sleep(pause).await;
+            let _calm = match place {
+                Place::Broker => Some(self.calm.lock().await),
+                Place::Node if plan.is_alone(fault) => {
+                    let calm = self.calm.lock().await;
+                    // Who does not recover is found by the audit.
+                    self.recover().await?;
+                    // The caches have to fill.
+                    sleep(LEASE / 2).await;
+                    Some(calm)
+                }
+                Place::Node => None,
+            };
             self.happens(fault).await.with_context(|| format!("{fault:?}"))?;
             if is_over(&plan) || began.elapsed() > length + OVERTIME {
                 return Ok(());
@@ -198,15 +215,17 @@ impl World {
 
     /// Lets a fault happen, and writes down when.
     pub async fn happens(&self, fault: Fault) -> Result<()> {
+        aim(self, fault).await?;
         let (kind, node) = (fault.kind().to_owned(), fault.node());
         self.journal.note_now(&Event::Fault { kind: kind.clone(), node });
         strike(self, fault).await?;
-        let is_outage = Fault::is_outage(&kind);
         self.journal.note_now(&Event::Healed { kind, node });
-        if is_outage {
-            self.journal.note_now(&Event::Returned);
-        }
         Ok(())
+    }
+
+    /// Writes down that the broker can be used again.
+    pub fn returned(&self) {
+        self.journal.note_now(&Event::Returned);
     }
 
     /// Does something to the broker that takes its time.
@@ -275,8 +294,8 @@ impl World {
         }
     }
 
-    /// When all is quiet: what is cached is compared; then everything is read by all, and half of it written by one, and what
-    /// is cached after that is compared again.
+    /// When all is quiet: what is cached is compared; then everything is read by all, and half of it written, by each a share,
+    /// and what is cached after that is compared again.
     async fn audit(&self) -> Result<Option<String>> {
         if let Some(problem) = self.recover().await? {
             return Ok(Some(problem));

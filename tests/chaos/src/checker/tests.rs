@@ -90,6 +90,16 @@ fn what_is_in_doubt_has_to_be_known_when_it_is_settled_and_told_if_the_database_
 }
 
 #[test]
+fn a_read_is_as_stale_as_the_first_newer_version_that_is_known_to_be_committed() {
+    // Of 6 nobody knows the outcome for a long time, though the database has committed it.
+    let writes = ["1 wrote 6 5", "2 committing 6", "3 in-doubt 6", WRITES[0], WRITES[1], WRITES[2], WRITES[3]];
+    let report = judge(&[], [&writes, &["1041 read 1030 5 0 cached 0"]], &[6, 7]);
+    assert_eq!((rule(&report), report.stale), (None, 1));
+    assert_eq!(report.oldest_by_commit, Duration::from_secs(1));
+    assert_eq!(report.oldest_by_confirmation, Duration::from_millis(990));
+}
+
+#[test]
 fn recoveries_are_measured_of_nodes_without_trouble_of_their_own() {
     let driver = [
         "10 fault broker-killed -",
