@@ -396,7 +396,7 @@ async fn what_was_under_way_while_all_slept_for_longer_than_the_window_is_no_pla
     eventually(DEADLINE, || here.registry.status().lease_left != Some(Duration::ZERO)).await;
     assert_eq!(
         (here.users.len(), here.registry.stats().refused, here.registry.stats().sessions),
-        (1, Default::default(), 1)
+        (1, RefusedStats::default(), 1)
     );
 
     // Awake, dates count from now, and no heartbeat from before the sleep makes that earlier.
