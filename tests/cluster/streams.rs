@@ -1,5 +1,7 @@
 //! Registries over a stream: who resumes keeps its caches, and what was evicted meanwhile is gone.
 
+use std::{fs, path::Path};
+
 use cachesync::{
     Cache, CacheConfig, Coherence, Registry, UnknownCaches,
     amqp::{AmqpBackend, Stream},
@@ -95,6 +97,56 @@ async fn after_a_restart_of_the_broker_on_its_data_every_node_resumes_and_the_ou
         eventually(DEADLINE, || node.users.get(&1).is_none()).await;
         assert!(node.users.get(&2).is_some());
         assert_eq!(node.counts(), (1, 0));
+    }
+}
+
+/// Streams are on the disk when the operating system writes them. Who was away has read nothing of what is lost, so it finds its
+/// place and resumes; the writer, with its next session, lets a trailer follow what it had sent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_eviction_that_the_broker_lost_with_its_disk_is_noticed_by_a_node_that_was_away_and_resumes() {
+    let broker = Broker::start();
+    let (proxy, namespace) = (Proxy::before(broker.url()).await, namespace());
+    let (here, there) = (Node::on(proxy.url(), &namespace).await, Node::on(broker.url(), &namespace).await);
+    here.load(9).await;
+    there.evict(9).await;
+    eventually(DEADLINE, || here.users.get(&9).is_none()).await;
+    here.load(1).await;
+    proxy.cut();
+    eventually(DEADLINE, || matches!(here.registry.status().coherence, Coherence::Suspect { .. })).await;
+
+    let (data, saved) = (broker.folder().join("mnesia"), broker.folder().join("saved"));
+    broker.write_out();
+    broker.kill();
+    copy(&data, &saved);
+    broker.restart();
+    there.is_coherent_in_session(2).await;
+    there.evict(1).await;
+    // Their trailer, which follows within two beats, is to be lost too.
+    let sent = there.registry.stats().frames_sent;
+    eventually(DEADLINE, || there.registry.stats().frames_sent >= sent + 5).await;
+    broker.kill();
+    fs::remove_dir_all(&data).expect("the node's data");
+    fs::rename(&saved, &data).expect("as it was");
+    broker.restart();
+    there.is_coherent_in_session(3).await;
+
+    proxy.resume();
+    here.is_coherent_in_session(2).await;
+    assert_eq!(here.registry.stats().resumed, 1);
+    eventually(DEADLINE, || here.users.get(&1).is_none()).await;
+    assert_eq!(here.registry.stats().gaps, 1);
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let entry = entry.expect("an entry");
+        let to = to.join(entry.file_name());
+        if entry.file_type().expect("a type").is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).expect("copied");
+        }
     }
 }
 

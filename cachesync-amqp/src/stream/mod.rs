@@ -32,7 +32,8 @@ const MAX_SEGMENT_BYTES: u64 = 3_000_000_000;
 ///
 /// RabbitMQ leaves it to the operating system when a stream is on the disk. A machine that loses its power, or a volume that is
 /// restored, may lose the messages that were confirmed last, unless other brokers have a replica. A node that has read them
-/// clears; one that was away has no way to know that there were any, and may keep what they evicted until a `ttl` ends it.
+/// clears; one that was away clears what they concerned as soon as their writers have a new session. If a writer has ended
+/// meanwhile, nobody knows that there were any, and what they evicted may be kept until a `ttl` ends it.
 ///
 /// # When to choose it
 ///

@@ -7,7 +7,8 @@
 //! before a silence has a next one, too, a trailer follows it: a frame that evicts nothing. It goes out with the first
 //! heartbeat before which a cache has been silent for a whole beat; later where there are more of them than one portion, or
 //! evictions under way, which come first. It costs one small message for each cache and silence, and none while a cache is
-//! busy. A trailer is kept until it is confirmed as any frame, or its number would be given twice.
+//! busy. Each session begins with one more: a broker that lost what it had confirmed, such as the end of a stream, lost that
+//! trailer too. A trailer is kept until it is confirmed as any frame, or its number would be given twice.
 //!
 //! Where there are shared keys, messages are dated and signed when they go out, each time anew: one that has waited through a long
 //! outage would be too old for its receivers. All else is as it was encoded, the number above all.
@@ -89,6 +90,10 @@ impl Sender {
 
     pub(crate) fn begin_session(&mut self) {
         self.session += 1;
+        // What a broker lost with its trailer, although it had confirmed both, is noticed by another one.
+        for sent in self.caches.values_mut() {
+            sent.trailer = 0;
+        }
         if Mutation::DoNotResend.is_on()
             && let (Some(batch), Some(outbox)) = (self.unconfirmed.take(), &self.node.outbox)
         {
