@@ -37,17 +37,17 @@ impl Head {
     }
 }
 
-/// The fields of version 1 up to the MAC.
+/// The fields of version 1 up to the MAC. Later versions never change these.
 #[derive(Serialize, Deserialize)]
-struct Fields<'a> {
-    origin: u128,
-    session: u64,
-    sequence: u64,
-    sent_at: u64,
-    hold_ms: u64,
-    cache: Cow<'a, str>,
-    shape: Cow<'a, str>,
-    key_id: u32,
+pub(super) struct Fields<'a> {
+    pub(super) origin: u128,
+    pub(super) session: u64,
+    pub(super) sequence: u64,
+    pub(super) sent_at: u64,
+    pub(super) hold_ms: u64,
+    pub(super) cache: Cow<'a, str>,
+    pub(super) shape: Cow<'a, str>,
+    pub(super) key_id: u32,
 }
 
 /// Reads the head of a frame, also of one that only later versions can read; `None` if there is none.

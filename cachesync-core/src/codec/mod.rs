@@ -27,6 +27,7 @@ mod json;
 use std::{borrow::Cow, time::Duration};
 
 use bincode::config;
+use head::Fields;
 pub(crate) use head::with_room_for_mac;
 pub use head::{Head, decode_head};
 pub use json::{JsonEviction, JsonTarget, SignedJson, decode_json, decode_json_key, decode_signed_json};
@@ -110,17 +111,12 @@ pub enum KeyError {
     Deserialize(String),
 }
 
-/// The body of a frame of version 1. Later versions append fields and never change these.
+/// The body of a frame of version 1. Later versions append fields and never change these. In bincode a structure is its fields,
+/// one after the other.
 #[derive(Serialize, Deserialize)]
 struct Body<'a> {
-    origin: u128,
-    session: u64,
-    sequence: u64,
-    sent_at: u64,
-    hold_ms: u64,
-    cache: Cow<'a, str>,
-    shape: Cow<'a, str>,
-    key_id: u32,
+    #[serde(borrow)]
+    fields: Fields<'a>,
     mac: ByteBuf,
     operation: u8,
     payload: ByteBuf,
@@ -129,7 +125,7 @@ struct Body<'a> {
 /// The bytes of `frame`.
 pub fn encode(frame: &Frame) -> Vec<u8> {
     let (operation, payload) = encode_operation(&frame.operation);
-    let body = Body {
+    let fields = Fields {
         origin: frame.origin.0,
         session: frame.session,
         sequence: frame.sequence,
@@ -139,6 +135,9 @@ pub fn encode(frame: &Frame) -> Vec<u8> {
         cache: Cow::Borrowed(frame.cache.as_ref().map_or("", Name::as_str)),
         shape: Cow::Borrowed(frame.shape.as_str()),
         key_id: frame.authentication.as_ref().map_or(0, |authentication| authentication.key_id),
+    };
+    let body = Body {
+        fields,
         mac: ByteBuf::from(frame.authentication.as_ref().map_or_else(Vec::new, |a| a.mac.clone())),
         operation,
         payload: ByteBuf::from(payload),
@@ -183,31 +182,31 @@ pub fn decode(bytes: &[u8]) -> Result<Frame, DecodeError> {
     if *oldest_reader > VERSION {
         return Err(unreadable(DecodeReason::TooNew));
     }
-    let (body, consumed): (Body<'_>, usize) = from_bytes(body).ok_or(unreadable(DecodeReason::Malformed))?;
+    let (Body { fields, mac, operation, payload }, consumed): (Body<'_>, usize) =
+        from_bytes(body).ok_or(unreadable(DecodeReason::Malformed))?;
     // Fields that a newer version appended may follow; after a frame of our own version there is nothing.
     if consumed != bytes.len() - 3 && *version <= VERSION {
         return Err(unreadable(DecodeReason::Malformed));
     }
-    let cache = match body.cache.as_ref() {
+    let cache = match fields.cache.as_ref() {
         "" => None,
         name => Some(Name::new(name).map_err(|_| unreadable(DecodeReason::Malformed))?),
     };
-    let operation = decode_operation(body.operation, &body.payload)
-        .map_err(|reason| DecodeError { reason, cache: cache.clone() })?;
+    let operation =
+        decode_operation(operation, &payload).map_err(|reason| DecodeError { reason, cache: cache.clone() })?;
     if cache.is_none() != matches!(operation, Operation::Heartbeat { .. }) {
         return Err(DecodeError { reason: DecodeReason::Malformed, cache });
     }
     Ok(Frame {
-        origin: NodeId(body.origin),
-        session: body.session,
-        sequence: body.sequence,
-        sent_at: body.sent_at,
-        hold: Duration::from_millis(body.hold_ms),
+        origin: NodeId(fields.origin),
+        session: fields.session,
+        sequence: fields.sequence,
+        sent_at: fields.sent_at,
+        hold: Duration::from_millis(fields.hold_ms),
         cache,
-        shape: KeyShape::from_wire(&body.shape),
+        shape: KeyShape::from_wire(&fields.shape),
         operation,
-        authentication: (!body.mac.is_empty())
-            .then(|| Authentication { key_id: body.key_id, mac: body.mac.into_vec() }),
+        authentication: (!mac.is_empty()).then(|| Authentication { key_id: fields.key_id, mac: mac.into_vec() }),
     })
 }
 
