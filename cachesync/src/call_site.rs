@@ -1,7 +1,7 @@
 //! Call sites: where an annotated function meets the registry.
 //!
-//! Every annotated function has a static [`CallSite`] for each of its caches. It remembers the handle of the cache it
-//! used last, tagged with the id of the registry; as long as that is still the registry to use, a hit looks nothing up.
+//! Every annotated function has a static [`CallSite`] for each of its caches. It remembers the handle of the cache that it
+//! used, tagged with the id of the registry; as long as that is still the registry to use, a hit looks nothing up.
 //! The static of a generic function is shared by all its instances, so the handle is type-erased, and an instance whose
 //! types are not those of the handle takes the slow path.
 
@@ -14,8 +14,6 @@ use std::{
     },
 };
 
-use arc_swap::ArcSwapOption;
-
 use crate::{
     cache::{
         place::{Place, Target},
@@ -26,6 +24,8 @@ use crate::{
         Registry, current,
         slot::{KeyType, Mismatch, Slot, ValueType},
     },
+    remembered::Remembered,
+    scope,
     transaction::{self, Inner, Transaction},
 };
 
@@ -106,7 +106,7 @@ pub struct SiteTypes {
 pub struct CallSite {
     pub(crate) function: &'static FunctionInfo,
     cache: CacheName,
-    handle: ArcSwapOption<Handle>,
+    handle: Remembered<Handle>,
     warned: AtomicBool,
 }
 
@@ -122,12 +122,8 @@ pub trait Named: Send + Sync + 'static {
     fn name(&self) -> &'static str;
 }
 
-/// The cache that a call site used last.
-struct Handle {
-    registry: u64,
-    /// An `Arc<Store<K, V>>`.
-    store: Box<dyn Any + Send + Sync>,
-}
+/// An `Arc<Store<K, V>>`.
+type Handle = Box<dyn Any + Send + Sync>;
 
 /// One call of an annotated function: where it finds its caches, and its transaction.
 #[derive(Clone, Copy, Default)]
@@ -174,6 +170,12 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// Whether it may be in one; if not, that is known at once.
+    #[inline]
+    pub(crate) fn may_be_in_transaction(&self) -> bool {
+        self.transaction.is_some() || scope::is_possible()
+    }
+
     #[inline]
     pub(crate) fn registry_id(&self) -> u64 {
         self.registry.map_or_else(current::id, Registry::id)
@@ -196,7 +198,7 @@ impl CallSite {
     }
 
     const fn with_name(function: &'static FunctionInfo, cache: CacheName) -> Self {
-        Self { function, cache, handle: ArcSwapOption::const_empty(), warned: AtomicBool::new(false) }
+        Self { function, cache, handle: Remembered::new(), warned: AtomicBool::new(false) }
     }
 
     /// The cache's name.
@@ -214,9 +216,7 @@ impl CallSite {
         registry: u64,
         look: impl FnOnce(&Arc<Store<K, V>>) -> T,
     ) -> Option<T> {
-        let handle = self.handle.load();
-        let handle = handle.as_deref().filter(|handle| handle.registry == registry)?;
-        handle.store.downcast_ref::<Arc<Store<K, V>>>().map(look)
+        self.handle.with(registry, |store| store.downcast_ref::<Arc<Store<K, V>>>().map(look)).flatten()
     }
 
     /// Finds the cache of this call and remembers it; says what is wrong if that cannot be.
@@ -235,8 +235,7 @@ impl CallSite {
             return None;
         };
         let store = self.store_of::<K, V>(&slot)?;
-        let handle = Handle { registry: node.id, store: Box::new(store.clone()) };
-        self.handle.store(Some(Arc::new(handle)));
+        self.handle.remember(node.id, Box::new(store.clone()));
         Some(store)
     }
 

@@ -125,6 +125,8 @@ mod model;
 mod mutation;
 mod put;
 mod registry;
+mod remembered;
+mod scope;
 mod shared_keys;
 mod statistics;
 mod sync;

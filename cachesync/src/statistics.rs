@@ -1,18 +1,24 @@
 //! Counters, and what they say.
 //!
-//! Hits are counted on the hit path, by every thread, so each thread has its own cache line to count on. Everything
-//! else happens off the hit path and is counted in plain shared atomics. All orderings are relaxed: a counter orders
-//! nothing, and a snapshot is not a moment in time.
+//! Hits are counted on the hit path, by every thread, so each thread has its own cache line to count on, and as long as
+//! nobody else writes there it needs no locked instruction. Everything else happens off the hit path and is counted in plain
+//! shared atomics. All orderings are relaxed: a counter orders nothing, and a snapshot is not a moment in time.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, OnceCell},
     collections::BTreeMap,
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
 };
 
 use serde::Serialize;
 
-const STRIPES: usize = 16;
+/// How many threads have a stripe of their own.
+const OWNED: usize = 31;
+/// The stripe of all other threads.
+const SHARED: usize = OWNED;
 
 #[derive(Default)]
 #[repr(align(128))]
@@ -20,28 +26,74 @@ struct Stripe(AtomicU64);
 
 /// A counter that many threads can count on at once.
 #[derive(Default)]
-struct StripedCounter([Stripe; STRIPES]);
+struct StripedCounter([Stripe; OWNED + 1]);
 
 impl StripedCounter {
     #[inline]
     fn add_one(&self) {
-        thread_local! {
-            static STRIPE: Cell<usize> = const { Cell::new(usize::MAX) };
+        let stripe = STRIPE.get();
+        if stripe < OWNED {
+            // No other thread writes here, so nothing is lost between the two.
+            let hits = &self.0[stripe].0;
+            hits.store(hits.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        } else {
+            self.add_one_shared();
         }
-        static NEXT: AtomicUsize = AtomicUsize::new(0);
+    }
 
-        let stripe = STRIPE.with(|stripe| {
-            if stripe.get() == usize::MAX {
-                stripe.set(NEXT.fetch_add(1, Ordering::Relaxed) % STRIPES);
-            }
-            stripe.get()
-        });
-        self.0[stripe].0.fetch_add(1, Ordering::Relaxed);
+    #[cold]
+    fn add_one_shared(&self) {
+        if STRIPE.get() == UNKNOWN {
+            STRIPE.set(own_stripe());
+            self.add_one();
+        } else {
+            self.0[SHARED].0.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn sum(&self) -> u64 {
         self.0.iter().map(|stripe| stripe.0.load(Ordering::Relaxed)).sum()
     }
+}
+
+const UNKNOWN: usize = usize::MAX;
+
+thread_local! {
+    /// The stripe of this thread, of all counters: its own, [`SHARED`], or not known yet.
+    static STRIPE: Cell<usize> = const { Cell::new(UNKNOWN) };
+}
+
+/// The stripes that no thread owns. Who takes one from here sees, by the lock, what its last owner has counted.
+static FREE: Mutex<Vec<usize>> = Mutex::new(Vec::new());
+
+/// A stripe for this thread: one that nobody owns until the thread ends, or the one that is shared.
+fn own_stripe() -> usize {
+    /// Gives the stripe back when the thread ends.
+    struct Owner(usize);
+
+    impl Drop for Owner {
+        fn drop(&mut self) {
+            // What is counted by destructors that run after this one is counted with the others'.
+            STRIPE.set(SHARED);
+            FREE.lock().unwrap_or_else(PoisonError::into_inner).push(self.0);
+        }
+    }
+
+    thread_local! {
+        static OWNER: OnceCell<Owner> = const { OnceCell::new() };
+    }
+    static TAKEN: AtomicUsize = AtomicUsize::new(0);
+
+    let free = || FREE.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let fresh =
+        || TAKEN.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |taken| (taken < OWNED).then_some(taken + 1)).ok();
+    let Some(stripe) = free().or_else(fresh) else { return SHARED };
+    if OWNER.try_with(|owner| _ = owner.set(Owner(stripe))).is_err() {
+        // The thread is ending, and its destructor has run.
+        FREE.lock().unwrap_or_else(PoisonError::into_inner).push(stripe);
+        return SHARED;
+    }
+    stripe
 }
 
 /// What one cache counts.
@@ -222,16 +274,55 @@ pub(crate) struct NodeCounters {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        sync::{Arc, Barrier},
+        thread,
+    };
+
     use super::*;
 
     #[test]
     fn hits_of_many_threads_are_all_counted() {
         let counters = Counters::default();
-        std::thread::scope(|scope| {
-            for _ in 0..2 * STRIPES {
-                scope.spawn(|| (0..1_000).for_each(|_| counters.hit()));
+        // More than have a stripe of their own, and again on the stripes of those that have ended.
+        for _ in 0..3 {
+            let all_run = Barrier::new(2 * OWNED);
+            thread::scope(|scope| {
+                for _ in 0..2 * OWNED {
+                    scope.spawn(|| {
+                        counters.hit();
+                        all_run.wait();
+                        (1..1_000).for_each(|_| counters.hit());
+                    });
+                }
+            });
+        }
+        assert_eq!(counters.snapshot(0).hits, 3 * 1_000 * 2 * OWNED as u64);
+    }
+
+    #[test]
+    fn what_is_counted_while_a_thread_ends_is_counted() {
+        struct CountsWhenDropped(Arc<Counters>);
+
+        impl Drop for CountsWhenDropped {
+            fn drop(&mut self) {
+                self.0.hit();
             }
-        });
-        assert_eq!(counters.snapshot(0).hits, 2 * 1_000 * STRIPES as u64);
+        }
+
+        thread_local! {
+            static EARLY: OnceCell<CountsWhenDropped> = const { OnceCell::new() };
+            static LATE: OnceCell<CountsWhenDropped> = const { OnceCell::new() };
+        }
+        let counters = Arc::new(Counters::default());
+        let of_thread = counters.clone();
+        thread::spawn(move || {
+            EARLY.with(|early| _ = early.set(CountsWhenDropped(of_thread.clone())));
+            of_thread.hit();
+            LATE.with(|late| _ = late.set(CountsWhenDropped(of_thread.clone())));
+        })
+        .join()
+        .unwrap();
+        assert_eq!(counters.snapshot(0).hits, 3);
     }
 }

@@ -11,7 +11,6 @@ use std::{
     },
 };
 
-use arc_swap::ArcSwapOption;
 use cachesync_core::Name;
 
 use crate::{
@@ -25,6 +24,7 @@ use crate::{
     key::{Key, KeyForm, KeyRef, Value},
     private::SiteTypes,
     registry::{Registry, current, node::Node, slot::Mismatch},
+    remembered::Remembered,
 };
 
 /// The typed caches that are linked into this program. The name carries the version of this crate, as that of the call
@@ -129,15 +129,8 @@ macro_rules! cache {
 /// It does not keep a registry running.
 pub struct TypedCache<K: Key, V: Value> {
     name: &'static str,
-    handle: ArcSwapOption<Handle<K, V>>,
+    handle: Remembered<Cache<K, V>>,
     warned: AtomicBool,
-}
-
-/// The cache that was used last.
-struct Handle<K: Key, V: Value> {
-    /// The id of its registry.
-    registry: u64,
-    cache: Cache<K, V>,
 }
 
 impl<K: Key, V: Value> TypedCache<K, V> {
@@ -150,7 +143,7 @@ impl<K: Key, V: Value> TypedCache<K, V> {
     /// When the name is not 1 to 100 letters, digits, `_` or `-`. In a static that is an error at compile time.
     pub const fn new(name: &'static str) -> Self {
         assert!(Name::is_valid(name), "this is not a valid name of a cache: use 1 to 100 letters, digits, `_` or `-`");
-        Self { name, handle: ArcSwapOption::const_empty(), warned: AtomicBool::new(false) }
+        Self { name, handle: Remembered::new(), warned: AtomicBool::new(false) }
     }
 
     /// The cache's name.
@@ -175,10 +168,9 @@ impl<K: Key, V: Value> TypedCache<K, V> {
     /// The value of a key, if it is cached; see [`Cache::get`].
     pub fn get<Q: KeyRef<K>>(&self, key: Q) -> Option<V> {
         // No clone of the handle: this is the hit path.
-        let id = current::id();
-        match &*self.handle.load() {
-            Some(handle) if handle.registry == id => handle.cache.get(key),
-            _ => self.resolve()?.get(key),
+        match self.handle.with(current::id(), |cache| cache.look(&key)) {
+            Some(found) => found,
+            None => self.resolve()?.get(key),
         }
     }
 
@@ -224,11 +216,8 @@ impl<K: Key, V: Value> TypedCache<K, V> {
 
     /// The value, or the handle to load it with. A hit does not clone the handle, which all threads share.
     fn look<Q: KeyForm<K>>(&self, key: &Q) -> Result<V, Option<Cache<K, V>>> {
-        let id = current::id();
-        match &*self.handle.load() {
-            Some(handle) if handle.registry == id => handle.cache.look(key).ok_or_else(|| Some(handle.cache.clone())),
-            _ => Err(self.resolve()),
-        }
+        let look = |cache: &Cache<K, V>| cache.look(key).ok_or_else(|| Some(cache.clone()));
+        self.handle.with(current::id(), look).unwrap_or_else(|| Err(self.resolve()))
     }
 
     /// Stores a value that has changed, and evicts the key on all other nodes; see [`Cache::insert`].
@@ -285,11 +274,7 @@ impl<K: Key, V: Value> TypedCache<K, V> {
 
     /// The handle in the registry that a call uses now, if there is one.
     fn cache(&self) -> Option<Cache<K, V>> {
-        let id = current::id();
-        match &*self.handle.load() {
-            Some(handle) if handle.registry == id => Some(handle.cache.clone()),
-            _ => self.resolve(),
-        }
+        self.handle.with(current::id(), Clone::clone).or_else(|| self.resolve())
     }
 
     /// Finds the cache in the registry and remembers it; says what is wrong if that cannot be.
@@ -303,7 +288,7 @@ impl<K: Key, V: Value> TypedCache<K, V> {
         match slot.store::<K, V>() {
             Ok(store) => {
                 let cache = Cache::passing(Place { node: node.clone(), slot }, store);
-                self.handle.store(Some(Arc::new(Handle { registry: node.id, cache: cache.clone() })));
+                self.handle.remember(node.id, cache.clone());
                 Some(cache)
             }
             Err(Mismatch(text)) => {

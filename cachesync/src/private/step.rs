@@ -3,8 +3,10 @@
 use super::{Keyed, Returned, SharedError};
 use crate::{
     cache::{
+        content::Content,
         flight,
         load::{self, How, Miss},
+        store::Store,
     },
     call_site::{Call, CallSite},
     key::{Key, KeyForm, Value},
@@ -28,19 +30,53 @@ pub fn begin<Q: Keyed, R: Returned, E: SharedError<Output = R::Output>>(
     shared_error: E,
 ) -> Step<Q::Key, R::Value, R::Output> {
     _ = (returned, shared_error);
+    let found = if call.may_be_in_transaction() {
+        hit_in_transaction::<_, R, E>(sites, &call, &keyed)
+    } else {
+        hit(sites, &call, |store| store.hit(&keyed, answer::<R, E>))
+    };
+    match found {
+        Some(output) => Step::Hit(output),
+        None => miss(sites, &call, &keyed, how::<R, E>()),
+    }
+}
+
+/// The answer of the first cache that has one.
+#[inline]
+fn hit<K: Key, V: Value, O>(
+    sites: &'static [CallSite],
+    call: &Call<'_>,
+    look: impl Fn(&Store<K, V>) -> Option<O>,
+) -> Option<O> {
     let id = call.registry_id();
-    let transaction = call.current_transaction();
-    let how = how::<R, E>();
     for site in sites {
-        let look = |store: &_| load::find(store, &keyed, transaction.as_deref(), |content| how.answer(content));
-        match site.remembered(id, |store| look(store)) {
-            Some(Some(output)) => return Step::Hit(output),
-            Some(None) => {}
-            // The caches after one that is to be found yet must not answer in its place.
-            None => break,
+        // The caches after one that is to be found yet must not answer in its place.
+        if let Some(output) = site.remembered(id, |store| look(store))? {
+            return Some(output);
         }
     }
-    miss(sites, &call, &keyed, how)
+    None
+}
+
+/// Not inlined: what a call outside of transactions does stays small.
+#[inline(never)]
+fn hit_in_transaction<Q: Keyed, R: Returned, E: SharedError<Output = R::Output>>(
+    sites: &'static [CallSite],
+    call: &Call<'_>,
+    keyed: &Q,
+) -> Option<R::Output> {
+    let transaction = call.current_transaction();
+    hit(sites, call, |store: &Store<Q::Key, R::Value>| load::find(store, keyed, transaction.as_deref(), answer::<R, E>))
+}
+
+/// The output that an entry stands for, as [`How::answer`] knows it, too.
+#[inline]
+fn answer<R: Returned, E: SharedError<Output = R::Output>>(content: Content<R::Value>) -> Option<R::Output> {
+    match content {
+        Content::Value(value) => Some(R::output(value)),
+        Content::Nothing => R::nothing(),
+        Content::Failure(failure) => E::restore(&failure),
+    }
 }
 
 fn how<R: Returned, E: SharedError<Output = R::Output>>() -> How<R::Output, R::Value> {

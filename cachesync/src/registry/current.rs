@@ -10,6 +10,7 @@ use arc_swap::ArcSwapOption;
 use super::{Core, Registry};
 use crate::{
     error::{Error, Kind},
+    scope,
     sync::task_local,
 };
 
@@ -25,7 +26,8 @@ static INSTALLED_ID: AtomicU64 = AtomicU64::new(0);
 /// The id of the node that a call would use now; 0 for none.
 #[inline]
 pub(crate) fn id() -> u64 {
-    SCOPED.try_with(Registry::id).unwrap_or_else(|_| INSTALLED_ID.load(Ordering::Acquire))
+    let scoped = if scope::is_possible() { SCOPED.try_with(Registry::id).ok() } else { None };
+    scoped.unwrap_or_else(|| INSTALLED_ID.load(Ordering::Acquire))
 }
 
 /// The registry of the innermost scope.
@@ -39,7 +41,7 @@ pub(crate) fn registry() -> Option<Registry> {
 }
 
 pub(super) fn scope<F: Future>(registry: Registry, future: F) -> impl Future<Output = F::Output> {
-    SCOPED.scope(registry, future)
+    scope::mark(SCOPED.scope(registry, future))
 }
 
 pub(super) fn install(registry: &Registry) -> Result<(), Error> {

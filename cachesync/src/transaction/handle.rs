@@ -3,7 +3,10 @@
 use std::{fmt, sync::Arc};
 
 use super::{CURRENT, Inner, Transaction, current};
-use crate::registry::{self, Registry};
+use crate::{
+    registry::{self, Registry},
+    scope,
+};
 
 /// The scope of a [`Transaction`], to be entered by other tasks; made by [`Transaction::handle`] or, within a scope, by
 /// [`TransactionHandle::current`].
@@ -59,7 +62,7 @@ impl TransactionHandle {
     /// As there: dropping the future drops `future`, and what it evicted stays pending.
     pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
         let Self { transaction, registry } = self.clone();
-        let inside = CURRENT.scope(transaction, future);
+        let inside = scope::mark(CURRENT.scope(transaction, future));
         async move {
             match registry {
                 Some(registry) => registry.scope(inside).await,

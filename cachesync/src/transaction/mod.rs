@@ -33,6 +33,7 @@ use crate::{
         node::{Node, Queued},
         slot::Slot,
     },
+    scope,
     sync::{Mutex, MutexGuard, Notify, task_local},
 };
 
@@ -43,7 +44,7 @@ task_local! {
 /// The transaction of the calling task, if it is in a scope.
 #[inline]
 pub(crate) fn current() -> Option<Arc<Inner>> {
-    CURRENT.try_with(Arc::clone).ok()
+    if scope::is_possible() { CURRENT.try_with(Arc::clone).ok() } else { None }
 }
 
 /// Holds evictions back until the database has committed.
@@ -134,7 +135,7 @@ impl Transaction {
     /// Dropping the future drops `future`. What it evicted stays pending; an annotated function that was cancelled
     /// after its body began has its eviction noted, too.
     pub fn scope<F: Future>(&self, future: F) -> impl Future<Output = F::Output> + use<F> {
-        CURRENT.scope(self.inner.clone(), future)
+        scope::mark(CURRENT.scope(self.inner.clone(), future))
     }
 
     /// Applies what is pending: removes it on this node and queues the broadcast, in one synchronous step.
