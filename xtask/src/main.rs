@@ -1,5 +1,6 @@
 //! Development commands of cachesync; `cargo xtask help` lists them.
 
+mod bench;
 mod chaos;
 mod model;
 mod rabbitmq;
@@ -62,6 +63,12 @@ enum Task {
                             cargo xtask model fills::a_load_meets --preemptions 3\n  \
                             cargo xtask model --iterations 100000")]
     Model(model::Options),
+    /// Runs the benchmarks and writes `docs/benchmarks.md` and `docs/benchmarks.svg`.
+    ///
+    /// Instructions are counted by valgrind, which is installed as RabbitMQ is for the tests.
+    #[command(after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench --quick --into /tmp/report\n  \
+                            cargo xtask bench --check")]
+    Bench(bench::Options),
     /// Floods the nodes of a namespace with messages of every kind that mean no good, as fast as the broker takes them.
     ///
     /// For a broker and nodes that run already, such as those of `cargo run --example cluster`. What nodes do about each kind
@@ -80,6 +87,7 @@ fn main() -> ExitCode {
         Task::Test { arguments } => test(&arguments),
         Task::Simulate(options) => simulate::simulate(&options),
         Task::Chaos(options) => chaos::chaos(&options),
+        Task::Bench(options) => bench::bench(&options),
         Task::Model(options) => model::model(&options),
         Task::Flood { arguments } => flood(&arguments),
     };

@@ -64,12 +64,12 @@ fn is_installed() -> bool {
     Path::new(DEBIAN_SCRIPT).is_file() || on_path("rabbitmq-server")
 }
 
-fn on_path(program: &str) -> bool {
+pub(crate) fn on_path(program: &str) -> bool {
     env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|folder| folder.join(program).is_file()))
 }
 
 /// What makes a command run as root: nothing, or sudo. `None` if neither is possible without asking, or there is no apt.
-fn root() -> Option<Vec<&'static str>> {
+pub(crate) fn root() -> Option<Vec<&'static str>> {
     let quiet =
         |command: &mut Command| command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
     if !on_path("apt-get") {

@@ -1,0 +1,120 @@
+//! Instructions of a hit, as callgrind counts them: the same on any machine with the same compiler.
+//!
+//! The program runs itself under valgrind, twice for each subject, with different numbers of calls: the difference is what
+//! the calls cost, without start and end. The loop is a subject of its own, and subtracted.
+
+use std::{
+    env,
+    hint::black_box,
+    process::{Command, Stdio},
+    sync::Arc,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use cachesync::Transaction;
+use cachesync_benches::{
+    is_quick,
+    node::{self, CAPACITY, Node},
+    rounds::block_on,
+    row::Row,
+};
+use quick_cache::sync::Cache as Bare;
+
+/// Keys of which there are as many as one of the maps' shards has; a power of two, so that the loop is short.
+const KEYS: u64 = 512;
+
+fn main() -> Result<()> {
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    if let [subject, calls] = &arguments[..] {
+        return repeat(subject, calls.parse()?);
+    }
+    let calls = if is_quick() { 20_000 } else { 100_000 };
+    let empty = counted("loop", calls)?;
+    let cost = |subject| Ok::<_, anyhow::Error>(counted(subject, calls)? - empty);
+    for (what, subject, against, baseline, bar, limit) in [
+        ("`u64` key", "number", "quick_cache `get`", "get", Some(2.0), 3.6),
+        ("`u64` key", "number", "`async fn` around quick_cache `get`", "bare number", None, 3.0),
+        ("`&str` key", "text", "`async fn` around quick_cache `get`", "bare text", Some(2.0), 2.0),
+        ("`(u32, &str)` key", "pair", "`async fn` around quick_cache `get`", "bare pair", Some(2.0), 2.2),
+        ("in a transaction with pending evictions", "in transaction", "the same hit outside", "number", None, 2.6),
+    ] {
+        let (cost, baseline) = (cost(subject)?, cost(baseline)?);
+        let mut row = Row::new("instructions of a hit", what).against(against, cost / baseline);
+        (row.bar, row.limit) = (bar, Some(limit));
+        row.note(format!("{cost:.0} to {baseline:.0} instructions")).print();
+    }
+    Ok(())
+}
+
+/// Instructions of a call.
+fn counted(subject: &str, calls: u32) -> Result<f64> {
+    let (few, many) = (collected(subject, calls)?, collected(subject, 2 * calls)?);
+    Ok((many - few) / f64::from(calls))
+}
+
+/// Instructions of a whole run.
+fn collected(subject: &str, calls: u32) -> Result<f64> {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(env::current_exe()?)
+        .args([subject, &calls.to_string()])
+        .stdin(Stdio::null())
+        .output()
+        .context("valgrind cannot be started; `cargo xtask bench` installs it")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "{subject}: {}\n{said}", output.status);
+    let collected =
+        said.lines().find_map(|line| line.split_once("Collected :")).context("callgrind has not counted")?;
+    Ok(collected.1.trim().parse()?)
+}
+
+fn repeat(subject: &str, calls: u64) -> Result<()> {
+    let node = Node::start([]);
+    let texts: Vec<_> = (0..KEYS).map(|number| format!("name-{number}")).collect();
+    let text = |key: u64| texts[usize::try_from(key).expect("a small number")].as_str();
+    let tenant = |key: u64| u32::try_from(key).expect("a small number");
+    let numbers: Bare<u64, Arc<u64>> = Bare::new(CAPACITY);
+    let names: Bare<String, Arc<u64>> = Bare::new(CAPACITY);
+    let pairs: Bare<(u32, String), Arc<u64>> = Bare::new(CAPACITY);
+    let users = node.registry.cache::<u64, Arc<u64>>("users")?;
+
+    macro_rules! repeat {
+        ($calls:expr, $key:ident => $call:expr) => {
+            for call in 0..$calls {
+                let $key = black_box(call & (KEYS - 1));
+                black_box($call);
+            }
+        };
+    }
+    let work = async {
+        repeat!(KEYS, key => node::user(key).await);
+        repeat!(KEYS, key => node::name(text(key)).await);
+        repeat!(KEYS, key => node::pair(tenant(key), text(key)).await);
+        repeat!(KEYS, key => node::bare_user(&numbers, key).await);
+        repeat!(KEYS, key => node::bare_name(&names, text(key)).await);
+        repeat!(KEYS, key => node::bare_pair(&pairs, tenant(key), text(key)).await);
+        match subject {
+            "loop" => repeat!(calls, key => key),
+            "get" => repeat!(calls, key => numbers.get(&key)),
+            "number" => repeat!(calls, key => node::user(key).await),
+            "text" => repeat!(calls, key => node::name(text(key)).await),
+            "pair" => repeat!(calls, key => node::pair(tenant(key), text(key)).await),
+            "bare number" => repeat!(calls, key => node::bare_user(&numbers, key).await),
+            "bare text" => repeat!(calls, key => node::bare_name(&names, text(key)).await),
+            "bare pair" => repeat!(calls, key => node::bare_pair(&pairs, tenant(key), text(key)).await),
+            "in transaction" => {
+                let inside = async {
+                    users.evict_many((0..100_u64).map(|other| u64::MAX - other));
+                    repeat!(calls, key => node::user(key).await);
+                };
+                Transaction::begin().scope(inside).await;
+            }
+            _ => bail!("there is no subject {subject}"),
+        }
+        Ok(())
+    };
+    block_on(work)?;
+    let caches = node.registry.stats().caches;
+    ensure!(caches.values().all(|cache| cache.loads == KEYS), "something else was counted than hits: {caches:?}");
+    Ok(())
+}

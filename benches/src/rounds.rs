@@ -1,0 +1,184 @@
+//! Two things timed in turn, and the median of the ratios.
+//!
+//! Each round runs both once, in random order: at 100,000 keys who runs second finds the processor's caches full of the
+//! other's entries. What disturbs the machine for longer than a round disturbs both, and what is shorter is an outlier that a
+//! median does not see.
+
+use std::{hint::black_box, sync::Barrier, thread, time::Duration, time::Instant};
+
+use rand::random;
+use tokio::runtime;
+
+/// Keys at random, the same for all that is timed: a linear congruential generator, of which one step costs a nanosecond.
+#[derive(Debug, Clone, Copy)]
+pub struct Keys {
+    state: u64,
+    below: u64,
+}
+
+impl Keys {
+    /// Keys below `below`, beginning anywhere.
+    pub fn below(below: u64) -> Self {
+        Self { state: random(), below }
+    }
+
+    /// The next key.
+    #[inline]
+    pub fn draw(&mut self) -> u64 {
+        self.state = self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        ((self.state >> 33) * self.below) >> 31
+    }
+}
+
+/// Runs a future on a runtime of its own, on this thread.
+///
+/// # Panics
+///
+/// If there can be no runtime.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
+}
+
+/// Calls `call` with `calls` keys, one after the other, and says how long that took.
+#[inline]
+pub async fn timed<F: Future>(calls: u64, mut keys: Keys, call: impl Fn(u64) -> F) -> Duration {
+    let started = Instant::now();
+    for _ in 0..calls {
+        black_box(call(black_box(keys.draw())).await);
+    }
+    started.elapsed()
+}
+
+/// How often what is timed.
+#[derive(Debug, Clone, Copy)]
+pub struct Rounds {
+    /// How many rounds.
+    pub rounds: u32,
+    /// How many threads do the same at the same time.
+    pub threads: usize,
+    /// How many calls a sample has on each thread.
+    pub calls: u64,
+}
+
+/// A ratio of two times.
+#[derive(Debug, Clone, Copy)]
+pub struct Ratio {
+    /// The median over the rounds.
+    pub median: f64,
+    /// Half of the rounds are between these.
+    pub quartiles: (f64, f64),
+    /// Nanoseconds a call of what was measured, and of its baseline: medians.
+    pub nanoseconds: (f64, f64),
+}
+
+impl Ratio {
+    /// What a note says of it.
+    pub fn note(&self) -> String {
+        let ((low, high), (subject, baseline)) = (self.quartiles, self.nanoseconds);
+        format!("{subject:.1} ns to {baseline:.1} ns; half of the rounds {low:.2} to {high:.2}")
+    }
+}
+
+impl Rounds {
+    /// Compares `subject` with `baseline`. Each is given how many calls to make, and says how long these took.
+    ///
+    /// # Panics
+    ///
+    /// If one of them does.
+    pub fn compare(self, subject: impl Fn(u64) -> Duration + Sync, baseline: impl Fn(u64) -> Duration + Sync) -> Ratio {
+        let mut samples = Vec::new();
+        for _ in 0..self.rounds {
+            samples.push(if random() {
+                let subject = self.sample(&subject);
+                (subject, self.sample(&baseline))
+            } else {
+                let baseline = self.sample(&baseline);
+                (self.sample(&subject), baseline)
+            });
+        }
+        let ratios = sorted(samples.iter().map(|(subject, baseline)| subject / baseline));
+        let middle = |part: fn(&(f64, f64)) -> f64| quantile(&sorted(samples.iter().map(part)), 0.5);
+        Ratio {
+            median: quantile(&ratios, 0.5),
+            quartiles: (quantile(&ratios, 0.25), quantile(&ratios, 0.75)),
+            nanoseconds: (middle(|sample| sample.0), middle(|sample| sample.1)),
+        }
+    }
+
+    /// Nanoseconds a call, as the threads see it in the mean.
+    fn sample(self, run: &(impl Fn(u64) -> Duration + Sync)) -> f64 {
+        let all: Duration = if self.threads == 1 {
+            run(self.calls)
+        } else {
+            let start = Barrier::new(self.threads);
+            thread::scope(|scope| {
+                let threads: Vec<_> = (0..self.threads)
+                    .map(|_| {
+                        scope.spawn(|| {
+                            start.wait();
+                            run(self.calls)
+                        })
+                    })
+                    .collect();
+                threads.into_iter().map(|thread| thread.join().expect("no panic")).sum()
+            })
+        };
+        nanoseconds(all) / count(self.calls) / count(self.threads as u64)
+    }
+
+    /// How many calls [`compare`](Self::compare) makes of each of the two.
+    pub fn calls_in_all(self) -> u64 {
+        u64::from(self.rounds) * self.threads as u64 * self.calls
+    }
+}
+
+/// A duration in nanoseconds.
+pub fn nanoseconds(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e9
+}
+
+/// A count as a number to calculate with.
+#[expect(clippy::cast_precision_loss, reason = "nothing is counted here to 2^53")]
+pub fn count(count: u64) -> f64 {
+    count as f64
+}
+
+fn sorted(numbers: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut numbers: Vec<_> = numbers.collect();
+    numbers.sort_by(f64::total_cmp);
+    numbers
+}
+
+/// The value below which this part of the numbers is; the numbers are sorted, and there are some.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index of a vector")]
+fn quantile(sorted: &[f64], part: f64) -> f64 {
+    sorted[(count(sorted.len() as u64 - 1) * part).round() as usize]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_below_their_bound_and_reach_all_of_it() {
+        let mut keys = Keys::below(10);
+        let mut seen = [false; 10];
+        (0..1_000).for_each(|_| seen[usize::try_from(keys.draw()).expect("small")] = true);
+        assert_eq!(seen, [true; 10]);
+    }
+
+    #[test]
+    fn the_ratio_is_that_of_the_times_whatever_the_order_and_the_number_of_threads() {
+        for threads in [1, 2] {
+            let rounds = Rounds { rounds: 9, threads, calls: 10 };
+            let ratio = rounds.compare(|_| Duration::from_micros(30), |_| Duration::from_micros(20));
+            assert!((ratio.median - 1.5).abs() < 1e-9 && (ratio.quartiles.1 - 1.5).abs() < 1e-9, "{ratio:?}");
+            assert!((ratio.nanoseconds.0 - 3_000.0).abs() < 1e-6, "{ratio:?}");
+        }
+    }
+
+    #[test]
+    fn the_median_does_not_see_outliers() {
+        assert!((quantile(&sorted([1.0, 900.0, 2.0, 3.0, 2.5].into_iter()), 0.5) - 2.5).abs() < 1e-9);
+    }
+}
