@@ -10,6 +10,7 @@
 //! | [`bounds`] | nothing grows without limit |
 //! | [`broadcast`] | R4, R7: every eviction travels, and waits while the broker is away |
 //! | [`delivery`] | R7: `flush` and `shutdown` end, and say what was not delivered |
+//! | [`messages`] | how many messages evictions take |
 //! | [`sessions`] | R5, R6, R8: lost sessions, the lease, reconnecting |
 //! | [`sequences`] | R5: messages that are missing although the session goes on |
 //! | [`resume`] | R8: sessions that resume where the last one ended |
@@ -38,6 +39,7 @@ mod delivery;
 mod lifecycle;
 mod limited;
 mod logged;
+mod messages;
 mod nodes;
 mod outcomes;
 mod panics;

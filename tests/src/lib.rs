@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`broker`] | [`Broker`](broker::Broker): a private RabbitMQ node that can be killed, stopped and restarted |
+//! | [`counting`] | [`CountingBackend`](counting::CountingBackend): the memory backend, counting messages |
 //! | [`faulty`] | [`FaultyBackend`](faulty::FaultyBackend): the memory backend, going wrong when told to |
 //! | [`flood`] | [`Flood`](flood::Flood): messages of every kind that mean no good, at full speed |
 //! | [`gate`] | [`Gate`](gate::Gate): a stop in the middle of a load |
@@ -14,6 +15,7 @@
 #![allow(clippy::missing_panics_doc, reason = "a fixture that cannot do its work fails the test that asked for it")]
 
 pub mod broker;
+pub mod counting;
 pub mod faulty;
 pub mod flood;
 pub mod gate;

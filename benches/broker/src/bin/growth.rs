@@ -1,0 +1,111 @@
+//! How many messages there are at 10, 100 and 1,000 nodes, by a memory backend that counts: no broker, and no time but that
+//! of the program's own clock.
+//!
+//! All nodes have one cache, and a tenth of them another.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use cachesync::{CacheConfig, Registry, Transaction};
+use cachesync_benches_broker::rows::Row;
+use cachesync_tests::counting::{CountingBackend, Counts};
+use tokio::time::sleep;
+
+const COMMITS: u32 = 100;
+const SECONDS: u32 = 30;
+/// In which what is silent gets its trailers.
+const SILENCE: Duration = Duration::from_secs(10);
+
+struct Service {
+    backend: CountingBackend,
+    nodes: Vec<Registry>,
+}
+
+impl Service {
+    async fn of(nodes: usize) -> Result<Self> {
+        let mut service = Self { backend: CountingBackend::default(), nodes: Vec::new() };
+        for index in 0..nodes {
+            let mut node = Registry::builder().namespace("growth").cache(CacheConfig::new("everywhere"));
+            if index < nodes / 10 {
+                node = node.cache(CacheConfig::new("here-and-there"));
+            }
+            service.nodes.push(node.backend(service.backend.clone()).start().await?);
+        }
+        // In the order of their starts they would all send heartbeats at the same moment, which is no matter here.
+        sleep(SILENCE).await;
+        Ok(service)
+    }
+
+    /// What is counted while `act` runs, and then until nothing is under way.
+    async fn count(&self, act: impl AsyncFnOnce(&[Registry]) -> Result<()>) -> Result<Counts> {
+        let before = self.backend.counts();
+        act(&self.nodes).await?;
+        // Time stands still until all of them have nothing left to do.
+        sleep(Duration::from_nanos(1)).await;
+        Ok(self.backend.counts() - before)
+    }
+}
+
+/// Nobody does anything for so long.
+async fn pass(time: Duration) -> Result<()> {
+    sleep(time).await;
+    Ok(())
+}
+
+/// Commits of one key each, by one node after the other.
+async fn commit_single_keys(nodes: &[Registry], cache: &str) -> Result<()> {
+    for number in 0..COMMITS {
+        let node = &nodes[usize::try_from(number)? % nodes.len()];
+        let cache = node.cache::<u32, ()>(cache)?;
+        let transaction = Transaction::begin();
+        transaction.scope(async { cache.evict(&number) }).await;
+        transaction.commit().confirmed().await?;
+    }
+    Ok(())
+}
+
+#[allow(clippy::cast_precision_loss, reason = "they are some thousands")]
+fn per(count: u64, number: u32) -> f64 {
+    count as f64 / f64::from(number)
+}
+
+#[tokio::main(flavor = "current_thread", start_paused = true)]
+async fn main() -> Result<()> {
+    for nodes in [10, 100, 1_000] {
+        let service = Service::of(nodes).await?;
+        let row = |what: &str, number: f64, note: String| {
+            let what = format!("{nodes} nodes: {what}");
+            Row { group: "growth in nodes", what, ratio: Some(number), note, ..Row::default() }.print();
+        };
+        let everywhere = service.count(async |nodes| commit_single_keys(nodes, "everywhere").await).await?;
+        let note = format!("{:.0} bytes each", per(everywhere.bytes, COMMITS));
+        row("messages to the broker for a commit of one key", per(everywhere.published, COMMITS), note);
+        let note = "one for each node that has the cache, also the one that sent it";
+        row("messages from the broker for it", per(everywhere.delivered, COMMITS), note.into());
+        let some = |nodes: &[Registry]| nodes[..nodes.len() / 10].to_vec();
+        let here = service.count(async |nodes| commit_single_keys(&some(nodes), "here-and-there").await).await?;
+        let note = "the same";
+        row(
+            "messages from the broker if a tenth of the nodes have the cache",
+            per(here.delivered, COMMITS),
+            note.into(),
+        );
+        let trailers = service.count(async |_| pass(SILENCE).await).await?;
+        let note = "trailers: one for each cache of each node that has evicted from it and then been silent";
+        row("messages to the broker after these", per(trailers.published, 1), note.into());
+        let many = service
+            .count(async |nodes| {
+                nodes[0].cache::<u32, ()>("everywhere")?.evict_many(0..50_000);
+                Ok(nodes[0].flush().await?)
+            })
+            .await?;
+        let note = format!("{} KB in all", many.bytes / 1_000);
+        row("messages to the broker for 50,000 evictions at once", per(many.published, 1), note);
+        sleep(SILENCE).await;
+        let rest = service.count(async |_| pass(Duration::from_secs(1) * SECONDS).await).await?;
+        assert_eq!(rest.published, 0, "at rest");
+        let note = "heartbeats, each of which comes back to its own node and to no other";
+        row("messages to the broker per second at rest", per(rest.heartbeats, SECONDS), note.into());
+    }
+    Ok(())
+}

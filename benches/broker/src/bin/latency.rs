@@ -1,0 +1,262 @@
+//! From one commit to its eviction on another node, beside lapin and Redis pub/sub from publish to receipt.
+//!
+//! The value that is evicted says when: it is dropped then. The three take turns: at a low rate one by one, each when the one
+//! before has arrived; at 1,000 a second for a second each.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+use cachesync::{Cache, CacheConfig, Registry, Transaction, amqp::AmqpBackend};
+use cachesync_benches_broker::{
+    raw::{Raw, until},
+    redis::{PubSub, Server},
+    rows::{Row, median, millis, quantile},
+};
+use cachesync_tests::broker::Broker;
+use tokio::{
+    sync::mpsc,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+/// What has not arrived after this time does not arrive.
+const PATIENCE: Duration = Duration::from_secs(10);
+const A_SECOND: usize = 1_000;
+
+/// When what of which number arrived.
+type Arrivals = mpsc::UnboundedReceiver<(u64, Instant)>;
+
+/// What has come since the last look.
+fn new(arrivals: &mut Arrivals) -> impl Iterator<Item = (u64, Instant)> {
+    std::iter::from_fn(|| arrivals.try_recv().ok())
+}
+
+/// Says when it is dropped.
+struct Entry {
+    number: u64,
+    arrived: mpsc::UnboundedSender<(u64, Instant)>,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        // At the end of the program nobody listens.
+        let _ = self.arrived.send((self.number, Instant::now()));
+    }
+}
+
+type Users = Cache<u64, Arc<Entry>>;
+
+struct Nodes {
+    here: (Registry, Users),
+    there: (Registry, Users),
+    arrived: mpsc::UnboundedSender<(u64, Instant)>,
+}
+
+/// One way to reach another node.
+enum Way {
+    Nodes(Box<Nodes>),
+    Lapin(Raw),
+    Redis(PubSub),
+}
+
+impl Way {
+    /// Gets ready what is to be evicted.
+    fn prepare(&self, numbers: impl Iterator<Item = u64>) {
+        if let Self::Nodes(nodes) = self {
+            for number in numbers {
+                let entry = Entry { number, arrived: nodes.arrived.clone() };
+                // As a load does, and not by `insert`, which is an eviction for the others.
+                nodes.there.1.reserve(&number).fill(Arc::new(entry));
+            }
+        }
+    }
+
+    /// Sends this number on its way; does not wait for its confirm.
+    async fn send(&self, number: u64) -> Result<()> {
+        match self {
+            Self::Nodes(nodes) => {
+                let transaction = Transaction::begin();
+                transaction.scope(async { nodes.here.1.evict(&number) }).await;
+                drop(transaction.commit());
+            }
+            Self::Lapin(raw) => drop(tokio::spawn(raw.publish(&number.to_be_bytes()).await?)),
+            Self::Redis(redis) => {
+                let redis = redis.clone();
+                tokio::spawn(async move { redis.publish(&number.to_be_bytes()).await });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A way, and the times that it took, in milliseconds.
+struct Subject {
+    way: Way,
+    arrivals: Arrivals,
+    next: u64,
+    /// One by one.
+    low: Vec<f64>,
+    /// At 1,000 a second; the quantiles of each second.
+    high_p50: Vec<f64>,
+    high_p99: Vec<f64>,
+}
+
+impl Subject {
+    fn new(way: Way, arrivals: Arrivals) -> Self {
+        Self { way, arrivals, next: 0, low: Vec::new(), high_p50: Vec::new(), high_p99: Vec::new() }
+    }
+
+    /// One, at rest.
+    async fn one(&mut self) -> Result<f64> {
+        let number = self.next;
+        self.next += 1;
+        self.way.prepare(std::iter::once(number));
+        let start = Instant::now();
+        self.way.send(number).await?;
+        // A thread that waits would be one of two that the runtime has.
+        let mut arrival = None;
+        let arrived = until(|| {
+            arrival = arrival.or_else(|| new(&mut self.arrivals).find(|(arrived, _)| *arrived == number));
+            arrival.is_some()
+        });
+        timeout(PATIENCE, arrived).await.context("it does not arrive")?;
+        let (_, arrival) = arrival.context("it has arrived")?;
+        Ok(millis(arrival.duration_since(start)))
+    }
+
+    /// So many, at 1,000 a second.
+    async fn many(&mut self) -> Result<Vec<f64>> {
+        let first = self.next;
+        self.next += A_SECOND as u64;
+        self.way.prepare(first..self.next);
+        let mut pace = interval(Duration::from_secs(1) / u32::try_from(A_SECOND)?);
+        pace.set_missed_tick_behavior(MissedTickBehavior::Burst);
+        let mut starts = Vec::with_capacity(A_SECOND);
+        for number in first..self.next {
+            pace.tick().await;
+            starts.push(Instant::now());
+            self.way.send(number).await?;
+        }
+        let mut times = Vec::with_capacity(A_SECOND);
+        let arrived = until(|| {
+            let new = new(&mut self.arrivals).filter(|(number, _)| *number >= first);
+            times.extend(new.map(|(number, arrival)| {
+                let start = starts[usize::try_from(number - first).expect("below a thousand")];
+                millis(arrival.duration_since(start))
+            }));
+            times.len() == A_SECOND
+        });
+        timeout(PATIENCE, arrived).await.context("they do not all arrive")?;
+        Ok(times)
+    }
+}
+
+async fn nodes(url: &str) -> Result<Subject> {
+    let (arrived, arrivals) = mpsc::unbounded_channel();
+    let namespace = format!("bench-{:016x}", fastrand::u64(..));
+    let node = async || -> Result<(Registry, Users)> {
+        let users = CacheConfig::new("users").capacity(100_000);
+        let backend = AmqpBackend::new(url)?;
+        let node = Registry::builder().namespace(&namespace).cache(users).backend(backend).start().await?;
+        let users = node.cache("users")?;
+        Ok((node, users))
+    };
+    let nodes = Nodes { here: node().await?, there: node().await?, arrived };
+    Ok(Subject::new(Way::Nodes(Box::new(nodes)), arrivals))
+}
+
+/// What a consumer does with what it receives.
+fn hear(arrived: mpsc::UnboundedSender<(u64, Instant)>) -> impl Fn(&[u8]) + Clone + Send + 'static {
+    move |body| {
+        let number = u64::from_be_bytes(body.try_into().expect("a number"));
+        let _ = arrived.send((number, Instant::now()));
+    }
+}
+
+/// With so many queues; the last one's consumer counts.
+async fn lapin(url: &str, queues: usize) -> Result<Subject> {
+    let (arrived, arrivals) = mpsc::unbounded_channel();
+    let hear = hear(arrived);
+    let hear = move |queue, body: &[u8]| {
+        if queue + 1 == queues {
+            hear(body);
+        }
+    };
+    Ok(Subject::new(Way::Lapin(Raw::connect(url, queues, hear).await?), arrivals))
+}
+
+async fn redis(server: &Server) -> Result<Subject> {
+    let (arrived, arrivals) = mpsc::unbounded_channel();
+    Ok(Subject::new(Way::Redis(PubSub::connect(server, 1, hear(arrived)).await?), arrivals))
+}
+
+fn report(what: &str, against: &str, subject: [f64; 2], baseline: [f64; 2], bar: Option<f64>, note: &str) {
+    for (index, (name, bar)) in [("p50", bar), ("p99", None)].into_iter().enumerate() {
+        Row {
+            group: "latency",
+            what: format!("one commit to applied on another node, {what}, {name}"),
+            against: against.to_owned(),
+            ratio: Some(subject[index] / baseline[index]),
+            bar,
+            note: format!("{:.2} ms against {:.2} ms; {note}", subject[index], baseline[index]),
+        }
+        .print();
+    }
+}
+
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() -> Result<()> {
+    // On a worker, as the functions of a service.
+    tokio::spawn(measure()).await?
+}
+
+async fn measure() -> Result<()> {
+    let is_quick = std::env::args().any(|argument| argument == "--quick");
+    let (one_by_one, seconds) = if is_quick { (300, 3) } else { (2_000, 15) };
+    let (broker, server) = tokio::task::spawn_blocking(|| (Broker::start(), Server::start())).await?;
+    let server = server?;
+    let mut subjects = vec![nodes(broker.url()).await?, lapin(broker.url(), 1).await?, lapin(broker.url(), 2).await?];
+    if let Some(server) = &server {
+        subjects.push(redis(server).await?);
+    }
+    // The first of each are slower.
+    for subject in &mut subjects {
+        for _ in 0..50 {
+            subject.one().await?;
+        }
+        subject.many().await?;
+    }
+    let mut order: Vec<_> = (0..subjects.len()).collect();
+    for _ in 0..one_by_one {
+        fastrand::shuffle(&mut order);
+        for &index in &order {
+            let time = subjects[index].one().await?;
+            subjects[index].low.push(time);
+        }
+    }
+    for _ in 0..seconds {
+        fastrand::shuffle(&mut order);
+        for &index in &order {
+            let times = subjects[index].many().await?;
+            subjects[index].high_p50.push(median(&times));
+            subjects[index].high_p99.push(quantile(&times, 0.99));
+        }
+    }
+    let [subject, baselines @ ..] = &subjects[..] else { unreachable!("there are three at least") };
+    let names = [
+        ("lapin, publish to receipt", Some(1.3)),
+        ("lapin, publish to receipt, with a second queue as every node hears itself", None),
+        ("Redis pub/sub, publish to receipt", None),
+    ];
+    for (baseline, (against, bar)) in baselines.iter().zip(names) {
+        let low = |subject: &Subject| [median(&subject.low), quantile(&subject.low, 0.99)];
+        let note = format!("{one_by_one} of each");
+        report("one at a time", against, low(subject), low(baseline), bar, &note);
+        let high = |subject: &Subject| [median(&subject.high_p50), median(&subject.high_p99)];
+        let note = format!("medians of {seconds} seconds");
+        report("1,000 commits/s", against, high(subject), high(baseline), bar, &note);
+    }
+    Ok(())
+}
