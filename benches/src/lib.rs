@@ -2,6 +2,7 @@
 #![allow(clippy::unused_async, reason = "what is compared are async functions whose bodies return at once")]
 
 pub mod node;
+#[cfg(feature = "peers")]
 pub mod peers;
 pub mod rounds;
 pub mod row;

@@ -48,7 +48,7 @@ pub(crate) fn bench(options: &Options) -> Result<ExitStatus> {
     let mut lines = String::new();
     for program in chosen {
         eprintln!("{program}");
-        let output = run(program)
+        let output = run(program, options.check)
             .args(quick)
             .stdin(Stdio::null())
             .stderr(Stdio::inherit())
@@ -62,10 +62,10 @@ pub(crate) fn bench(options: &Options) -> Result<ExitStatus> {
         lines += &printed;
     }
     if options.check {
-        return report(&lines, run("report").arg("--check"));
+        return report(&lines, run("report", true).arg("--check"));
     }
     fs::create_dir_all(&options.into).with_context(|| format!("no folder {}", options.into))?;
-    report(&lines, run("report").arg(&options.into).args(quick))
+    report(&lines, run("report", false).arg(&options.into).args(quick))
 }
 
 fn report(lines: &str, command: &mut Command) -> Result<ExitStatus> {
@@ -74,9 +74,14 @@ fn report(lines: &str, command: &mut Command) -> Result<ExitStatus> {
     Ok(report.wait()?)
 }
 
-fn run(program: &str) -> Command {
+/// A program of the package; what is `counted` only is built without the peers, which take minutes.
+fn run(program: &str, counted: bool) -> Command {
     let mut command = cargo();
-    command.args(["run", "--quiet", "--release", "--package", "cachesync-benches", "--bin", program, "--"]);
+    command.args(["run", "--quiet", "--release", "--package", "cachesync-benches", "--bin", program]);
+    if !counted {
+        command.args(["--features", "peers"]);
+    }
+    command.arg("--");
     command
 }
 
