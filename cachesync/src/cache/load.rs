@@ -43,7 +43,7 @@ use crate::{
     mutation::Mutation,
     statistics::count,
     timer,
-    transaction::Inner,
+    transaction::{Concern, Inner},
 };
 
 /// How the output of a body relates to the cached value, to those who wait, and back.
@@ -102,12 +102,10 @@ pub(crate) fn find<K: Key, V: Value, Q: KeyForm<K>, T>(
     answer: impl FnOnce(Content<V>) -> Option<T>,
 ) -> Option<T> {
     let Some(transaction) = transaction else { return store.hit(key, answer) };
-    if transaction.is_pending(&store.info, key) {
-        None
-    } else if transaction.has_pending_tags(&store.info) {
-        store.hit_without_tags(key, |tag| transaction.is_tag_pending(&store.info, tag), answer)
-    } else {
-        store.hit(key, answer)
+    match transaction.concerns(&store.info, key) {
+        Concern::Key => None,
+        Concern::Tags => store.hit_without_tags(key, |tag| transaction.is_tag_pending(&store.info, tag), answer),
+        Concern::Nothing => store.hit(key, answer),
     }
 }
 

@@ -100,6 +100,16 @@ pub(crate) struct Inner {
     ended: Notify,
 }
 
+/// What of a transaction concerns a reader.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Concern {
+    Nothing,
+    /// Tags wait to be evicted, so those of the entry matter.
+    Tags,
+    /// The key does, or all keys do.
+    Key,
+}
+
 enum State {
     Open(BTreeMap<u64, Pending>),
     /// What was pending has been taken out, and is being dealt with.
@@ -235,29 +245,33 @@ impl fmt::Debug for Transaction {
 }
 
 impl Inner {
-    /// Whether a key, or all keys, wait to be evicted in this transaction or one around it.
-    pub(crate) fn is_pending<K: Key, Q: KeyForm<K>>(&self, info: &CacheInfo, key: &Q) -> bool {
-        self.any_pending(info, |pending| pending.contains::<K, Q>(key))
-    }
-
     /// Whether a tag, or all keys, wait to be evicted in this transaction or one around it.
     pub(crate) fn is_tag_pending(&self, info: &CacheInfo, tag: &Tag) -> bool {
         self.any_pending(info, |pending| pending.contains_tag(tag))
     }
 
-    /// Whether any tag waits to be evicted in this transaction or one around it: whether the tags of entries matter.
-    pub(crate) fn has_pending_tags(&self, info: &CacheInfo) -> bool {
-        self.any_pending(info, Pending::has_tags)
+    /// What waits to be evicted, in this transaction or one around it, that concerns a reader of this key.
+    pub(crate) fn concerns<K: Key, Q: KeyForm<K>>(&self, info: &CacheInfo, key: &Q) -> Concern {
+        let mut has_tags = false;
+        let is_pending = self.any_pending(info, |pending| {
+            has_tags |= pending.has_tags();
+            pending.contains::<K, Q>(key)
+        });
+        match (is_pending, has_tags) {
+            (true, _) => Concern::Key,
+            (false, true) => Concern::Tags,
+            (false, false) => Concern::Nothing,
+        }
     }
 
-    fn any_pending(&self, info: &CacheInfo, is_it: impl Fn(&Pending) -> bool) -> bool {
+    fn any_pending(&self, info: &CacheInfo, mut is_it: impl FnMut(&Pending) -> bool) -> bool {
         if Mutation::ReadWhatIsPending.is_on() {
             return false;
         }
         let mut transaction = Some(self);
         while let Some(one) = transaction {
             let is_pending = match &*one.state() {
-                State::Open(caches) => caches.get(&info.id).is_some_and(&is_it),
+                State::Open(caches) => caches.get(&info.id).is_some_and(&mut is_it),
                 // What was pending is on its way, into the caches or to the outer transaction, and in neither yet. Any key
                 // may be meant; so for this moment all are.
                 State::Ending => true,

@@ -359,7 +359,7 @@ mod tests {
         },
         config::CacheConfig,
         registry::Registry,
-        transaction::{self, Inner, Transaction},
+        transaction::{self, Concern, Inner, Transaction},
     };
 
     async fn registry() -> (Registry, Cache<u64, u64>) {
@@ -434,8 +434,10 @@ mod tests {
         let slot = node.slot("users").unwrap();
         let info = slot.info.clone();
         let place = Place { node, slot };
-        let asks =
-            |transaction: &Inner| (transaction.has_pending_tags(&info), transaction.is_tag_pending(&info, &tag("a")));
+        let asks = |transaction: &Inner| {
+            let concern = transaction.concerns::<u64, _>(&info, &&1);
+            (concern == Concern::Tags, transaction.is_tag_pending(&info, &tag("a")))
+        };
         let outer = Transaction::begin();
         let inside = async {
             place.evict::<u64>(Entries::Tags(vec![tag("a")]));
