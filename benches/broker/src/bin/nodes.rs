@@ -25,7 +25,7 @@ impl Service {
     async fn of(nodes: usize) -> Result<Self> {
         let mut service = Self { backend: CountingBackend::default(), nodes: Vec::new() };
         for index in 0..nodes {
-            let mut node = Registry::builder().namespace("growth").cache(CacheConfig::new("everywhere"));
+            let mut node = Registry::builder().namespace("nodes").cache(CacheConfig::new("everywhere"));
             if index < nodes / 10 {
                 node = node.cache(CacheConfig::new("here-and-there"));
             }
