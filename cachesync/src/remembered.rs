@@ -5,7 +5,7 @@
 //! one takes its place, and read by arc-swap, which is slower by a third of a hit.
 //!
 //! No static keeps a registry running: what is remembered must not hold one. A registry that ends empties its caches, so what
-//! stays behind is small.
+//! stays behind is small; of a typed cache, up to what its outbox could not tell any more.
 
 use std::sync::{Arc, OnceLock};
 

@@ -19,6 +19,7 @@
 mod authenticity;
 pub(crate) mod depth;
 mod echoes;
+mod generations;
 pub(crate) mod outbox;
 pub(crate) mod publisher;
 mod receiver;

@@ -14,11 +14,9 @@
 //! A number within these 64 that was not heard is let in, if its date is right. Somebody else's copy of a later frame may overtake
 //! it, between the nodes of a cluster of brokers.
 
-use std::{collections::HashSet, hash::Hash, mem};
-
 use cachesync_core::{Name, frame::NodeId, mac::MAC_BYTES};
 
-use super::sequence::Generations;
+use super::generations::Generations;
 use crate::mutation::Mutation;
 
 /// So many evictions in JSON are known that were heard last, and at most as many more.
@@ -27,7 +25,7 @@ const MAX_RECENT_JSON: usize = 50_000;
 #[derive(Default)]
 pub(super) struct Replays {
     frames: Generations<(NodeId, Name), Heard>,
-    json: Seen<[u8; MAC_BYTES]>,
+    json: Generations<[u8; MAC_BYTES], (), MAX_RECENT_JSON>,
 }
 
 impl Replays {
@@ -43,7 +41,11 @@ impl Replays {
 
     /// Notes the proof of an eviction in JSON; `false` if it was heard before.
     pub(super) fn note_json(&mut self, mac: [u8; MAC_BYTES]) -> bool {
-        self.json.note(mac, MAX_RECENT_JSON)
+        let is_new = self.json.get(&mac).is_none();
+        if is_new {
+            self.json.entry(mac, ());
+        }
+        is_new
     }
 }
 
@@ -89,28 +91,6 @@ impl Heard {
     }
 }
 
-/// A set that forgets what it was told long ago.
-struct Seen<T> {
-    recent: HashSet<T>,
-    /// What was told before `recent` was begun.
-    before: HashSet<T>,
-}
-
-impl<T> Default for Seen<T> {
-    fn default() -> Self {
-        Self { recent: HashSet::new(), before: HashSet::new() }
-    }
-}
-
-impl<T: Eq + Hash> Seen<T> {
-    fn note(&mut self, one: T, at_most: usize) -> bool {
-        if self.recent.len() >= at_most {
-            self.before = mem::take(&mut self.recent);
-        }
-        !self.before.contains(&one) && self.recent.insert(one)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,13 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_bounded_and_what_is_recent_is_in_it() {
-        let mut seen = Seen::default();
-        for number in 0..1_000 {
-            assert!(seen.note(number, 10));
-            assert!(!seen.note(number, 10) && (number < 9 || !seen.note(number - 9, 10)), "{number}");
-            assert!(seen.recent.len() + seen.before.len() <= 20);
-        }
+    fn an_eviction_in_json_is_new_once() {
         let mut replays = Replays::default();
         for number in 0..=u8::MAX {
             assert!(replays.note_json([number; MAC_BYTES]) && !replays.note_json([number; MAC_BYTES]));

@@ -9,60 +9,17 @@
 //! lost when its successor has sent all of it. None of that makes a gap: what is sent again has the number that it had,
 //! and everything before it was confirmed, or is sent again before it.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    hash::Hash,
-    mem,
-};
-
 use cachesync_core::{
     Name,
     frame::{Frame, NodeId},
 };
 
-/// So many are known that were heard last, and at most as many more. Those that were not heard for longer are forgotten,
-/// which costs the check and nothing else: origins come and go.
-const MAX_RECENT: usize = 10_000;
+use super::generations::Generations;
 
 #[derive(Default)]
 pub(super) struct Sequences {
     /// The highest sequence heard of each origin and cache; without a cache of its heartbeats.
     heard: Generations<(NodeId, Option<Name>), u64>,
-}
-
-/// What was heard by key, of which that is forgotten which was not asked for for longest.
-pub(super) struct Generations<K, V> {
-    recent: HashMap<K, V>,
-    /// What was heard before `recent` was begun and not since. When that is full it takes this place, and what is here is
-    /// forgotten.
-    before: HashMap<K, V>,
-}
-
-impl<K, V> Default for Generations<K, V> {
-    fn default() -> Self {
-        Self { recent: HashMap::new(), before: HashMap::new() }
-    }
-}
-
-impl<K: Eq + Hash, V> Generations<K, V> {
-    /// What was heard of `key`, which is `first` if nothing is known.
-    pub(super) fn entry(&mut self, key: K, first: V) -> &mut V {
-        if self.recent.len() >= MAX_RECENT {
-            self.before = mem::take(&mut self.recent);
-        }
-        match self.recent.entry(key) {
-            Entry::Occupied(heard) => heard.into_mut(),
-            Entry::Vacant(place) => {
-                let heard = self.before.remove(place.key()).unwrap_or(first);
-                place.insert(heard)
-            }
-        }
-    }
-
-    /// What was heard of `key`, if anything is known.
-    pub(super) fn get(&self, key: &K) -> Option<&V> {
-        self.recent.get(key).or_else(|| self.before.get(key))
-    }
 }
 
 impl Sequences {
@@ -156,14 +113,14 @@ mod tests {
     #[test]
     fn origins_that_come_and_go_do_not_pile_up_and_those_that_stay_are_not_forgotten() {
         let mut sequences = Sequences::default();
-        for origin in 1..6 * MAX_RECENT as u128 {
+        for origin in 1..60_000u128 {
             assert!(follows(&mut sequences, origin, 1, 1));
             if origin.is_multiple_of(1_000) {
                 let heard = u64::try_from(origin / 1_000).unwrap();
                 assert!(follows(&mut sequences, 0, 1, heard));
             }
         }
-        assert!(sequences.heard.recent.len() + sequences.heard.before.len() <= 2 * MAX_RECENT);
+        assert!(sequences.heard.len() <= 20_000);
         assert!(!follows(&mut sequences, 0, 1, 1_000), "it has been heard all the time");
         assert!(follows(&mut sequences, 1, 1, 9), "it has not, and may have any number again");
     }
