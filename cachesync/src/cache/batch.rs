@@ -323,8 +323,7 @@ pub(crate) fn run<I, N: Eq + Hash, K: Key, V: Value, F: Future>(
 ) -> impl Future<Output = F::Output> + use<I, N, K, V, F> {
     let leads = batch.into_iter().flat_map(Batch::leads);
     let cache = batch.map_or(0, |batch| batch.store.info.id);
-    let flights = Flights::Many(leads.map(|lead| nesting::address(&lead.flight)).collect());
-    nesting::within(flights, cache, body)
+    nesting::within(Flights::of(leads.map(|lead| &lead.flight)), cache, body)
 }
 
 /// What an entry says to a batch; `None` if nothing.

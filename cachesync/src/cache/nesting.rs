@@ -14,30 +14,36 @@ task_local! {
 }
 
 /// The loads that a body is run for, and those that run around it.
+///
+/// What few bodies have is on the heap: this goes in and out of its place whenever a body is polled.
 #[derive(Clone)]
 struct Loading {
-    flights: Flights,
+    /// The [address] of the flight, or of one of them; 0 if there is none. They are alive, and so their addresses
+    /// unique, as long as the body runs.
+    flight: usize,
     /// The id of their cache; 0 if no cache takes part.
     cache: u64,
-    /// On the heap only where bodies are nested, which few are.
-    outer: Option<Arc<Loading>>,
+    more: Option<Arc<More>>,
 }
 
-/// The addresses of flights. These are alive, and so their addresses unique, as long as the body runs.
-#[derive(Clone)]
-pub(super) enum Flights {
-    /// None, or the only one.
-    One(Option<usize>),
+struct More {
     /// Those of a batch.
-    Many(Arc<[usize]>),
+    flights: Vec<usize>,
+    outer: Option<Loading>,
+}
+
+/// The [addresses](address) of flights.
+#[derive(Default)]
+pub(super) struct Flights {
+    /// One of them; 0 if there is none.
+    one: usize,
+    more: Vec<usize>,
 }
 
 impl Flights {
-    fn contain(&self, address: usize) -> bool {
-        match self {
-            Self::One(one) => *one == Some(address),
-            Self::Many(many) => many.contains(&address),
-        }
+    pub(super) fn of<'a, V: 'a>(mut flights: impl Iterator<Item = &'a Arc<Flight<V>>>) -> Self {
+        let one = flights.next().map_or(0, address);
+        Self { one, more: flights.map(address).collect() }
     }
 }
 
@@ -47,14 +53,18 @@ impl Flights {
 ///
 /// That of `body`.
 pub(super) fn within<F: Future>(flights: Flights, cache: u64, body: F) -> impl Future<Output = F::Output> + use<F> {
-    let outer = LOADING.try_with(|outer| Arc::new(outer.clone())).ok();
-    LOADING.scope(Loading { flights, cache, outer }, body)
+    let Flights { one, more: flights } = flights;
+    let outer = LOADING.try_with(Loading::clone).ok();
+    let more = (!flights.is_empty() || outer.is_some()).then(|| Arc::new(More { flights, outer }));
+    LOADING.scope(Loading { flight: one, cache, more }, body)
 }
 
 /// Whether the calling task is in the middle of this load.
 pub(super) fn is_within<V>(flight: &Arc<Flight<V>>) -> bool {
     let address = address(flight);
-    any(|loading| loading.flights.contain(address))
+    any(|loading| {
+        loading.flight == address || loading.more.as_ref().is_some_and(|more| more.flights.contains(&address))
+    })
 }
 
 /// Whether the calling task is in the middle of a load of this cache.
@@ -69,7 +79,7 @@ fn any(is_it: impl Fn(&Loading) -> bool) -> bool {
             if is_it(one) {
                 return true;
             }
-            loading = one.outer.as_deref();
+            loading = one.more.as_ref().and_then(|more| more.outer.as_ref());
         }
         false
     };
@@ -77,6 +87,6 @@ fn any(is_it: impl Fn(&Loading) -> bool) -> bool {
 }
 
 /// What a flight is known by here.
-pub(super) fn address<V>(flight: &Arc<Flight<V>>) -> usize {
+fn address<V>(flight: &Arc<Flight<V>>) -> usize {
     Arc::as_ptr(flight).addr()
 }
