@@ -119,7 +119,9 @@ fn repeat(subject: &str, calls: u64) -> Result<()> {
             "bare pair" => repeat!(calls, key => node::bare_pair(&pairs, tenant(key), text(key)).await),
             "evict" => repeat_misses!(calls, key => users.evict(&key)),
             "evict present" => {
-                for key in 0..calls { users.insert(KEYS + key, Arc::new(key)); }
+                for key in 0..calls {
+                    users.insert(KEYS + key, Arc::new(key));
+                }
                 block_in_place_evict(&users, calls);
             }
             "commit" => {
@@ -143,7 +145,8 @@ fn repeat(subject: &str, calls: u64) -> Result<()> {
     block_on(work)?;
     let misses = if subject == "miss" { calls } else { 0 };
     let caches = node.registry.stats().caches;
-    let is_expected = |(name, cache): (&String, &CacheStats)| cache.loads == KEYS + if name == "users" { misses } else { 0 };
+    let is_expected =
+        |(name, cache): (&String, &CacheStats)| cache.loads == KEYS + if name == "users" { misses } else { 0 };
     ensure!(caches.iter().all(is_expected), "something else was counted than hits or misses: {caches:?}");
     // Emptying the maps is no part of the calls that have filled them.
     mem::forget((node, users, numbers));
@@ -152,5 +155,7 @@ fn repeat(subject: &str, calls: u64) -> Result<()> {
 
 #[inline(never)]
 fn block_in_place_evict(users: &cachesync::Cache<u64, Arc<u64>>, calls: u64) {
-    for key in 0..calls { users.evict(&(KEYS + key)); }
+    for key in 0..calls {
+        users.evict(&(KEYS + key));
+    }
 }

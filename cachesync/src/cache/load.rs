@@ -20,11 +20,7 @@
 //!
 //! With several caches the first of them is where callers wait for each other; the others are filled beside it.
 
-use std::{
-    mem,
-    pin::Pin,
-    sync::Arc,
-};
+use std::{mem, pin::Pin, sync::Arc};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -137,7 +133,10 @@ enum Way<K: Key, V: Value, O> {
 enum Role<K: Key, V: Value> {
     /// No cache takes part: no registry, or none that has it.
     Uncached,
-    Alone { info: Arc<CacheInfo>, admission: Option<Admission> },
+    Alone {
+        info: Arc<CacheInfo>,
+        admission: Option<Admission>,
+    },
     Lead(Lead<K, V>),
 }
 
@@ -242,8 +241,7 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
             }
             Begun::Alone => Way::Load(Role::alone(&store.info)),
         };
-        let others =
-            (!others.is_empty()).then(|| Box::new(Others { stores: others, key: key.to_key(), how, tagged }));
+        let others = (!others.is_empty()).then(|| Box::new(Others { stores: others, key: key.to_key(), how, tagged }));
         Ok(Self { way, outcome: Some(how.outcome), others, patience: Patience::Waits })
     }
 

@@ -23,11 +23,14 @@ impl Marks {
 
     /// What has this hash is evicted by the eviction of this number.
     pub(super) fn mark(&mut self, hash: u64, number: u64) {
-        if self.numbers.len() >= self.limit && !self.numbers.contains_key(&hash) {
+        if let Some(mark) = self.numbers.get_mut(&hash) {
+            *mark = number.max(*mark);
+            return;
+        }
+        if self.numbers.len() >= self.limit {
             self.mark_all(0);
         }
-        let mark = self.numbers.entry(hash).or_default();
-        *mark = number.max(*mark);
+        self.numbers.insert(hash, number);
     }
 
     /// Everything is.

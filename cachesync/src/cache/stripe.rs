@@ -153,7 +153,7 @@ impl<K: Eq, V> Stripe<K, V> {
     /// Takes every ticket of a key; they are returned so that they can be dropped outside the lock.
     pub(super) fn overtake(&mut self, hash: u64, key: &K) -> Vec<Ticket<K, V>> {
         let mut overtaken = Vec::new();
-        if Mutation::KeepOvertakenLoads.is_on() {
+        if self.tickets.is_empty() || Mutation::KeepOvertakenLoads.is_on() {
             return overtaken;
         }
         while let Ok(found) = self.tickets.find_entry(hash, |ticket| ticket.key == *key) {

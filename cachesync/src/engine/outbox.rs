@@ -87,33 +87,42 @@ impl Default for Outbox {
 
 impl Outbox {
     pub(crate) fn push_key(&self, cache: &Name, shape: &KeyShape, key: EncodedKey, hold: Duration) -> u64 {
-        self.push(hold, |waiting, hold| waiting.add_key(cache, shape, key.clone(), hold))
+        self.push(key, hold, |waiting, key, hold| waiting.add_key(cache, shape, key, hold))
+    }
+
+    pub(crate) fn push_keys(&self, cache: &Name, shape: &KeyShape, keys: Vec<EncodedKey>, hold: Duration) -> u64 {
+        self.push(keys, hold, |waiting, keys, hold| {
+            keys.into_iter().for_each(|key| waiting.add_key(cache, shape, key, hold));
+        })
     }
 
     pub(crate) fn push_tags(&self, cache: &Name, tags: &[Tag], hold: Duration) -> u64 {
-        self.push(hold, |waiting, hold| tags.iter().for_each(|tag| waiting.add_tag(cache, tag.clone(), hold)))
+        self.push((), hold, |waiting, (), hold| tags.iter().for_each(|tag| waiting.add_tag(cache, tag.clone(), hold)))
     }
 
     pub(crate) fn push_all(&self, cache: &Name, hold: Duration) -> u64 {
-        self.push(hold, |waiting, hold| waiting.add_all(cache, hold))
+        self.push((), hold, |waiting, (), hold| waiting.add_all(cache, hold))
     }
 
-    fn push(&self, hold: Duration, add: impl Fn(&mut Waiting, Duration)) -> u64 {
+    fn push<T: Clone>(&self, what: T, hold: Duration, add: impl Fn(&mut Waiting, T, Duration)) -> u64 {
+        let again = (!hold.is_zero() && !Mutation::DoNotRepeatAfterTheHold.is_on()).then(|| what.clone());
         let (ticket, overflow) = {
             let mut state = self.state();
             if state.sealed {
                 return NEVER;
             }
-            add(&mut state.now, hold);
+            add(&mut state.now, what, hold);
             let mut collapsed = state.now.bound();
-            if !hold.is_zero() && !Mutation::DoNotRepeatAfterTheHold.is_on() {
-                collapsed.extend(state.echoes.add(Instant::now(), hold, |echo| add(echo, Duration::ZERO)));
+            if let Some(again) = again {
+                collapsed.extend(state.echoes.add(Instant::now(), hold, |echo| add(echo, again, Duration::ZERO)));
             }
             state.ticket += 1;
             (state.ticket, state.overflow(collapsed))
         };
         self.pushed.notify_one();
-        overflow.log();
+        if !overflow.caches.is_empty() {
+            overflow.log();
+        }
         ticket
     }
 
