@@ -117,18 +117,6 @@ fn repeat(subject: &str, calls: u64) -> Result<()> {
             "bare number" => repeat!(calls, key => node::bare_user(&numbers, key).await),
             "bare text" => repeat!(calls, key => node::bare_name(&names, text(key)).await),
             "bare pair" => repeat!(calls, key => node::bare_pair(&pairs, tenant(key), text(key)).await),
-            "evict" => repeat_misses!(calls, key => users.evict(&key)),
-            "evict present" => {
-                for key in 0..calls {
-                    users.insert(KEYS + key, Arc::new(key));
-                }
-                block_in_place_evict(&users, calls);
-            }
-            "commit" => {
-                let transaction = Transaction::begin();
-                transaction.scope(async { users.evict_many(KEYS..KEYS + calls) }).await;
-                drop(transaction.commit());
-            }
             "miss" => repeat_misses!(calls, key => node::user(key).await),
             "bare miss" => repeat_misses!(calls, key => node::bare_miss(&numbers, key).await),
             "in transaction" => {
@@ -151,11 +139,4 @@ fn repeat(subject: &str, calls: u64) -> Result<()> {
     // Emptying the maps is no part of the calls that have filled them.
     mem::forget((node, users, numbers));
     Ok(())
-}
-
-#[inline(never)]
-fn block_in_place_evict(users: &cachesync::Cache<u64, Arc<u64>>, calls: u64) {
-    for key in 0..calls {
-        users.evict(&(KEYS + key));
-    }
 }

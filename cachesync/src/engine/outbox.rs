@@ -332,6 +332,18 @@ mod tests {
         assert!(outbox.take().is_none());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn keys_that_are_pushed_at_once_wait_as_those_that_are_pushed_one_by_one() {
+        let outbox = Outbox::default();
+        push(&outbox, "users", 1, 0);
+        let keys = [1u64, 2].map(|key| codec::encode_key(&key).unwrap());
+        let hold = Duration::from_secs(5);
+        assert_eq!(outbox.push_keys(&name("users"), &KeyShape::of::<u64>(), keys.to_vec(), hold), 2);
+        assert_eq!((outbox.depth().keys, outbox.depth().repeats), (2, 2));
+        let batch = outbox.take().unwrap();
+        assert!(keys.iter().all(|key| batch.caches[&name("users")].keys[key] == hold));
+    }
+
     #[test]
     fn all_swallows_keys_before_and_after_it() {
         let outbox = Outbox::default();
