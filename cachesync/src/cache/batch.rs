@@ -245,7 +245,7 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
         let missing = self.asked.iter().filter(|asked| matches!(asked.state, State::Load(_)));
         let items: Vec<_> = missing.map(|asked| asked.item.clone()).collect();
         let counters = &self.store.info.counters;
-        items.iter().for_each(|_| counters.load());
+        counters.loads(items.len());
         count(&counters.not_kept, items.len() - self.leads().filter(|lead| lead.keeps()).count());
         self.leads().for_each(Lead::begins);
         items

@@ -22,22 +22,21 @@
 
 use std::{mem, pin::Pin, sync::Arc};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     admission::{Admission, Full, Patience},
     content::{Content, SharedFailure, Terms},
-    flight::{Flight, Outcome},
+    flight::Outcome,
     info::CacheInfo,
     lead::Lead,
     nesting::{self, Flights},
     store::{Begun, Manner, Store},
+    waiter::{Waited, Waiter},
 };
 use crate::{
     key::{Key, KeyForm, Value},
-    mutation::Mutation,
     statistics::count,
-    timer,
     transaction::{Concern, Inner},
 };
 
@@ -79,7 +78,7 @@ impl<O, V> How<O, V> {
     }
 
     /// Whether there is such an output.
-    fn answers(&self, content: &Content<V>) -> bool {
+    pub(super) fn answers(&self, content: &Content<V>) -> bool {
         match content {
             Content::Value(_) => true,
             Content::Nothing => (self.nothing)().is_some(),
@@ -130,13 +129,12 @@ enum Way<K: Key, V: Value, O> {
 }
 
 /// As what a caller loads.
-enum Role<K: Key, V: Value> {
+pub(super) enum Role<K: Key, V: Value> {
     /// No cache takes part: no registry, or none that has it.
     Uncached,
-    Alone {
-        info: Arc<CacheInfo>,
-        admission: Option<Admission>,
-    },
+    /// For itself.
+    Alone { info: Arc<CacheInfo>, admission: Option<Admission> },
+    /// For all who wait, and to keep it if that may be.
     Lead(Lead<K, V>),
 }
 
@@ -175,7 +173,7 @@ struct More<K: Key, V: Value> {
 }
 
 impl<K: Key, V: Value> Role<K, V> {
-    fn alone(info: &Arc<CacheInfo>) -> Self {
+    pub(super) fn alone(info: &Arc<CacheInfo>) -> Self {
         Self::Alone { info: info.clone(), admission: None }
     }
 
@@ -342,7 +340,7 @@ impl<K: Key, V: Value, O> Load<K, V, O> {
     ) -> Self {
         let keeps = matches!(&role, Role::Lead(lead) if lead.keeps());
         if let Some(info) = role.info() {
-            info.counters.load();
+            info.counters.loads(1);
             if !keeps {
                 count(&info.counters.not_kept, 1);
             }
@@ -407,82 +405,6 @@ impl<K: Key, V: Value, O> Load<K, V, O> {
     }
 }
 
-/// Waits for another caller's load.
-struct Waiter<K: Key, V: Value, O> {
-    store: Arc<Store<K, V>>,
-    key: K,
-    flight: Arc<Flight<V>>,
-    how: How<O, V>,
-    tagged: bool,
-}
-
-enum Waited<K: Key, V: Value, O> {
-    Output(O),
-    /// The caller loads after all, never by waiting once more.
-    Load(Role<K, V>, Option<OwnedSemaphorePermit>),
-    /// The caller has waited for so long that it does not wait any more, for anything.
-    TooLong(Arc<CacheInfo>),
-}
-
-impl<K: Key, V: Value, O> Waiter<K, V, O> {
-    async fn wait(mut self) -> Waited<K, V, O> {
-        let info = self.store.info.clone();
-        // As long for the load as for its admission: those who wait for one load must not all become loads because that
-        // one has to wait.
-        let waits = match self.flight.is_admitted() {
-            _ if Mutation::WaitWithoutBound.is_on() => 1_000,
-            true => 1,
-            false => 2,
-        };
-        let wait = info.config.load_wait.saturating_mul(waits);
-        let waited = tokio::select! {
-            biased;
-            waited = self.answer() => Some(waited),
-            () = timer::elapsed(&info.runtime, &info.lease, wait) => None,
-        };
-        waited.unwrap_or_else(|| {
-            tracing::debug!(cache = %info.name, "waited too long for another load of the same key");
-            // A load that is stuck must not cost every caller to come the same wait.
-            self.store.detach_key(&self.key, &self.flight);
-            Waited::TooLong(info)
-        })
-    }
-
-    async fn answer(&mut self) -> Waited<K, V, O> {
-        let (info, how) = (self.store.info.clone(), self.how);
-        loop {
-            let failed = match answered(self.flight.wait().await, &how) {
-                Ok(output) => {
-                    count(&info.counters.shared, 1);
-                    return Waited::Output(output);
-                }
-                Err(failed) => failed,
-            };
-            let permit = if failed { self.permit().await } else { None };
-            let manner = if failed { Manner::Separate } else { Manner::Shared };
-            return match begin(&self.store, &&self.key, manner, self.tagged, |content| how.answers(content)) {
-                Begun::Hit(content) => match how.answer(content) {
-                    Some(output) => Waited::Output(output),
-                    None => Waited::Load(Role::alone(&info), permit),
-                },
-                Begun::Lead(lead) => Waited::Load(Role::Lead(lead), permit),
-                Begun::Alone => Waited::Load(Role::alone(&info), permit),
-                Begun::Wait(flight) => {
-                    self.flight = flight;
-                    continue;
-                }
-            };
-        }
-    }
-
-    /// After a failure each who waited may try for itself, but not all at once.
-    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        let retries: Arc<Semaphore> = self.store.retries.clone();
-        // The semaphore is never closed.
-        retries.acquire_owned().await.ok()
-    }
-}
-
 /// As [`Store::begin`], for a task that may be in the middle of a load.
 pub(super) fn begin<K: Key, V: Value, Q: KeyForm<K>>(
     store: &Arc<Store<K, V>>,
@@ -498,15 +420,5 @@ pub(super) fn begin<K: Key, V: Value, Q: KeyForm<K>>(
             store.begin(key, Manner::Separate, tagged, answers)
         }
         begun => begun,
-    }
-}
-
-/// The output for one who waited for this outcome; without one, whether the load failed.
-fn answered<O, V: Value>(outcome: &Outcome<V>, how: &How<O, V>) -> Result<O, bool> {
-    match outcome {
-        Outcome::Value(value) => Ok((how.output)(value.clone())),
-        Outcome::Nothing => (how.nothing)().ok_or(true),
-        Outcome::Failed(failure) => failure.as_ref().and_then(how.failure).ok_or(true),
-        Outcome::Abandoned => Err(false),
     }
 }

@@ -16,6 +16,7 @@ mod reservation;
 pub(crate) mod store;
 mod stripe;
 pub(crate) mod tags;
+mod waiter;
 
 use std::{convert::Infallible, fmt, fmt::Display, sync::Arc, time::Duration};
 

@@ -366,7 +366,9 @@ impl<K: Key, V: Value> Store<K, V> {
         }
         if !displaced.is_empty() {
             count(&self.info.counters.displaced, displaced.len());
-            displaced.into_iter().for_each(|left| self.dismiss(left));
+            for left in displaced {
+                self.dismiss(left);
+            }
         }
         fresh
     }

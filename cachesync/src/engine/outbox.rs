@@ -92,7 +92,9 @@ impl Outbox {
 
     pub(crate) fn push_keys(&self, cache: &Name, shape: &KeyShape, keys: Vec<EncodedKey>, hold: Duration) -> u64 {
         self.push(keys, hold, |waiting, keys, hold| {
-            keys.into_iter().for_each(|key| waiting.add_key(cache, shape, key, hold));
+            for key in keys {
+                waiting.add_key(cache, shape, key, hold);
+            }
         })
     }
 

@@ -269,7 +269,9 @@ impl Slot {
         if let Some(typed) = self.to_evict_from(hold)
             && let Some(store) = typed.evict.downcast_ref::<Arc<dyn Evict<K>>>()
         {
-            keys.iter().for_each(|key| store.evict(key, hold));
+            for key in keys {
+                store.evict(key, hold);
+            }
         }
     }
 

@@ -248,7 +248,9 @@ impl Pending {
     /// The same for keys to be evicted.
     pub(super) fn set_many<K: Key>(&mut self, keys: Vec<K>) -> Replaced {
         let mut replaced = Replaced::default();
-        keys.into_iter().for_each(|key| replaced.append(self.set(key, None)));
+        for key in keys {
+            replaced.append(self.set(key, None));
+        }
         replaced
     }
 
