@@ -12,7 +12,7 @@ use super::depth::OutboxDepth;
 use crate::{cache::tags::Tag, mutation::Mutation, sync::DefaultHashBuilder};
 
 /// What waits, each with the longest hold that was asked for. Hashed as the entries of caches are, which the keys are of.
-pub(super) type Holds<T> = hashbrown::HashMap<T, Duration, DefaultHashBuilder>;
+pub(crate) type Holds<T> = hashbrown::HashMap<T, Duration, DefaultHashBuilder>;
 
 /// The most keys and tags that wait, over all caches.
 /// Where the rules are broken on purpose, and under the model checker, few, so that it comes to that. Not so in real
@@ -37,8 +37,8 @@ pub(super) struct Waiting {
 #[derive(Default)]
 pub(crate) struct Pending {
     pub(crate) shape: Option<KeyShape>,
-    pub(super) keys: Holds<EncodedKey>,
-    pub(super) tags: Holds<Tag>,
+    pub(crate) keys: Holds<EncodedKey>,
+    pub(crate) tags: Holds<Tag>,
     /// Everything, with this hold; there are no keys and no tags then.
     pub(crate) all: Option<Duration>,
     bytes: usize,
