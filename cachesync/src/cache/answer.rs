@@ -4,6 +4,7 @@
 //! little that a hit, which has polled nothing of this, does not notice; and nothing of this is inlined into the path of a hit.
 
 use std::{
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -23,7 +24,11 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
     ///
     /// Dropping the future drops the body, if it was begun; if others wait for this caller, one of them loads.
     pub fn answer<F: Future<Output = O>>(self, body: F) -> impl Future<Output = O> + use<K, V, O, F> {
-        Answer { body: Some(body), stage: Stage::Leads(self.leading()) }
+        let stage = match self.lead() {
+            Leading::Load(load) => Stage::runs(load),
+            Leading::Wait(wait) => Stage::Waits(wait),
+        };
+        Answer { body: Some(body), stage }
     }
 }
 
@@ -42,11 +47,18 @@ pin_project! {
 }
 
 enum Stage<K: Key, V: Value, O, W> {
-    /// It waits, or is about to load.
-    Leads(Leading<Load<K, V, O>, W>),
+    /// It waits for another caller.
+    Waits(Pin<Box<W>>),
     /// The body runs.
     Runs(Load<K, V, O>, Within),
     Ended,
+}
+
+impl<K: Key, V: Value, O, W> Stage<K, V, O, W> {
+    fn runs(load: Load<K, V, O>) -> Self {
+        let within = load.within();
+        Self::Runs(load, within)
+    }
 }
 
 impl<K: Key, V: Value, O, F, W> Answer<K, V, O, F, W> {
@@ -77,15 +89,12 @@ where
         let mut this = self.project();
         loop {
             match this.stage {
-                Stage::Leads(leading) => match ready!(Pin::new(leading).poll(context)) {
+                Stage::Waits(wait) => match ready!(wait.as_mut().poll(context)) {
                     Led::Answer(output) => {
                         *this.stage = Stage::Ended;
                         return Poll::Ready(output);
                     }
-                    Led::Load(load) => {
-                        let within = load.within();
-                        *this.stage = Stage::Runs(load, within);
-                    }
+                    Led::Load(load) => *this.stage = Stage::runs(load),
                 },
                 Stage::Runs(_, within) => {
                     let output = within.run(|| {
@@ -95,7 +104,7 @@ where
                         Poll::Ready(output)
                     });
                     let output = ready!(output);
-                    if let Stage::Runs(load, _) = std::mem::replace(this.stage, Stage::Ended) {
+                    if let Stage::Runs(load, _) = mem::replace(this.stage, Stage::Ended) {
                         load.settle(&output, Verdict::default());
                     }
                     return Poll::Ready(output);

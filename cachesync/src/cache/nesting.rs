@@ -10,25 +10,53 @@ use super::flight::Flight;
 use crate::sync::task_local;
 
 task_local! {
-    static LOADING: Arc<Loading>;
+    static LOADING: Loading;
 }
 
 /// The loads that a body is run for, and those that run around it.
+///
+/// What few bodies have is on the heap: this goes in and out of its place whenever a body is polled.
+#[derive(Clone)]
 struct Loading {
-    /// The addresses of the flights. They are alive, and so their addresses unique, as long as the body runs.
-    flights: Vec<usize>,
+    /// The [address] of the flight, or of one of them; 0 if there is none. They are alive, and so their addresses
+    /// unique, as long as the body runs.
+    flight: usize,
     /// The id of their cache; 0 if no cache takes part.
     cache: u64,
-    outer: Option<Arc<Loading>>,
+    more: Option<Arc<More>>,
 }
 
-/// Where a body runs: in the middle of a load.
-pub(super) struct Within(Arc<Loading>);
+struct More {
+    /// Those of a batch.
+    flights: Vec<usize>,
+    outer: Option<Loading>,
+}
+
+/// The [addresses](address) of flights.
+#[derive(Default)]
+pub(super) struct Flights {
+    /// One of them; 0 if there is none.
+    one: usize,
+    more: Vec<usize>,
+}
+
+impl Flights {
+    pub(super) fn of<'a, V: 'a>(mut flights: impl Iterator<Item = &'a Arc<Flight<V>>>) -> Self {
+        let one = flights.next().map_or(0, address);
+        Self { one, more: flights.map(address).collect() }
+    }
+}
+
+/// Where a body runs: in the middle of loads.
+pub(super) struct Within(Loading);
 
 impl Within {
-    /// In the middle of the loads of the flights with these [addresses](address), of the cache with this id.
-    pub(super) fn new(flights: Vec<usize>, cache: u64) -> Self {
-        Self(Arc::new(Loading { flights, cache, outer: LOADING.try_with(Arc::clone).ok() }))
+    /// In the middle of these flights, of the cache with this id, and of what the calling task is in the middle of.
+    pub(super) fn new(flights: Flights, cache: u64) -> Self {
+        let Flights { one, more: flights } = flights;
+        let outer = LOADING.try_with(Loading::clone).ok();
+        let more = (!flights.is_empty() || outer.is_some()).then(|| Arc::new(More { flights, outer }));
+        Self(Loading { flight: one, cache, more })
     }
 
     /// Runs a step of the body there.
@@ -49,7 +77,9 @@ impl Within {
 /// Whether the calling task is in the middle of this load.
 pub(super) fn is_within<V>(flight: &Arc<Flight<V>>) -> bool {
     let address = address(flight);
-    any(|loading| loading.flights.contains(&address))
+    any(|loading| {
+        loading.flight == address || loading.more.as_ref().is_some_and(|more| more.flights.contains(&address))
+    })
 }
 
 /// Whether the calling task is in the middle of a load of this cache.
@@ -58,13 +88,13 @@ pub(super) fn is_within_cache(id: u64) -> bool {
 }
 
 fn any(is_it: impl Fn(&Loading) -> bool) -> bool {
-    let search = |innermost: &Arc<Loading>| {
+    let search = |innermost: &Loading| {
         let mut loading = Some(innermost);
         while let Some(one) = loading {
             if is_it(one) {
                 return true;
             }
-            loading = one.outer.as_ref();
+            loading = one.more.as_ref().and_then(|more| more.outer.as_ref());
         }
         false
     };
@@ -72,6 +102,6 @@ fn any(is_it: impl Fn(&Loading) -> bool) -> bool {
 }
 
 /// What a flight is known by here.
-pub(super) fn address<V>(flight: &Arc<Flight<V>>) -> usize {
+fn address<V>(flight: &Arc<Flight<V>>) -> usize {
     Arc::as_ptr(flight).addr()
 }
