@@ -1,11 +1,15 @@
 #![doc = include_str!("../README.md")]
 #![allow(clippy::unused_async, reason = "what is compared are async functions whose bodies return at once")]
 
+pub mod instances;
 pub mod node;
+pub mod numbers;
 #[cfg(feature = "peers")]
 pub mod peers;
+pub mod report;
 pub mod rounds;
 pub mod row;
+pub mod users;
 
 /// Whether the program was called with `--quick`.
 pub fn is_quick() -> bool {

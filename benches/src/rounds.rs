@@ -9,6 +9,8 @@ use std::{hint::black_box, sync::Barrier, thread, time::Duration, time::Instant}
 use rand::random;
 use tokio::runtime;
 
+use crate::numbers::{count, median, nanoseconds, quantile};
+
 /// Keys at random, the same for all that is timed: a linear congruential generator, of which one step costs a nanosecond.
 #[derive(Debug, Clone, Copy)]
 pub struct Keys {
@@ -60,6 +62,9 @@ pub struct Rounds {
     pub calls: u64,
 }
 
+/// What each round took: nanoseconds a call of what was measured, and of its baseline.
+pub type Samples = Vec<(f64, f64)>;
+
 /// A ratio of two times.
 #[derive(Debug, Clone, Copy)]
 pub struct Ratio {
@@ -72,6 +77,17 @@ pub struct Ratio {
 }
 
 impl Ratio {
+    /// Of what the rounds took.
+    pub fn of(samples: &[(f64, f64)]) -> Self {
+        let ratios: Vec<_> = samples.iter().map(|(subject, baseline)| subject / baseline).collect();
+        let middle = |part: fn(&(f64, f64)) -> f64| median(&samples.iter().map(part).collect::<Vec<_>>());
+        Self {
+            median: median(&ratios),
+            quartiles: (quantile(&ratios, 0.25), quantile(&ratios, 0.75)),
+            nanoseconds: (middle(|sample| sample.0), middle(|sample| sample.1)),
+        }
+    }
+
     /// What a note says of it.
     pub fn note(&self) -> String {
         let ((low, high), (subject, baseline)) = (self.quartiles, self.nanoseconds);
@@ -86,23 +102,29 @@ impl Rounds {
     ///
     /// If one of them does.
     pub fn compare(self, subject: impl Fn(u64) -> Duration + Sync, baseline: impl Fn(u64) -> Duration + Sync) -> Ratio {
-        let mut samples = Vec::new();
-        for _ in 0..self.rounds {
-            samples.push(if random() {
+        Ratio::of(&self.samples(subject, baseline))
+    }
+
+    /// What [`compare`](Self::compare) compares.
+    ///
+    /// # Panics
+    ///
+    /// If one of them does.
+    pub fn samples(
+        self,
+        subject: impl Fn(u64) -> Duration + Sync,
+        baseline: impl Fn(u64) -> Duration + Sync,
+    ) -> Samples {
+        let round = |_| {
+            if random() {
                 let subject = self.sample(&subject);
                 (subject, self.sample(&baseline))
             } else {
                 let baseline = self.sample(&baseline);
                 (self.sample(&subject), baseline)
-            });
-        }
-        let ratios = sorted(samples.iter().map(|(subject, baseline)| subject / baseline));
-        let middle = |part: fn(&(f64, f64)) -> f64| quantile(&sorted(samples.iter().map(part)), 0.5);
-        Ratio {
-            median: quantile(&ratios, 0.5),
-            quartiles: (quantile(&ratios, 0.25), quantile(&ratios, 0.75)),
-            nanoseconds: (middle(|sample| sample.0), middle(|sample| sample.1)),
-        }
+            }
+        };
+        (0..self.rounds).map(round).collect()
     }
 
     /// Nanoseconds a call, as the threads see it in the mean.
@@ -132,29 +154,6 @@ impl Rounds {
     }
 }
 
-/// A duration in nanoseconds.
-pub fn nanoseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e9
-}
-
-/// A count as a number to calculate with.
-#[expect(clippy::cast_precision_loss, reason = "nothing is counted here to 2^53")]
-pub fn count(count: u64) -> f64 {
-    count as f64
-}
-
-fn sorted(numbers: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut numbers: Vec<_> = numbers.collect();
-    numbers.sort_by(f64::total_cmp);
-    numbers
-}
-
-/// The value below which this part of the numbers is; the numbers are sorted, and there are some.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index of a vector")]
-fn quantile(sorted: &[f64], part: f64) -> f64 {
-    sorted[(count(sorted.len() as u64 - 1) * part).round() as usize]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,10 +174,5 @@ mod tests {
             assert!((ratio.median - 1.5).abs() < 1e-9 && (ratio.quartiles.1 - 1.5).abs() < 1e-9, "{ratio:?}");
             assert!((ratio.nanoseconds.0 - 3_000.0).abs() < 1e-6, "{ratio:?}");
         }
-    }
-
-    #[test]
-    fn the_median_does_not_see_outliers() {
-        assert!((quantile(&sorted([1.0, 900.0, 2.0, 3.0, 2.5].into_iter()), 0.5) - 2.5).abs() < 1e-9);
     }
 }

@@ -10,10 +10,14 @@ use std::{
 
 use anyhow::{Context, Result};
 use cachesync::{Cache, CacheConfig, Registry, Transaction, amqp::AmqpBackend};
+use cachesync_benches::{
+    is_quick,
+    numbers::{median, millis, quantile},
+    row::Row,
+};
 use cachesync_benches_broker::{
     raw::{Raw, until},
     redis::{PubSub, Server},
-    rows::{Row, median, millis, quantile},
 };
 use cachesync_tests::broker::Broker;
 use tokio::{
@@ -194,15 +198,10 @@ async fn redis(server: &Server) -> Result<Subject> {
 
 fn report(what: &str, against: &str, subject: [f64; 2], baseline: [f64; 2], bar: Option<f64>, note: &str) {
     for (index, (name, bar)) in [("p50", bar), ("p99", None)].into_iter().enumerate() {
-        Row {
-            group: "latency",
-            what: format!("one commit to applied on another node, {what}, {name}"),
-            against: against.to_owned(),
-            ratio: Some(subject[index] / baseline[index]),
-            bar,
-            note: format!("{:.2} ms against {:.2} ms; {note}", subject[index], baseline[index]),
-        }
-        .print();
+        let row = Row::new("latency", format!("one commit to applied on another node, {what}, {name}"))
+            .against(against, subject[index] / baseline[index])
+            .note(format!("{:.2} ms to {:.2} ms; {note}", subject[index], baseline[index]));
+        Row { bar, ..row }.print();
     }
 }
 
@@ -213,8 +212,7 @@ async fn main() -> Result<()> {
 }
 
 async fn measure() -> Result<()> {
-    let is_quick = std::env::args().any(|argument| argument == "--quick");
-    let (one_by_one, seconds) = if is_quick { (300, 3) } else { (2_000, 15) };
+    let (one_by_one, seconds) = if is_quick() { (300, 3) } else { (2_000, 15) };
     let (broker, server) = tokio::task::spawn_blocking(|| (Broker::start(), Server::start())).await?;
     let server = server?;
     let mut subjects = vec![nodes(broker.url()).await?, lapin(broker.url(), 1).await?, lapin(broker.url(), 2).await?];

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use anyhow::Result;
 use cachesync::{CacheConfig, Registry, Transaction};
-use cachesync_benches_broker::rows::Row;
+use cachesync_benches::{
+    numbers::{count, grouped},
+    row::Row,
+};
 use cachesync_tests::counting::{CountingBackend, Counts};
 use tokio::time::sleep;
 
@@ -64,35 +67,30 @@ async fn commit_single_keys(nodes: &[Registry], cache: &str) -> Result<()> {
     Ok(())
 }
 
-#[allow(clippy::cast_precision_loss, reason = "they are some thousands")]
-fn per(count: u64, number: u32) -> f64 {
-    count as f64 / f64::from(number)
-}
-
 #[tokio::main(flavor = "current_thread", start_paused = true)]
 async fn main() -> Result<()> {
     for nodes in [10, 100, 1_000] {
         let service = Service::of(nodes).await?;
         let row = |what: &str, number: f64, note: String| {
-            let what = format!("{nodes} nodes: {what}");
-            Row { group: "growth in nodes", what, ratio: Some(number), note, ..Row::default() }.print();
+            let what = format!("{} nodes: {what}", grouped(nodes as u64));
+            Row::new("growth in nodes", what).ratio(number).note(note).print();
         };
         let everywhere = service.count(async |nodes| commit_single_keys(nodes, "everywhere").await).await?;
-        let note = format!("{:.0} bytes each", per(everywhere.bytes, COMMITS));
-        row("messages to the broker for a commit of one key", per(everywhere.published, COMMITS), note);
+        let note = format!("{:.0} bytes each", count(everywhere.bytes) / f64::from(COMMITS));
+        row("messages to the broker for a commit of one key", count(everywhere.published) / f64::from(COMMITS), note);
         let note = "one for each node that has the cache, also the one that sent it";
-        row("messages from the broker for it", per(everywhere.delivered, COMMITS), note.into());
+        row("messages from the broker for it", count(everywhere.delivered) / f64::from(COMMITS), note.into());
         let some = |nodes: &[Registry]| nodes[..nodes.len() / 10].to_vec();
         let here = service.count(async |nodes| commit_single_keys(&some(nodes), "here-and-there").await).await?;
         let note = "the same";
         row(
             "messages from the broker if a tenth of the nodes have the cache",
-            per(here.delivered, COMMITS),
+            count(here.delivered) / f64::from(COMMITS),
             note.into(),
         );
         let trailers = service.count(async |_| pass(SILENCE).await).await?;
         let note = "trailers: one for each cache of each node that has evicted from it and then been silent";
-        row("messages to the broker after these", per(trailers.published, 1), note.into());
+        row("messages to the broker after these", count(trailers.published), note.into());
         let many = service
             .count(async |nodes| {
                 nodes[0].cache::<u32, ()>("everywhere")?.evict_many(0..50_000);
@@ -100,12 +98,12 @@ async fn main() -> Result<()> {
             })
             .await?;
         let note = format!("{} KB in all", many.bytes / 1_000);
-        row("messages to the broker for 50,000 evictions at once", per(many.published, 1), note);
+        row("messages to the broker for 50,000 evictions at once", count(many.published), note);
         sleep(SILENCE).await;
         let rest = service.count(async |_| pass(Duration::from_secs(1) * SECONDS).await).await?;
         assert_eq!(rest.published, 0, "at rest");
         let note = "heartbeats, each of which comes back to its own node and to no other";
-        row("messages to the broker per second at rest", per(rest.heartbeats, SECONDS), note.into());
+        row("messages to the broker per second at rest", count(rest.heartbeats) / f64::from(SECONDS), note.into());
     }
     Ok(())
 }
