@@ -3,15 +3,9 @@
 
 pub mod instances;
 pub mod node;
-pub mod numbers;
 #[cfg(feature = "peers")]
 pub mod peers;
-pub mod report;
 pub mod rounds;
-pub mod row;
 pub mod users;
 
-/// Whether the program was called with `--quick`.
-pub fn is_quick() -> bool {
-    std::env::args().any(|argument| argument == "--quick")
-}
+pub use cachesync_benches_report::{is_quick, numbers, row};

@@ -151,11 +151,14 @@ pub(crate) fn bench(options: &Options) -> Result<ExitStatus> {
 
 /// A program; what is `counted` only is built without the peers, which take minutes.
 fn run(program: &str, counted: bool) -> Command {
-    let is_of_broker = BROKER.contains(&program);
-    let package = if is_of_broker { "cachesync-benches-broker" } else { "cachesync-benches" };
+    let package = match program {
+        "report" => "cachesync-benches-report",
+        _ if BROKER.contains(&program) => "cachesync-benches-broker",
+        _ => "cachesync-benches",
+    };
     let mut command = cargo();
     command.args(["run", "--quiet", "--release", "--package", package, "--bin", program]);
-    if !is_of_broker && (!counted || program == "hits") {
+    if package == "cachesync-benches" && (!counted || program == "hits") {
         command.args(["--features", "peers"]);
     }
     command.arg("--");

@@ -14,14 +14,14 @@ use std::{
 
 use anyhow::Result;
 use cachesync::{Cache, CacheConfig, Registry, amqp::AmqpBackend};
-use cachesync_benches::{
-    is_quick,
-    numbers::{count, median, millis, ratio},
-    row::Row,
-};
 use cachesync_benches_broker::{
     raw::{Raw, until},
     redis::{PubSub, Server},
+};
+use cachesync_benches_report::{
+    is_quick,
+    numbers::{count, median, millis, ratio},
+    row::Row,
 };
 use cachesync_tests::broker::Broker;
 

@@ -10,14 +10,14 @@ use std::{
 
 use anyhow::{Context, Result};
 use cachesync::{Cache, CacheConfig, Registry, Transaction, amqp::AmqpBackend};
-use cachesync_benches::{
-    is_quick,
-    numbers::{median, millis, quantile},
-    row::Row,
-};
 use cachesync_benches_broker::{
     raw::{Raw, until},
     redis::{PubSub, Server},
+};
+use cachesync_benches_report::{
+    is_quick,
+    numbers::{median, millis, quantile},
+    row::Row,
 };
 use cachesync_tests::broker::Broker;
 use tokio::{

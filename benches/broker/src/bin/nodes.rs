@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use cachesync::{CacheConfig, Registry, Transaction};
-use cachesync_benches::{
+use cachesync::{CacheConfig, Committed, Registry, Transaction};
+use cachesync_benches_report::{
     numbers::{count, grouped},
     row::Row,
 };
@@ -15,6 +15,7 @@ use cachesync_tests::counting::{CountingBackend, Counts};
 use tokio::time::sleep;
 
 const COMMITS: u32 = 100;
+const AT_ONCE: u32 = 1_000;
 const SECONDS: u32 = 30;
 /// In which what is silent gets its trailers.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -55,14 +56,30 @@ async fn pass(time: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Commits of one key each, by one node after the other.
-async fn commit_single_keys(nodes: &[Registry], cache: &str) -> Result<()> {
+/// A commit of one key, by one node after the other.
+async fn commit(nodes: &[Registry], cache: &str, number: u32) -> Result<Committed> {
+    let node = &nodes[usize::try_from(number)? % nodes.len()];
+    let cache = node.cache::<u32, ()>(cache)?;
+    let transaction = Transaction::begin();
+    transaction.scope(async { cache.evict(&number) }).await;
+    Ok(transaction.commit())
+}
+
+/// Each when the one before is confirmed.
+async fn commit_one_by_one(nodes: &[Registry], cache: &str) -> Result<()> {
     for number in 0..COMMITS {
-        let node = &nodes[usize::try_from(number)? % nodes.len()];
-        let cache = node.cache::<u32, ()>(cache)?;
-        let transaction = Transaction::begin();
-        transaction.scope(async { cache.evict(&number) }).await;
-        transaction.commit().confirmed().await?;
+        commit(nodes, cache, number).await?.confirmed().await?;
+    }
+    Ok(())
+}
+
+/// All before the first is confirmed.
+async fn commit_at_once(nodes: &[Registry], cache: &str) -> Result<()> {
+    for number in 0..AT_ONCE {
+        drop(commit(nodes, cache, number).await?);
+    }
+    for node in nodes {
+        node.flush().await?;
     }
     Ok(())
 }
@@ -75,13 +92,13 @@ async fn main() -> Result<()> {
             let what = format!("{} nodes: {what}", grouped(nodes as u64));
             Row::new("growth in nodes", what).ratio(number).note(note).print();
         };
-        let everywhere = service.count(async |nodes| commit_single_keys(nodes, "everywhere").await).await?;
+        let everywhere = service.count(async |nodes| commit_one_by_one(nodes, "everywhere").await).await?;
         let note = format!("{:.0} bytes each", count(everywhere.bytes) / f64::from(COMMITS));
         row("messages to the broker for a commit of one key", count(everywhere.published) / f64::from(COMMITS), note);
         let note = "one for each node that has the cache, also the one that sent it";
         row("messages from the broker for it", count(everywhere.delivered) / f64::from(COMMITS), note.into());
         let some = |nodes: &[Registry]| nodes[..nodes.len() / 10].to_vec();
-        let here = service.count(async |nodes| commit_single_keys(&some(nodes), "here-and-there").await).await?;
+        let here = service.count(async |nodes| commit_one_by_one(&some(nodes), "here-and-there").await).await?;
         let note = "the same";
         row(
             "messages from the broker if a tenth of the nodes have the cache",
@@ -91,6 +108,13 @@ async fn main() -> Result<()> {
         let trailers = service.count(async |_| pass(SILENCE).await).await?;
         let note = "trailers: one for each cache of each node that has evicted from it and then been silent";
         row("messages to the broker after these", count(trailers.published), note.into());
+        for (whose, some) in [("one node", &service.nodes[..1]), ("all nodes in turn", &service.nodes[..])] {
+            let counts = service.count(async |_| commit_at_once(some, "everywhere").await).await?;
+            let note =
+                format!("{} from the broker; what waits for a confirm goes out together", grouped(counts.delivered));
+            let what = format!("messages to the broker for 1,000 commits at once, by {whose}");
+            row(&what, count(counts.published), note);
+        }
         let many = service
             .count(async |nodes| {
                 nodes[0].cache::<u32, ()>("everywhere")?.evict_many(0..50_000);

@@ -16,7 +16,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use cachesync::{CacheConfig, Registry, RegistryBuilder, amqp::AmqpBackend};
-use cachesync_benches::{
+use cachesync_benches_report::{
     is_quick,
     numbers::{count, nanoseconds, quantile},
     row::Row,

@@ -2,8 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Report, capitalized, explained::Explained, groups, shown};
-use crate::row::Row;
+use crate::{Report, capitalized, explained::Explained, groups, row::Row, shown};
 
 /// What stands where nobody has explained a bar that is missed.
 const NOT_EXPLAINED: &str =
@@ -123,7 +122,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::facts::Facts;
+    use crate::facts::Facts;
 
     fn of(rows: &[Row]) -> Report {
         Report { rows: rows.to_vec(), ..Report::default() }

@@ -15,8 +15,7 @@ use plotters::{
     },
 };
 
-use super::{capitalized, groups, shown};
-use crate::row::Row;
+use crate::{capitalized, groups, row::Row, shown};
 
 /// A color on white paper, and what it is where the reader prefers dark.
 struct Ink {

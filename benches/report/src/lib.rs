@@ -2,21 +2,28 @@
 //!
 //! It is kept as data, too, so that it can be written again without being measured again, say with an explanation that was
 //! added.
+//!
+//! A package of its own, as the programs of both others print rows: none of them may have the annotated functions of another
+//! linked in, which its registry would have to know.
 
 pub mod chart;
 pub mod explained;
 pub mod facts;
+pub mod numbers;
+pub mod row;
 pub mod table;
 
-use std::{fs, path::Path};
+use std::{env, fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    report::{explained::Explained, facts::Facts},
-    row::Row,
-};
+use self::{explained::Explained, facts::Facts, row::Row};
+
+/// Whether the program was called with `--quick`.
+pub fn is_quick() -> bool {
+    env::args().any(|argument| argument == "--quick")
+}
 
 /// The report as data.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -116,7 +123,7 @@ fn shown(number: f64) -> String {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is asked whether it is in between")]
     match number {
         0.0 => "0".to_owned(),
-        1_000.0..1e15 => crate::numbers::grouped(number.round() as u64),
+        1_000.0..1e15 => numbers::grouped(number.round() as u64),
         _ if number.fract() == 0.0 || number.abs() >= 100.0 => format!("{number:.0}"),
         _ if number.abs() < 0.1 => format!("{number:.3}"),
         _ => format!("{number:.2}"),
@@ -144,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_report_that_was_written_is_written_again_with_an_explanation() {
-        let folder = std::env::temp_dir().join(format!("cachesync-report-{}", std::process::id()));
+        let folder = env::temp_dir().join(format!("cachesync-report-{}", std::process::id()));
         fs::create_dir_all(&folder).expect("a folder");
         let mut report = Report { failed: vec!["broadcast: killed".to_owned()], ..Report::default() };
         report.read(r#"{"group":"miss","what":"a miss","against":"quick_cache","ratio":2.3,"bar":2.0}"#);

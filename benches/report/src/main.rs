@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use cachesync_benches::report::{Report, explained::Explained, facts::Facts};
+use cachesync_benches_report::{Report, explained::Explained, facts::Facts};
 
 /// What it was called with.
 #[derive(Default)]
