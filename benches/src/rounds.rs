@@ -9,7 +9,8 @@ use std::{hint::black_box, sync::Barrier, thread, time::Duration, time::Instant}
 use rand::random;
 use tokio::runtime;
 
-use crate::numbers::{count, median, nanoseconds, quantile};
+pub use crate::numbers::{count, nanoseconds};
+use crate::numbers::{median, quantile};
 
 /// Keys at random, the same for all that is timed: a linear congruential generator, of which one step costs a nanosecond.
 #[derive(Debug, Clone, Copy)]

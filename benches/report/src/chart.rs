@@ -189,7 +189,9 @@ fn legend(root: &Area<'_>) -> Result<()> {
 fn axis(root: &Area<'_>, scale: &Scale, height: i32) -> Result<()> {
     for tick in scale.ticks() {
         let x = scale.place(tick);
-        root.draw(&PathElement::new([(x, TOP - 2), (x, height - BOTTOM + 2)], GRID.light.stroke_width(1)))?;
+        // At 1 it is what is compared with.
+        let width = if tick.total_cmp(&1.0).is_eq() { 3 } else { 1 };
+        root.draw(&PathElement::new([(x, TOP - 2), (x, height - BOTTOM + 2)], GRID.light.stroke_width(width)))?;
         for y in [TOP - LINE - 2, height - BOTTOM + 4] {
             // A tick is 1, 2 or 5 times a power of ten, and so written in full.
             write(root, &tick.to_string(), (x, y), HPos::Center, &TEXT, FontStyle::Normal)?;
@@ -220,17 +222,18 @@ fn draw(root: &Area<'_>, scale: &Scale, item: &Item<'_>, y: i32) -> Result<()> {
     let (one, end) = (scale.place(1.0), scale.place(ratio));
     // Also what is exactly 1 is seen.
     let (left, right) = if one == end { (one - 1, one + 1) } else { (one.min(end), one.max(end)) };
-    root.draw(&Rectangle::new([(left, y + 2), (right, bottom - 3)], ink.light.filled()))?;
+    let middle = i32::midpoint(y, bottom);
+    root.draw(&Rectangle::new([(left, middle - 6), (right, middle + 5)], ink.light.filled()))?;
     let mut number = shown(ratio);
     if let Some(bar) = row.bar {
         let _ = write!(number, " ({})", shown(bar));
         if bar > 0.0 {
             let x = scale.place(bar);
-            root.draw(&PathElement::new([(x, y), (x, bottom - 1)], TEXT.light.stroke_width(2)))?;
+            root.draw(&PathElement::new([(x, middle - 9), (x, middle + 8)], TEXT.light.stroke_width(2)))?;
         }
     }
     let style = if row.met() == Some(false) { FontStyle::Bold } else { FontStyle::Normal };
-    write(root, &number, (WIDTH - MARGIN, y), HPos::Right, &TEXT, style)
+    write(root, &number, (WIDTH - MARGIN, middle - LINE / 2), HPos::Right, &TEXT, style)
 }
 
 /// What makes it dark where the reader prefers that: a style sheet counts more than the colors drawn.

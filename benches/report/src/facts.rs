@@ -1,9 +1,9 @@
 //! On what, and with what, was measured.
 
 use std::{
-    env, fs,
-    path::Path,
-    process::{self, Command, Stdio},
+    env, fs, iter,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
     thread::available_parallelism,
 };
 
@@ -23,6 +23,9 @@ const PACKAGES: [&str; 11] = [
     "redis",
     "tokio",
 ];
+
+/// Where Debian's package puts links to its scripts.
+const DEBIAN_SCRIPTS: &str = "/usr/lib/rabbitmq/bin";
 
 /// What is known of a run, as pairs of what it is and what was found.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -114,17 +117,17 @@ fn commit() -> Option<String> {
     git(&["rev-parse", "--short", "HEAD"]).map(|commit| commit + if changed { ", with changes" } else { "" })
 }
 
-/// Debian's `rabbitmqctl` on the `PATH` changes user, so that in the package's own folder comes first. It leaves a cookie in
-/// the home folder of whoever asks, be it for the version, so it is given another.
+/// The version is in the folder of its scripts. `rabbitmqctl version` would say it, too, and leave a daemon behind that listens
+/// to the whole network, and a cookie in the home folder.
 fn rabbitmq() -> Option<String> {
-    let own = "/usr/lib/rabbitmq/bin/rabbitmqctl";
-    let program = if Path::new(own).is_file() { own } else { "rabbitmqctl" };
-    let home = env::temp_dir().join(format!("cachesync-rabbitmqctl-{}", process::id()));
-    fs::create_dir(&home).ok()?;
-    let said = said_by(Command::new(program).arg("version").env("HOME", &home));
-    // What is left of it is in the folder of temporary files.
-    let _ = fs::remove_dir_all(&home);
-    said?.lines().last().map(str::to_owned)
+    let on_path = env::var_os("PATH");
+    let on_path = on_path.iter().flat_map(env::split_paths);
+    let scripts = iter::once(PathBuf::from(DEBIAN_SCRIPTS)).chain(on_path).map(|folder| folder.join("rabbitmq-server"));
+    scripts.filter_map(|script| fs::canonicalize(script).ok()).find_map(|script| rabbitmq_of(&script))
+}
+
+fn rabbitmq_of(script: &Path) -> Option<String> {
+    script.iter().find_map(|folder| folder.to_str()?.strip_prefix("rabbitmq_server-").map(str::to_owned))
 }
 
 fn redis(said: &str) -> Option<String> {
@@ -133,11 +136,7 @@ fn redis(said: &str) -> Option<String> {
 
 /// What a program says, if it is there and succeeds.
 fn said(program: &str, arguments: &[&str]) -> Option<String> {
-    said_by(Command::new(program).args(arguments))
-}
-
-fn said_by(command: &mut Command) -> Option<String> {
-    let output = command.stdin(Stdio::null()).output().ok()?;
+    let output = Command::new(program).args(arguments).stdin(Stdio::null()).output().ok()?;
     let said = String::from_utf8(output.stdout).ok()?.trim().to_owned();
     output.status.success().then_some(said)
 }
@@ -153,6 +152,8 @@ mod tests {
         assert_eq!(system("NAME=\"x\"\nPRETTY_NAME=\"Debian 12\"\n").as_deref(), Some("Debian 12"));
         assert_eq!(chosen("always [madvise] never\n").as_deref(), Some("madvise"));
         assert_eq!(redis("Redis server v=7.0.15 sha=0 bits=64").as_deref(), Some("7.0.15"));
+        let script = Path::new("/usr/lib/rabbitmq/lib/rabbitmq_server-3.10.8/sbin/rabbitmq-server");
+        assert_eq!(rabbitmq_of(script).as_deref(), Some("3.10.8"));
         assert_eq!([processor(""), memory(""), system(""), chosen(""), redis("")], [const { None }; 5]);
     }
 

@@ -12,10 +12,13 @@ use cachesync_benches_report::{
     row::Row,
 };
 use cachesync_tests::counting::{CountingBackend, Counts};
-use tokio::time::sleep;
+use tokio::time::{interval, sleep};
 
 const COMMITS: u32 = 100;
 const AT_ONCE: u32 = 1_000;
+/// Commits a second over all nodes, as of the team that this was made for, and for how many seconds.
+const PER_SECOND: u32 = 200;
+const STEADY: u32 = 10;
 const SECONDS: u32 = 30;
 /// In which what is silent gets its trailers.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -73,6 +76,16 @@ async fn commit_one_by_one(nodes: &[Registry], cache: &str) -> Result<()> {
     Ok(())
 }
 
+/// So many a second, by one node after the other, for some seconds.
+async fn commit_steadily(nodes: &[Registry], cache: &str) -> Result<()> {
+    let mut pace = interval(Duration::from_secs(1) / PER_SECOND);
+    for number in 0..PER_SECOND * STEADY {
+        pace.tick().await;
+        drop(commit(nodes, cache, number).await?);
+    }
+    Ok(())
+}
+
 /// All before the first is confirmed.
 async fn commit_at_once(nodes: &[Registry], cache: &str) -> Result<()> {
     for number in 0..AT_ONCE {
@@ -108,6 +121,14 @@ async fn main() -> Result<()> {
         let trailers = service.count(async |_| pass(SILENCE).await).await?;
         let note = "trailers: one for each cache of each node that has evicted from it and then been silent";
         row("messages to the broker after these", count(trailers.published), note.into());
+        let steady = service.count(async |nodes| commit_steadily(nodes, "everywhere").await).await?;
+        let per_second = |counted: u64| count(counted) / f64::from(STEADY);
+        let note = format!(
+            "{} from the broker; a node that commits less than once a second sends a trailer after each",
+            grouped(steady.delivered / u64::from(STEADY))
+        );
+        row("messages to the broker per second at 200 commits/s over all nodes", per_second(steady.published), note);
+        sleep(SILENCE).await;
         for (whose, some) in [("one node", &service.nodes[..1]), ("all nodes in turn", &service.nodes[..])] {
             let counts = service.count(async |_| commit_at_once(some, "everywhere").await).await?;
             let note =
