@@ -4,9 +4,10 @@
 //! other's entries. What disturbs the machine for longer than a round disturbs both, and what is shorter is an outlier that a
 //! median does not see.
 
-use std::{hint::black_box, sync::Barrier, thread, time::Duration, time::Instant};
+use std::{hint::black_box, sync::Barrier, thread, time::Duration};
 
 use rand::random;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime;
 
 pub use crate::numbers::{count, nanoseconds};
@@ -42,14 +43,40 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
 }
 
+/// By which clock calls are timed.
+#[derive(Debug, Clone, Copy)]
+pub enum Clock {
+    /// The processor time of the thread: who else uses the machine is not in it.
+    Thread,
+    /// That of the wall, where threads wait for each other.
+    Wall,
+}
+
+impl Clock {
+    /// How long `work` takes.
+    pub async fn time(self, work: impl Future<Output = ()>) -> Duration {
+        let now = || {
+            let time = clock_gettime(match self {
+                Self::Thread => ClockId::ThreadCPUTime,
+                Self::Wall => ClockId::Monotonic,
+            });
+            Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).expect("below a second"))
+        };
+        let started = now();
+        work.await;
+        now() - started
+    }
+}
+
 /// Calls `call` with `calls` keys, one after the other, and says how long that took.
 #[inline]
-pub async fn timed<F: Future>(calls: u64, mut keys: Keys, call: impl Fn(u64) -> F) -> Duration {
-    let started = Instant::now();
-    for _ in 0..calls {
-        black_box(call(black_box(keys.draw())).await);
-    }
-    started.elapsed()
+pub async fn timed<F: Future>(clock: Clock, calls: u64, mut keys: Keys, call: impl Fn(u64) -> F) -> Duration {
+    let work = async {
+        for _ in 0..calls {
+            black_box(call(black_box(keys.draw())).await);
+        }
+    };
+    clock.time(work).await
 }
 
 /// How often what is timed.
@@ -149,6 +176,11 @@ impl Rounds {
         nanoseconds(all) / count(self.calls) / count(self.threads as u64)
     }
 
+    /// By which clock calls that wait for no other task are timed.
+    pub fn clock(self) -> Clock {
+        if self.threads == 1 { Clock::Thread } else { Clock::Wall }
+    }
+
     /// How many calls [`compare`](Self::compare) makes of each of the two.
     pub fn calls_in_all(self) -> u64 {
         u64::from(self.rounds) * self.threads as u64 * self.calls
@@ -175,5 +207,14 @@ mod tests {
             assert!((ratio.median - 1.5).abs() < 1e-9 && (ratio.quartiles.1 - 1.5).abs() < 1e-9, "{ratio:?}");
             assert!((ratio.nanoseconds.0 - 3_000.0).abs() < 1e-6, "{ratio:?}");
         }
+    }
+
+    #[test]
+    fn the_time_of_a_thread_is_without_that_of_others() {
+        let spin = || (0..3_000_000_u64).for_each(|number| _ = black_box(number));
+        let mut own = Duration::ZERO;
+        let wait = async { thread::spawn(spin).join().expect("no panic") };
+        let wall = block_on(Clock::Wall.time(async { own = Clock::Thread.time(wait).await }));
+        assert!(own < wall / 2, "{own:?} {wall:?}");
     }
 }

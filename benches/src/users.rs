@@ -19,8 +19,12 @@ use crate::{
 pub const BASELINE: &str = "`async fn` around quick_cache `get`";
 
 /// A sample of hits of this many keys, by `call`.
-pub fn hits<'a, F: Future>(keys: u64, call: impl Fn(u64) -> F + Sync + 'a) -> impl Fn(u64) -> Duration + Sync + 'a {
-    move |calls| block_on(timed(calls, Keys::below(keys), &call))
+pub fn hits<'a, F: Future>(
+    rounds: Rounds,
+    keys: u64,
+    call: impl Fn(u64) -> F + Sync + 'a,
+) -> impl Fn(u64) -> Duration + Sync + 'a {
+    move |calls| block_on(timed(rounds.clock(), calls, Keys::below(keys), &call))
 }
 
 /// The first `keys` numbers, cached by [`node::user`] and in a bare `quick_cache`.
@@ -63,7 +67,10 @@ impl Users {
     /// If something else was measured than hits.
     pub fn samples(&self, node: &Node, rounds: Rounds) -> Samples {
         node.all_hits("users", rounds.calls_in_all(), || {
-            rounds.samples(hits(self.keys, node::user), hits(self.keys, |id| node::bare_user(&self.bare, id)))
+            rounds.samples(
+                hits(rounds, self.keys, node::user),
+                hits(rounds, self.keys, |id| node::bare_user(&self.bare, id)),
+            )
         })
     }
 }

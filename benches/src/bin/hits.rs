@@ -89,7 +89,7 @@ fn beside_peers(node: &Node, keys: u64, rounds: Rounds) {
         ($($peer:ident: $name:literal,)*) => {$(
             fill(keys, peers::$peer);
             let samples = node.all_hits("users", rounds.calls_in_all(), || {
-                rounds.samples(hits(keys, node::user), hits(keys, peers::$peer))
+                rounds.samples(hits(rounds, keys, node::user), hits(rounds, keys, peers::$peer))
             });
             Sampled::new(compared(PEERS, what("`u64` key", keys, rounds), $name, 1.0), samples).tell();
         )*};
@@ -118,12 +118,15 @@ fn texts(node: &Node, rounds: Rounds) {
     });
 
     let by_name = node.all_hits("names", rounds.calls_in_all(), || {
-        rounds.samples(hits(1_000, |key| node::name(text(key))), hits(1_000, |key| node::bare_name(&names, text(key))))
+        rounds.samples(
+            hits(rounds, 1_000, |key| node::name(text(key))),
+            hits(rounds, 1_000, |key| node::bare_name(&names, text(key))),
+        )
     });
     let by_pair = node.all_hits("pairs", rounds.calls_in_all(), || {
         rounds.samples(
-            hits(1_000, |key| node::pair(small(key), text(key))),
-            hits(1_000, |key| node::bare_pair(&pairs, small(key), text(key))),
+            hits(rounds, 1_000, |key| node::pair(small(key), text(key))),
+            hits(rounds, 1_000, |key| node::bare_pair(&pairs, small(key), text(key))),
         )
     });
     for (key, samples) in [("`&str` key", by_name), ("`(u32, &str)` key", by_pair)] {
@@ -138,10 +141,11 @@ fn in_transaction(node: &Node, rounds: Rounds) {
         let transaction = Transaction::begin();
         block_on(transaction.scope(async {
             users.evict_many((0..100_u64).map(|other| u64::MAX - other));
-            timed(calls, Keys::below(1_000), node::user).await
+            timed(rounds.clock(), calls, Keys::below(1_000), node::user).await
         }))
     };
-    let samples = node.all_hits("users", 2 * rounds.calls_in_all(), || rounds.samples(inside, hits(1_000, node::user)));
+    let samples =
+        node.all_hits("users", 2 * rounds.calls_in_all(), || rounds.samples(inside, hits(rounds, 1_000, node::user)));
     let what = "in a transaction with 100 pending evictions of other keys";
     Sampled::new(compared(GROUP, what, "the same hit outside", 2.0), samples).tell();
 }

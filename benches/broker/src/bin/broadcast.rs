@@ -25,6 +25,7 @@ use cachesync_benches_report::{
 };
 use cachesync_tests::broker::Broker;
 
+const GROUP: &str = "broadcast of 50,000 evictions";
 const KEYS: u64 = 50_000;
 const CAPACITY: usize = 200_000;
 /// How lapin sends them: so many messages, of so many keys each.
@@ -212,7 +213,7 @@ impl Bench {
         let copies = (MESSAGES * others) as u64;
         let seconds = median(&times.at_once) / 1e3;
         Row::new(
-            "broadcast",
+            GROUP,
             format!("copies of 400 bytes that RabbitMQ delivers a second, to as many queues as nodes: {others}"),
         )
         .ratio((count(copies) / seconds).round())
@@ -221,8 +222,7 @@ impl Bench {
         let nodes = if others == 1 { "node" } else { "nodes" };
         for (what, subject, messages) in subjects {
             for (against, baseline, bar) in &baselines {
-                let row =
-                    Row::new("broadcast", format!("50,000 evictions by {what}, applied on {others} other {nodes}"));
+                let row = Row::new(GROUP, format!("by {what}, applied on {others} other {nodes}"));
                 let row = row.against(*against, ratio(subject, baseline)).note(format!(
                     "{:.0} ms to {:.0} ms, in {:.0} messages; {rounds} rounds",
                     median(subject),
