@@ -54,6 +54,10 @@ pub enum Clock {
 
 impl Clock {
     /// How long `work` takes.
+    ///
+    /// # Panics
+    ///
+    /// If the system's clock is broken.
     pub async fn time(self, work: impl Future<Output = ()>) -> Duration {
         let now = || {
             let time = clock_gettime(match self {
@@ -64,7 +68,7 @@ impl Clock {
         };
         let started = now();
         work.await;
-        now() - started
+        now().checked_sub(started).expect("it does not go backwards")
     }
 }
 

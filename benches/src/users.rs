@@ -3,7 +3,8 @@
 //! At 100,000 keys most of a hit is waiting for memory: the slot of the hash table, the entry, the value, each in a line of its
 //! own. What lies where is decided when the maps are made and filled. So both get the same keys in the same random order, each
 //! key by one and at once by the other, that their values lie equally dense; and which of the two is made first, and which gets
-//! a key first, is up to chance.
+//! a key first, is up to chance. Filled one after the other the ratio is a tenth higher, 1.69 in place of 1.59 (medians of 16 and
+//! of 8 processes), since a load allocates more than the value.
 
 use std::{hint::black_box, sync::Arc, time::Duration};
 

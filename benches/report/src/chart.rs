@@ -242,7 +242,7 @@ fn dark() -> String {
     let mut rules = String::new();
     for Ink { light, dark } in [PAPER, TEXT, GRID, MET, MISSED, SHOWN] {
         let (light, dark) = (hex(light), hex(dark));
-        let _ = write!(rules, "[fill=\"{light}\"] {{ fill: {dark} }} [stroke=\"{light}\"] {{ stroke: {dark} }}\n");
+        let _ = writeln!(rules, "[fill=\"{light}\"] {{ fill: {dark} }} [stroke=\"{light}\"] {{ stroke: {dark} }}");
     }
     format!("<style>@media (prefers-color-scheme: dark) {{\n{rules}}}</style>\n")
 }

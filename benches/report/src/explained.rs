@@ -90,7 +90,9 @@ mod tests {
     fn an_explanation_of_what_is_met_or_called_otherwise_is_idle() {
         let explained = Explained::parse(TEXT).expect("TOML");
         let row = Row::new("hit", "`u64` key").against("quick_cache `get`", 2.0).bar(1.6);
-        assert!(explained.idle(&[row.clone()]).is_empty() && explained.idle(&[Row::new("miss", "")]).is_empty());
+        assert!(
+            explained.idle(std::slice::from_ref(&row)).is_empty() && explained.idle(&[Row::new("miss", "")]).is_empty()
+        );
         assert_eq!(explained.idle(&[row.clone().ratio(1.5)]), ["hit: `u64` key quick_cache"]);
         assert_eq!(explained.idle(&[Row { what: "by number".to_owned(), ..row }]).len(), 1);
     }
