@@ -258,3 +258,46 @@ async fn keys_that_panic_when_an_inner_transaction_hands_them_over_become_all() 
     within(DEADLINE, committed.confirmed()).await.unwrap();
     assert!(touchy.is_empty());
 }
+
+/// A key that panics when it is hashed, once its cache is armed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Unhashable(u8);
+
+static UNHASHABLE: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+#[expect(clippy::derived_hash_with_manual_eq, reason = "it is the same hash, or none")]
+impl std::hash::Hash for Unhashable {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        assert!(!UNHASHABLE.load(SeqCst), "on purpose");
+        self.0.hash(state);
+    }
+}
+
+#[test]
+fn a_load_that_panics_while_it_is_kept_does_not_leave_its_end_to_the_next_one() {
+    // On a thread of its own: who waits for a load that has ended before it began would ask again without a pause.
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let answers = async {
+            let users: Cache<Unhashable, u8> = only(CacheConfig::new("users")).await.cache("users").unwrap();
+            let panics = users.clone();
+            let loader = async || {
+                UNHASHABLE.store(true, SeqCst);
+                1
+            };
+            let ended = tokio::spawn(async move { panics.get_with(&Unhashable(1), loader).await }).await;
+            UNHASHABLE.store(false, SeqCst);
+            assert!(ended.unwrap_err().is_panic());
+            let loads = async || {
+                tokio::task::yield_now().await;
+                2
+            };
+            let loaded =
+                tokio::join!(users.get_with(&Unhashable(1), loads), users.get_with(&Unhashable(1), async || 3));
+            (loaded, users.stats().shared)
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        tell.send(runtime.block_on(answers)).unwrap();
+    });
+    assert_eq!(told.recv_timeout(DEADLINE), Ok(((2, 2), 1)));
+}

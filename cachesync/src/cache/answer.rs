@@ -54,6 +54,15 @@ enum Stage<K: Key, V: Value, O, W> {
     Ended,
 }
 
+/// A body that is dropped with this.
+struct Leaving<'a, F>(Pin<&'a mut Option<F>>);
+
+impl<F> Drop for Leaving<'_, F> {
+    fn drop(&mut self) {
+        self.0.set(None);
+    }
+}
+
 impl<K: Key, V: Value, O, W> Stage<K, V, O, W> {
     fn runs(load: Load<K, V, O>) -> Self {
         let within = load.within();
@@ -68,7 +77,7 @@ impl<K: Key, V: Value, O, F, W> Answer<K, V, O, F, W> {
     fn end(self: Pin<&mut Self>) {
         let mut this = self.project();
         if let Stage::Runs(_, within) = this.stage {
-            within.run(|| this.body.set(None));
+            within.leave(Leaving(this.body));
         }
         *this.stage = Stage::Ended;
     }

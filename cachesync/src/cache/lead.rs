@@ -86,6 +86,9 @@ impl<K: Key, V: Value> Lead<K, V> {
             // A separate load may come second to another one that is just as fresh.
             (Some(Redeemed { key, flight, is_absent }), Some(content)) => {
                 if answer.is_none() {
+                    // From here on it is another load's, whose end is not this one's to state: not even if code of the
+                    // user's panics below.
+                    self.open = false;
                     stripe.recycle(flight);
                 }
                 store.replace(key, is_absent, content, terms, self.began, stripe)
@@ -99,7 +102,7 @@ impl<K: Key, V: Value> Lead<K, V> {
         if !kept {
             count(&store.info.counters.not_kept, 1);
         }
-        // Had code of the user's panicked before, `Drop` would have woken those who wait.
+        // Had code of the user's panicked before, `Drop` would have woken those who wait, if there are any.
         self.open = false;
         if let Some(answer) = answer {
             self.flight.land(answer);

@@ -64,6 +64,12 @@ impl Within {
         LOADING.sync_scope(self.0.clone(), step)
     }
 
+    /// Drops what there is of the body there; in a thread that ends, which may have no such places any more, as it is.
+    pub(super) fn leave(&self, body: impl Drop) {
+        // A future in a scope is dropped so.
+        drop(LOADING.scope(self.0.clone(), async move { drop(body) }));
+    }
+
     /// Runs all of the body there.
     ///
     /// # Cancel safety
