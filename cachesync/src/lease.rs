@@ -183,14 +183,15 @@ impl Lease {
         let valid = now.0 < until && (until == Moment::NEVER.0 || Mutation::IgnoreSleep.is_on() || awake());
         let note = |noted| (noted != NEVER_AGAIN).then_some(now.0);
         if valid {
-            // In no order with the other: whoever finds an older one thinks that it is older than it is.
+            // In no order with the other. Whoever finds an older one thinks that its load is older than it is; whoever finds that
+            // of a later look has a load that begins later still, since it has yet to find it.
             self.found_valid_by_boot.store(boot.0, Ordering::Relaxed);
         }
         valid && self.found_valid[policy.place()].fetch_update(Ordering::AcqRel, Ordering::Acquire, note).is_ok()
     }
 
-    /// [Boot time](Clock::boot) at the moment `now`, of which [`valid_at`](Self::valid_at) says that the lease is valid, or
-    /// somewhat earlier; [`Moment::PAST`] of a lease that is endless.
+    /// [Boot time](Clock::boot) at about the moment `now`, of which [`valid_at`](Self::valid_at) says that the lease is valid:
+    /// never later than it is when this is called. [`Moment::PAST`] of a lease that is endless.
     ///
     /// Nobody needs to look at that clock: it was looked at when the wall clock was.
     pub(crate) fn boot_at(&self, now: Moment, clock: &Clock) -> Moment {
@@ -320,6 +321,15 @@ mod tests {
         lease.renew(&Clock::System, Clock::System.boot());
         assert!(!is_valid(&lease, &Clock::System));
         assert!(lease.is_closed());
+    }
+
+    #[test]
+    fn what_was_noted_of_a_moment_is_no_more_when_the_lease_is_closed_in_it() {
+        let (_, clock, lease) = fresh();
+        let serves = |policy| lease.valid_at(policy, &clock, true).is_some();
+        assert!(serves(OnPartition::Bypass) && serves(OnPartition::ServeStale));
+        lease.close();
+        assert!(!serves(OnPartition::Bypass) && !serves(OnPartition::ServeStale));
     }
 
     #[test]

@@ -19,7 +19,10 @@ use cachesync_tests::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::nodes::{DEADLINE, load, node, only, users_frame};
+use crate::{
+    nodes::{DEADLINE, load, node, only, users_frame},
+    reentry::ends,
+};
 
 async fn start(hub: &MemoryBackend) -> (Registry, FaultyBackend) {
     let backend = FaultyBackend::new(hub);
@@ -275,29 +278,22 @@ impl std::hash::Hash for Unhashable {
 
 #[test]
 fn a_load_that_panics_while_it_is_kept_does_not_leave_its_end_to_the_next_one() {
-    // On a thread of its own: who waits for a load that has ended before it began would ask again without a pause.
-    let (tell, told) = std::sync::mpsc::channel();
-    std::thread::spawn(move || {
-        let answers = async {
-            let users: Cache<Unhashable, u8> = only(CacheConfig::new("users")).await.cache("users").unwrap();
-            let panics = users.clone();
-            let loader = async || {
-                UNHASHABLE.store(true, SeqCst);
-                1
-            };
-            let ended = tokio::spawn(async move { panics.get_with(&Unhashable(1), loader).await }).await;
-            UNHASHABLE.store(false, SeqCst);
-            assert!(ended.unwrap_err().is_panic());
-            let loads = async || {
-                tokio::task::yield_now().await;
-                2
-            };
-            let loaded =
-                tokio::join!(users.get_with(&Unhashable(1), loads), users.get_with(&Unhashable(1), async || 3));
-            (loaded, users.stats().shared)
+    // Who waits for a load that has ended before it began asks again without a pause.
+    ends(async || {
+        let users: Cache<Unhashable, u8> = only(CacheConfig::new("users")).await.cache("users").unwrap();
+        let panics = users.clone();
+        let loader = async || {
+            UNHASHABLE.store(true, SeqCst);
+            1
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        tell.send(runtime.block_on(answers)).unwrap();
+        let ended = tokio::spawn(async move { panics.get_with(&Unhashable(1), loader).await }).await;
+        UNHASHABLE.store(false, SeqCst);
+        assert!(ended.unwrap_err().is_panic());
+        let loads = async || {
+            tokio::task::yield_now().await;
+            2
+        };
+        let loaded = tokio::join!(users.get_with(&Unhashable(1), loads), users.get_with(&Unhashable(1), async || 3));
+        assert_eq!((loaded, users.stats().shared), ((2, 2), 1));
     });
-    assert_eq!(told.recv_timeout(DEADLINE), Ok(((2, 2), 1)));
 }

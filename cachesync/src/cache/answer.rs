@@ -75,7 +75,7 @@ impl<K: Key, V: Value, O, F, W> Answer<K, V, O, F, W> {
     #[cold]
     #[inline(never)]
     fn end(self: Pin<&mut Self>) {
-        let mut this = self.project();
+        let this = self.project();
         if let Stage::Runs(_, within) = this.stage {
             within.leave(Leaving(this.body));
         }

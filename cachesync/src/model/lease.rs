@@ -42,7 +42,7 @@ fn renewed_and_asleep() {
     }
 }
 
-/// What is closed is closed, whatever heartbeat comes back then.
+/// What is closed is closed, whatever heartbeat comes back then, and whoever is about to note that it was valid.
 fn closed() {
     let world = World::with_backend();
     let engine = world.spawn(|world| world.node.lease.renew(&world.node.clock, world.node.clock.boot()));
@@ -51,8 +51,10 @@ fn closed() {
         world.node.lease.close();
         assert!(world.slot.info.serves_at().is_none());
     });
-    engine.join().unwrap();
-    end.join().unwrap();
+    let reader = world.spawn(|world| _ = world.slot.info.serves_at());
+    for thread in [engine, end, reader] {
+        thread.join().unwrap();
+    }
     let lease = &world.node.lease;
     let serves = |policy| lease.valid_at(policy, &world.node.clock, true).is_some();
     assert!(lease.is_closed() && !serves(OnPartition::Bypass) && !serves(OnPartition::ServeStale));
