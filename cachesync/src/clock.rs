@@ -4,9 +4,8 @@
 //! (8 ns a read, advancing every 1 to 4 ms) and not [`std::time::Instant`] (30 ns). Architecture invariant: no task
 //! ticks it; a blocked runtime or a stopped process must not freeze it.
 //!
-//! None of these counts the time while the machine is suspended. The clock that does, boot time, has no coarse form; the
-//! wall clock has one, is moved on by the same code of the kernel before any process runs again, and is also set by
-//! people. So the wall clock tells when to ask for boot time, see [`lease`](crate::lease).
+//! It does not count the time while the machine is suspended. The clock that does, boot time, has no coarse form; when that is
+//! read is up to the [`lease`](crate::lease).
 
 use std::{
     fmt,
@@ -72,8 +71,6 @@ struct Hands {
     now: AtomicU64,
     /// How long the machine was suspended.
     suspended: AtomicU64,
-    /// How far somebody has set the wall clock ahead.
-    set_ahead: AtomicU64,
     /// How far it moves whenever somebody looks at it.
     #[cfg(test)]
     each_look: std::sync::atomic::AtomicU64,
@@ -92,7 +89,6 @@ impl ManualClock {
             made: unix_millis(wall),
             now: AtomicU64::new(1),
             suspended: AtomicU64::new(0),
-            set_ahead: AtomicU64::new(0),
             #[cfg(test)]
             each_look: std::sync::atomic::AtomicU64::default(),
         }))
@@ -113,11 +109,6 @@ impl ManualClock {
     }
 
     #[cfg(test)]
-    pub(crate) fn set_wall_clock_ahead(&self, by: Duration) {
-        add(&self.0.set_ahead, by);
-    }
-
-    #[cfg(test)]
     pub(crate) fn advance_at_each_look(&self, by: Duration) {
         self.0.each_look.store(u64::try_from(by.as_nanos()).unwrap_or(u64::MAX), Ordering::SeqCst);
     }
@@ -132,10 +123,6 @@ impl ManualClock {
 
     fn boot(&self) -> u64 {
         self.now().saturating_add(self.0.suspended.load(Ordering::SeqCst))
-    }
-
-    fn wall(&self) -> u64 {
-        self.boot().saturating_add(self.0.set_ahead.load(Ordering::SeqCst))
     }
 }
 
@@ -165,7 +152,7 @@ impl Clock {
     pub(crate) fn unix_millis(&self) -> u64 {
         match self {
             Self::System => unix_millis(SystemTime::now()),
-            Self::Manual(clock) => clock.0.made.saturating_add(clock.wall() / 1_000_000),
+            Self::Manual(clock) => clock.0.made.saturating_add(clock.boot() / 1_000_000),
         }
     }
 
@@ -183,15 +170,6 @@ impl Clock {
         match self {
             Self::System => Moment(system::boot()),
             Self::Manual(clock) => Moment(clock.boot()),
-        }
-    }
-
-    /// The time of day, which can be set to anything. Where that is of no use, always the same.
-    #[inline]
-    pub(crate) fn wall(&self) -> Moment {
-        match self {
-            Self::System => Moment(system::wall()),
-            Self::Manual(clock) => Moment(clock.wall()),
         }
     }
 }
@@ -217,19 +195,8 @@ mod system {
     }
 
     pub(super) fn boot() -> u64 {
-        nanos(ClockId::Boottime)
-    }
-
-    #[inline]
-    pub(super) fn wall() -> u64 {
-        nanos(ClockId::RealtimeCoarse)
-    }
-
-    #[inline]
-    fn nanos(clock: ClockId) -> u64 {
-        let time = clock_gettime(clock);
-        // The wall clock can be set to before 1970.
-        u64::try_from(time.tv_sec).unwrap_or(0) * 1_000_000_000 + time.tv_nsec.cast_unsigned()
+        let time = clock_gettime(ClockId::Boottime);
+        time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
     }
 }
 
@@ -247,10 +214,6 @@ mod system {
     pub(super) fn boot() -> u64 {
         monotonic()
     }
-
-    pub(super) fn wall() -> u64 {
-        0
-    }
 }
 
 #[cfg(test)]
@@ -266,23 +229,21 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn boot_time_and_wall_clock_go_on_with_the_monotonic_clock() {
-        let before = (Clock::System.boot(), Clock::System.wall());
-        assert!(before.0 > Moment::PAST && before.1 > Moment::PAST);
+    fn boot_time_goes_on_with_the_monotonic_clock() {
+        let before = Clock::System.boot();
+        assert!(before > Moment::PAST);
         std::thread::sleep(Duration::from_millis(20));
-        assert!(Clock::System.boot() >= before.0.after(Duration::from_millis(20)));
-        assert!(Clock::System.wall() > before.1);
+        assert!(Clock::System.boot() >= before.after(Duration::from_millis(20)));
     }
 
     #[test]
     fn a_suspended_machine_has_a_boot_time_that_goes_on_and_a_monotonic_one_that_hardly_does() {
         let manual = ManualClock::new();
         let clock = Clock::Manual(manual.clone());
-        let before = (clock.now(), clock.boot(), clock.wall());
+        let before = (clock.now(), clock.boot());
         manual.suspend(Duration::from_secs(3));
         assert_eq!(clock.now().0, before.0.0 + 1);
         assert_eq!(clock.boot(), before.1.after(Duration::from_secs(3)));
-        assert_eq!(clock.wall(), before.2.after(Duration::from_secs(3)));
     }
 
     #[test]

@@ -10,18 +10,13 @@
 //! # Machines that sleep
 //!
 //! The end of a lease is a moment of boot time, which counts on while the machine is suspended. Reading that clock
-//! makes a hit slower by 22 ns of 30. So a hit compares the end with two coarse clocks: the monotonic one, and that of the
-//! wall, which a suspended machine finds moved on before any of its processes runs again. If the latter says that the lease is
-//! over, somebody may have set it, and boot time decides.
+//! makes a hit slower by 22 ns of 30. So it is read once for each moment that the coarse monotonic clock shows, which lasts 1 to
+//! 4 ms, and the end compared with both; hits of the same moment find it noted that the lease is valid then, which is one
+//! comparison. Two looks that find the same moment have no sleep between them: the kernel moves that clock on to the exact time
+//! as it goes to sleep (Linux, `timekeeping_suspend`), after the last process has run, so no moment from before is shown again.
+//! And an end is never moved back but by closing, which takes the note away for good.
 //!
-//! Both are compared once for each moment that the coarse monotonic clock shows, which lasts 1 to 4 ms; hits of the same moment
-//! find it noted that the lease is valid then, which is one comparison. Two looks that find the same moment have no sleep between
-//! them: the kernel moves that clock on to the exact time as it goes to sleep (Linux, `timekeeping_suspend`), after the last
-//! process has run, so no moment from before is shown again. And an end is never moved back but by closing, which takes the
-//! note away for good.
-//!
-//! So between waking up and the first task that runs, nothing is served that must not be. What is left: that somebody sets the
-//! wall clock back by as much as the machine then sleeps, between two heartbeats.
+//! So between waking up and the first task that runs, nothing is served that must not be.
 //!
 //! Invariant: once closed, a lease is never valid again, under no policy.
 
@@ -49,8 +44,6 @@ pub(crate) struct Lease {
     until: [AtomicU64; 2],
     /// The same end by boot time, which is what counts.
     by_boot: AtomicU64,
-    /// The same end by the wall clock, for as long as nobody sets that.
-    by_wall: AtomicU64,
     /// By the number of the policy: the moment, by the monotonic clock, at which the lease was last found to be valid.
     found_valid: [AtomicU64; 2],
     /// Boot time then, or earlier.
@@ -90,7 +83,6 @@ impl Lease {
         Self {
             until: [AtomicU64::new(until), AtomicU64::new(Moment::NEVER.0)],
             by_boot: AtomicU64::new(NOT_YET),
-            by_wall: AtomicU64::new(NOT_YET),
             found_valid: [AtomicU64::new(0), AtomicU64::new(0)],
             endless: until == Moment::NEVER.0,
             found_valid_by_boot: AtomicU64::new(Moment::PAST.0),
@@ -113,18 +105,17 @@ impl Lease {
     /// closed lease. One task does this.
     pub(crate) fn renew(&self, clock: &Clock, since: Moment) {
         let end = since.after(self.length);
-        // Boot time last: should the process be stopped between two of these, the ends by the other clocks are too early by
-        // that time, and not too late.
-        let (now, wall) = (clock.now(), clock.wall());
+        // Boot time last: should the process be stopped between the two, the end by the other clock is too early by that time,
+        // and not too late.
+        let now = clock.now();
         let left = end.since(clock.boot());
         if left.is_zero() {
             return;
         }
         let until = now.after(left);
-        // Release: whoever sees the new end by any of the clocks also sees the evictions that were applied before the renewal.
+        // Release: whoever sees the new end by either clock also sees the evictions that were applied before the renewal.
         // Who sees it by one clock and not yet by another is bounded by the old end as well.
         self.by_boot.fetch_max(end.0, Ordering::Release);
-        self.by_wall.store(wall.after(left).0, Ordering::Release);
         let _ = self.moving().fetch_update(Ordering::Release, Ordering::Relaxed, |current| {
             (current != CLOSED && current < until.0).then_some(until.0)
         });
@@ -179,7 +170,7 @@ impl Lease {
             return true;
         }
         let boot = clock.boot();
-        let awake = || clock.wall().0 < self.by_wall.load(Ordering::Acquire) || self.is_valid_since_boot(clock);
+        let awake = || boot.0 < self.by_boot.load(Ordering::Acquire);
         let valid = now.0 < until && (until == Moment::NEVER.0 || Mutation::IgnoreSleep.is_on() || awake());
         let note = |noted| (noted != NEVER_AGAIN).then_some(now.0);
         if valid {
@@ -193,7 +184,7 @@ impl Lease {
     /// [Boot time](Clock::boot) at about the moment `now`, of which [`valid_at`](Self::valid_at) says that the lease is valid:
     /// never later than it is when this is called. [`Moment::PAST`] of a lease that is endless.
     ///
-    /// Nobody needs to look at that clock: it was looked at when the wall clock was.
+    /// Nobody needs to look at that clock: it was looked at when the moment was noted.
     pub(crate) fn boot_at(&self, now: Moment, clock: &Clock) -> Moment {
         if self.endless {
             Moment::PAST
@@ -202,11 +193,6 @@ impl Lease {
         } else {
             clock.boot()
         }
-    }
-
-    #[cold]
-    fn is_valid_since_boot(&self, clock: &Clock) -> bool {
-        clock.boot().0 < self.by_boot.load(Ordering::Acquire)
     }
 
     /// How much is left of it; `None` if it has no limit.
@@ -284,19 +270,6 @@ mod tests {
         manual.suspend(LENGTH);
         lease.renew(&clock, sent);
         assert!(!is_valid(&lease, &clock), "a heartbeat from before");
-    }
-
-    #[test]
-    fn a_wall_clock_that_is_set_ahead_ends_no_lease() {
-        let (manual, clock, lease) = fresh();
-        manual.set_wall_clock_ahead(LENGTH * 100);
-        assert!(is_valid(&lease, &clock));
-        manual.advance(LENGTH);
-        assert!(!is_valid(&lease, &clock));
-        lease.renew(&clock, clock.boot());
-        assert!(is_valid(&lease, &clock));
-        manual.suspend(LENGTH);
-        assert!(!is_valid(&lease, &clock));
     }
 
     #[test]
