@@ -21,6 +21,7 @@
 //! | [`tasks`] | R2 and R3 in spawned tasks; transactions that outlive their registry |
 //! | [`typed`] | caches that are declared with their types |
 //! | [`waiters`] | single flight, and R9: cancellation, panics, errors, bounded waits |
+//! | [`dropped`] | R9: loads whose futures are dropped |
 //! | [`panics`] | code of the user's that panics |
 //! | [`reentry`] | code of the user's that uses the cache where it is dropped |
 //! | [`wire`] | R5 and R10: what other programs send, garbage, foreign key shapes |
@@ -36,6 +37,7 @@ mod bounds;
 mod broadcast;
 mod changes;
 mod delivery;
+mod dropped;
 mod lifecycle;
 mod limited;
 mod logged;

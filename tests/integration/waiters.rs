@@ -371,30 +371,3 @@ async fn what_does_not_fit_is_displaced_and_nobody_else_is_told() {
     assert_eq!(there.registry.stats().frames_applied, 0);
     assert_eq!(there.users.get(&1).as_deref(), Some("Ada"));
 }
-
-#[test]
-fn a_load_that_is_dropped_by_a_thread_that_ends_is_dropped_as_any_other() {
-    use std::{cell::RefCell, pin::Pin, task::Context};
-
-    thread_local! {
-        static LEFT: RefCell<Option<Pin<Box<dyn Future<Output = ()>>>>> = const { RefCell::new(None) };
-    }
-
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let users = runtime.block_on(async { crate::nodes::alone().await.1 });
-    let leading = users.clone();
-    let thread = std::thread::spawn(move || {
-        // Before anything that the load needs of its thread: so it is dropped after that.
-        LEFT.with(|left| {
-            let mut load = Box::pin(async move {
-                leading.get_with(1, std::future::pending::<String>).await;
-            });
-            *left.borrow_mut() = None;
-            assert!(load.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())).is_pending());
-            *left.borrow_mut() = Some(load);
-        });
-    });
-    thread.join().unwrap();
-    let next = runtime.block_on(within(DEADLINE, users.get_with(1, async || "next".to_owned())));
-    assert_eq!((next.as_str(), users.stats().shared), ("next", 0));
-}
