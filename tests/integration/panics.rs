@@ -268,7 +268,6 @@ struct Unhashable(u8);
 
 static UNHASHABLE: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 
-#[expect(clippy::derived_hash_with_manual_eq, reason = "it is the same hash, or none")]
 impl std::hash::Hash for Unhashable {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         assert!(!UNHASHABLE.load(SeqCst), "on purpose");
