@@ -49,6 +49,8 @@ pub(crate) struct Lease {
     by_wall: AtomicU64,
     /// The moment, by the monotonic clock, at which the wall clock was last found to be before that end.
     found_valid: AtomicU64,
+    /// Boot time then, or earlier.
+    found_valid_by_boot: AtomicU64,
     length: Duration,
     /// Wakes those who wait for it to be closed.
     closing: Notify,
@@ -79,6 +81,7 @@ impl Lease {
             by_boot: AtomicU64::new(NOT_YET),
             by_wall: AtomicU64::new(NOT_YET),
             found_valid: AtomicU64::new(0),
+            found_valid_by_boot: AtomicU64::new(Moment::PAST.0),
             length,
             closing: Notify::new(),
         }
@@ -158,11 +161,28 @@ impl Lease {
     /// Whether the lease is valid if the machine has slept meanwhile, too.
     #[cold]
     fn is_valid_awake(&self, now: Moment, clock: &Clock) -> bool {
+        let boot = clock.boot();
         let valid = clock.wall().0 < self.by_wall.load(Ordering::Acquire) || self.is_valid_since_boot(clock);
         if valid {
+            // In no order with the other: whoever finds an older one thinks that it is older than it is.
+            self.found_valid_by_boot.store(boot.0, Ordering::Relaxed);
             self.found_valid.store(now.0, Ordering::Relaxed);
         }
         valid
+    }
+
+    /// [Boot time](Clock::boot) at the moment `now`, of which [`valid_at`](Self::valid_at) says that the lease is valid, or
+    /// somewhat earlier; [`Moment::PAST`] of a lease that is endless.
+    ///
+    /// Nobody needs to look at that clock: it was looked at when the wall clock was.
+    pub(crate) fn boot_at(&self, now: Moment, clock: &Clock) -> Moment {
+        if self.found_valid.load(Ordering::Relaxed) == now.0 {
+            Moment(self.found_valid_by_boot.load(Ordering::Relaxed))
+        } else if self.moving().load(Ordering::Relaxed) == Moment::NEVER.0 {
+            Moment::PAST
+        } else {
+            clock.boot()
+        }
     }
 
     #[cold]

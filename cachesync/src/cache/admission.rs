@@ -17,7 +17,9 @@ use super::{info::CacheInfo, nesting};
 use crate::{mutation::Mutation, timer};
 
 /// The right to run a body, given back when dropped.
-pub(crate) struct Admission(Arc<CacheInfo>);
+///
+/// `None` when that was left to somebody else.
+pub(crate) struct Admission(Option<Arc<CacheInfo>>);
 
 /// Whether a caller can wait to be admitted.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,14 +39,28 @@ impl Admission {
 
     /// Without waiting. `None` if the caller needs none.
     pub(crate) fn now(info: &Arc<CacheInfo>) -> Result<Option<Self>, Full> {
+        Ok(Self::take_now(info)?.then(|| Self(Some(info.clone()))))
+    }
+
+    /// The same for who sees to it that it is [given back](Self::give_back); whether it has to be.
+    pub(super) fn take_now(info: &CacheInfo) -> Result<bool, Full> {
         if nesting::is_within_cache(info.id) || info.lease.is_closed() {
-            return Ok(None);
+            return Ok(false);
         }
         if Mutation::AdmitEverybody.is_on() {
-            return Ok(None);
+            return Ok(false);
         }
         info.admissions.try_acquire().map_err(|_| Full)?.forget();
-        Ok(Some(Self(info.clone())))
+        Ok(true)
+    }
+
+    /// Leaves it to the caller to [give it back](Self::give_back).
+    pub(super) fn hand_over(mut self) {
+        self.0 = None;
+    }
+
+    pub(super) fn give_back(info: &CacheInfo) {
+        info.admissions.add_permits(1);
     }
 
     /// Waits for at most `load_wait`. `None` if the caller needs none, or goes without.
@@ -63,7 +79,7 @@ impl Admission {
             permit = info.admissions.acquire() => {
                 // The semaphore is never closed.
                 permit.ok()?.forget();
-                Some(Self(info.clone()))
+                Some(Self(Some(info.clone())))
             }
             // Nobody is counted any more.
             () = info.lease.closed() => None,
@@ -77,6 +93,8 @@ impl Admission {
 
 impl Drop for Admission {
     fn drop(&mut self) {
-        self.0.admissions.add_permits(1);
+        if let Some(info) = &self.0 {
+            Self::give_back(info);
+        }
     }
 }

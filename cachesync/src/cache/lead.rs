@@ -6,7 +6,7 @@ use super::{
     content::{Content, Terms},
     flight::{Flight, Outcome},
     store::{Store, discard},
-    stripe::Purpose,
+    stripe::{Purpose, Redeemed},
 };
 use crate::{
     key::{Key, Value},
@@ -63,13 +63,19 @@ impl<K: Key, V: Value> Lead<K, V> {
         }
         let store = &self.store;
         let mut stripe = store.stripe(self.hash);
-        let key = stripe.redeem(self.hash, &self.flight);
-        // With the ticket gone nobody else can join, so the count can only fall; 1 means that nobody waits, and
-        // the value need not be cloned.
-        let answer = (Arc::strong_count(&self.flight) > 1).then(|| outcome.clone());
-        let kept = match (key, Content::of(outcome)) {
+        let redeemed = stripe.redeem(self.hash, &self.flight);
+        // With the ticket gone nobody else can join, so the count can only fall. Without those who wait it is one for this
+        // lead, and one for the ticket that was given back; then the value need not be cloned.
+        let unshared = 1 + usize::from(redeemed.is_some());
+        let answer = (Arc::strong_count(&self.flight) > unshared).then(|| outcome.clone());
+        let kept = match (redeemed, Content::of(outcome)) {
             // A separate load may come second to another one that is just as fresh.
-            (Some(key), Some(content)) => store.replace(key, content, terms, self.began, stripe),
+            (Some(Redeemed { key, flight, is_absent }), Some(content)) => {
+                if answer.is_none() {
+                    stripe.recycle(flight);
+                }
+                store.replace(key, is_absent, content, terms, self.began, stripe)
+            }
             leftover => {
                 drop(stripe);
                 discard(leftover);
@@ -100,8 +106,8 @@ impl<K: Key, V: Value> Lead<K, V> {
 
     fn end(&mut self, outcome: Outcome<V>) {
         if mem::take(&mut self.open) {
-            let key = self.store.stripe(self.hash).redeem(self.hash, &self.flight);
-            discard(key);
+            let redeemed = self.store.stripe(self.hash).redeem(self.hash, &self.flight);
+            discard(redeemed);
             self.flight.land(outcome);
         }
     }

@@ -35,7 +35,7 @@ use super::{
     flight::{Flight, Outcome},
     info::CacheInfo,
     lead::Lead,
-    nesting,
+    nesting::{self, Flights},
     store::{Begun, Manner, Store},
 };
 use crate::{
@@ -110,28 +110,36 @@ pub(crate) fn find<K: Key, V: Value, Q: KeyForm<K>, T>(
 }
 
 /// A caller who found nothing, before it is known whether it loads.
+///
+/// It is moved about by every miss, so what few of them need is in boxes.
 pub struct Miss<K: Key, V: Value, O> {
-    way: Way<K, V>,
-    /// `None` if no cache takes part.
-    how: Option<How<O, V>>,
-    others: Option<Others<K, V>>,
-    tagged: bool,
+    way: Way<K, V, O>,
+    /// What an output means for others; `None` if no cache takes part.
+    outcome: Option<fn(&O) -> Outcome<V>>,
+    others: Option<Box<Others<K, V, O>>>,
     /// Whether it can wait to be admitted.
     patience: Patience,
 }
 
 /// The caches to be filled beside the first.
-struct Others<K, V> {
+struct Others<K, V, O> {
     stores: Vec<Arc<Store<K, V>>>,
     key: K,
+    how: How<O, V>,
+    tagged: bool,
 }
 
-enum Way<K: Key, V: Value> {
+enum Way<K: Key, V: Value, O> {
+    Load(Role<K, V>),
+    Wait(Box<Waiter<K, V, O>>),
+}
+
+/// As what a caller loads.
+enum Role<K: Key, V: Value> {
     /// No cache takes part: no registry, or none that has it.
     Uncached,
     Alone(Arc<CacheInfo>),
     Lead(Lead<K, V>),
-    Wait(Waiter<K, V>),
 }
 
 /// How a miss goes on.
@@ -145,50 +153,70 @@ pub enum Led<K: Key, V: Value, O> {
 /// A caller who loads: it [runs](Load::run) the body, then [settles](Load::settle). Dropped before that, it leaves nothing
 /// behind.
 pub struct Load<K: Key, V: Value, O> {
-    lead: Option<Lead<K, V>>,
+    role: Role<K, V>,
     others: Vec<Lead<K, V>>,
     outcome: Option<fn(&O) -> Outcome<V>>,
-    /// The id of the cache that it loads for; 0 for none.
-    cache: u64,
-    _admission: Option<Admission>,
+    /// Whether it was admitted, which it gives back when the body has ended.
+    admitted: bool,
     _permit: Option<Box<OwnedSemaphorePermit>>,
+}
+
+impl<K: Key, V: Value> Role<K, V> {
+    /// The cache that it loads for.
+    fn info(&self) -> Option<&Arc<CacheInfo>> {
+        match self {
+            Self::Uncached => None,
+            Self::Alone(info) => Some(info),
+            Self::Lead(lead) => Some(&lead.store().info),
+        }
+    }
+
+    /// Whether it is admitted, which is then to be given back; `None` if it has to wait for that.
+    fn admitted_now(&self, patience: Patience) -> Option<bool> {
+        match self.info().map_or(Ok(false), |info| Admission::take_now(info)) {
+            Ok(admitted) => Some(admitted),
+            Err(Full) if patience == Patience::Goes => Some(false),
+            Err(Full) => None,
+        }
+    }
 }
 
 impl<K: Key, V: Value, O> Miss<K, V, O> {
     /// No cache takes part.
     #[must_use]
     pub fn bypassed() -> Self {
-        Self { way: Way::Uncached, how: None, others: None, tagged: false, patience: Patience::Goes }
+        Self { way: Way::Load(Role::Uncached), outcome: None, others: None, patience: Patience::Goes }
     }
 
     /// Inside a transaction: it may read what is not committed, or an old snapshot. Nothing of that is kept, and nobody
     /// joins. It does not wait either, see [`admission`](super::admission).
     pub(crate) fn alone(info: &Arc<CacheInfo>, how: How<O, V>) -> Self {
-        Self { way: Way::Alone(info.clone()), how: Some(how), others: None, tagged: false, patience: Patience::Goes }
+        let way = Way::Load(Role::Alone(info.clone()));
+        Self { way, outcome: Some(how.outcome), others: None, patience: Patience::Goes }
     }
 
-    /// Outside of a transaction, in the first of these caches; or the answer, if there is one after all.
+    /// Outside of a transaction, in `store` and those after it; or the answer, if there is one after all.
     pub(crate) fn begin<Q: KeyForm<K>>(
-        mut stores: Vec<Arc<Store<K, V>>>,
+        store: &Arc<Store<K, V>>,
+        others: Vec<Arc<Store<K, V>>>,
         key: &Q,
         how: How<O, V>,
         tagged: bool,
     ) -> Result<Self, O> {
-        if stores.is_empty() {
-            return Ok(Self::bypassed());
-        }
-        let store = stores.remove(0);
-        let way = match begin(&store, key, Manner::Shared, tagged, |content| how.answers(content)) {
-            Begun::Hit(content) => match how.answer(content) {
+        let way = match begin(store, key, Manner::Shared, tagged, |content| how.answers(content)) {
+            Begun::Hit(content) => Way::Load(Role::Alone(match how.answer(content) {
                 Some(output) => return Err(output),
-                None => Way::Alone(store.info.clone()),
-            },
-            Begun::Lead(lead) => Way::Lead(lead),
-            Begun::Wait(flight) => Way::Wait(Waiter { store, key: key.to_key(), flight, tagged }),
-            Begun::Alone => Way::Alone(store.info.clone()),
+                None => store.info.clone(),
+            })),
+            Begun::Lead(lead) => Way::Load(Role::Lead(lead)),
+            Begun::Wait(flight) => {
+                Way::Wait(Box::new(Waiter { store: store.clone(), key: key.to_key(), flight, how, tagged }))
+            }
+            Begun::Alone => Way::Load(Role::Alone(store.info.clone())),
         };
-        let others = (!stores.is_empty()).then(|| Others { stores, key: key.to_key() });
-        Ok(Self { way, how: Some(how), others, tagged, patience: Patience::Waits })
+        let others =
+            (!others.is_empty()).then(|| Box::new(Others { stores: others, key: key.to_key(), how, tagged }));
+        Ok(Self { way, outcome: Some(how.outcome), others, patience: Patience::Waits })
     }
 
     /// Waits, if somebody else loads the key, until there is an answer or it is this caller's turn.
@@ -196,89 +224,73 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind; if others wait for this caller, one of them loads.
+    #[inline]
     pub fn lead(self) -> impl Future<Output = Led<K, V, O>> {
-        if matches!(self.way, Way::Wait(_)) {
-            return Leading::Wait(Box::pin(self.wait()));
-        }
-        match (self.info().map_or(Ok(None), Admission::now), self.patience) {
-            (Ok(admission), _) => Leading::Now(Some(self.load(admission, None))),
-            (Err(Full), Patience::Goes) => Leading::Now(Some(self.load(None, None))),
-            (Err(Full), Patience::Waits) => Leading::Wait(Box::pin(self.wait())),
-        }
+        let Self { way, outcome, others, patience } = self;
+        let way = match way {
+            Way::Load(role) => match role.admitted_now(patience) {
+                Some(admitted) => return Leading::Now(Some(Load::begin(role, outcome, others, admitted, None))),
+                None => Way::Load(role),
+            },
+            wait @ Way::Wait(_) => wait,
+        };
+        Leading::Wait(Box::pin(Self { way, outcome, others, patience }.wait()))
     }
 
-    /// The cache that it loads for.
-    fn info(&self) -> Option<&Arc<CacheInfo>> {
-        match &self.way {
-            Way::Alone(info) => Some(info),
-            Way::Lead(lead) => Some(&lead.store().info),
-            Way::Uncached | Way::Wait(_) => None,
-        }
-    }
-
-    async fn wait(mut self) -> Led<K, V, O> {
-        let mut permit = None;
-        if let (Way::Wait(_), Some(how)) = (&self.way, &self.how)
-            && let Way::Wait(waiter) = mem::replace(&mut self.way, Way::Uncached)
-        {
-            match waiter.wait(how).await {
+    async fn wait(self) -> Led<K, V, O> {
+        let Self { way, outcome, others, mut patience } = self;
+        let (role, permit) = match way {
+            Way::Load(role) => (role, None),
+            Way::Wait(waiter) => match waiter.wait().await {
                 Waited::Output(output) => return Led::Answer(output),
-                Waited::Load(way, permitted) => (self.way, permit) = (way, permitted.map(Box::new)),
-                Waited::TooLong(info) => (self.way, self.patience) = (Way::Alone(info), Patience::Goes),
-            }
-        }
-        let admission = match self.info() {
-            Some(info) => Admission::of(info, self.patience).await,
+                Waited::Load(role, permit) => (role, permit.map(Box::new)),
+                Waited::TooLong(info) => {
+                    patience = Patience::Goes;
+                    (Role::Alone(info), None)
+                }
+            },
+        };
+        let admission = match role.info() {
+            Some(info) => Admission::of(info, patience).await,
             None => None,
         };
-        Led::Load(self.load(admission, permit))
+        let admitted = admission.map(Admission::hand_over).is_some();
+        Led::Load(Load::begin(role, outcome, others, admitted, permit))
     }
 
     /// The same without waiting: who would have to, loads for itself.
-    pub fn lead_now(mut self) -> Led<K, V, O> {
-        if let (Way::Wait(Waiter { store, key, .. }), Some(how)) = (&self.way, &self.how) {
-            self.way = match store.begin(&key, Manner::Separate, self.tagged, |content| how.answers(content)) {
-                Begun::Hit(content) => match how.answer(content) {
-                    Some(output) => return Led::Answer(output),
-                    None => Way::Alone(store.info.clone()),
-                },
-                Begun::Lead(lead) => Way::Lead(lead),
-                Begun::Wait(_) | Begun::Alone => Way::Alone(store.info.clone()),
-            };
-        }
-        let admission = self.info().and_then(|info| Admission::now(info).ok().flatten());
-        Led::Load(self.load(admission, None))
-    }
-
-    fn load(self, admission: Option<Admission>, permit: Option<Box<OwnedSemaphorePermit>>) -> Load<K, V, O> {
-        let cache = self.info().map_or(0, |info| info.id);
-        let Self { way, how, others, tagged, .. } = self;
-        let lead = match way {
-            Way::Lead(lead) => {
-                let counters = &lead.store().info.counters;
-                count(&counters.loads, 1);
-                count(&counters.not_kept, usize::from(!lead.keeps()));
-                lead.begins();
-                Some(lead)
+    pub fn lead_now(self) -> Led<K, V, O> {
+        let Self { way, outcome, others, .. } = self;
+        let role = match way {
+            Way::Load(role) => role,
+            Way::Wait(waiter) => {
+                let Waiter { store, key, how, tagged, .. } = *waiter;
+                match store.begin(&&key, Manner::Separate, tagged, |content| how.answers(content)) {
+                    Begun::Hit(content) => match how.answer(content) {
+                        Some(output) => return Led::Answer(output),
+                        None => Role::Alone(store.info.clone()),
+                    },
+                    Begun::Lead(lead) => Role::Lead(lead),
+                    Begun::Wait(_) | Begun::Alone => Role::Alone(store.info.clone()),
+                }
             }
-            Way::Alone(info) => {
-                count(&info.counters.loads, 1);
-                count(&info.counters.not_kept, 1);
-                None
-            }
-            Way::Uncached | Way::Wait(_) => None,
         };
-        // Their tickets, too, are taken before the body begins.
-        let others = others.map_or_else(Vec::new, |Others { stores, key }| {
-            // An entry that says nothing to this function is none there, as it is none in the first.
-            let answers = |content: &_| how.is_some_and(|how| how.answers(content));
-            let begin = |store: Arc<Store<K, V>>| match store.begin(&&key, Manner::Separate, tagged, answers) {
-                Begun::Lead(lead) => Some(lead),
-                Begun::Hit(_) | Begun::Wait(_) | Begun::Alone => None,
-            };
-            stores.into_iter().filter_map(begin).collect()
-        });
-        Load { lead, others, outcome: how.map(|how| how.outcome), cache, _admission: admission, _permit: permit }
+        let admitted = role.admitted_now(Patience::Goes).unwrap_or(false);
+        Led::Load(Load::begin(role, outcome, others, admitted, None))
+    }
+}
+
+impl<K: Key, V: Value, O> Others<K, V, O> {
+    /// Their tickets, too, are taken before the body begins.
+    fn begin(self) -> Vec<Lead<K, V>> {
+        let Self { stores, key, how, tagged } = self;
+        // An entry that says nothing to this function is none there, as it is none in the first.
+        let answers = |content: &_| how.answers(content);
+        let begin = |store: Arc<Store<K, V>>| match store.begin(&&key, Manner::Separate, tagged, answers) {
+            Begun::Lead(lead) => Some(lead),
+            Begun::Hit(_) | Begun::Wait(_) | Begun::Alone => None,
+        };
+        stores.into_iter().filter_map(begin).collect()
     }
 }
 
@@ -316,24 +328,58 @@ pub struct Verdict {
 }
 
 impl<K: Key, V: Value, O> Load<K, V, O> {
+    /// It has waited for all that there is to wait for.
+    fn begin(
+        role: Role<K, V>,
+        outcome: Option<fn(&O) -> Outcome<V>>,
+        others: Option<Box<Others<K, V, O>>>,
+        admitted: bool,
+        permit: Option<Box<OwnedSemaphorePermit>>,
+    ) -> Self {
+        // First, so that the admission is given back should code of the user's panic.
+        let mut load = Self { role, others: Vec::new(), outcome, admitted, _permit: permit };
+        if let Some(info) = load.role.info() {
+            info.counters.load();
+            if !matches!(&load.role, Role::Lead(lead) if lead.keeps()) {
+                count(&info.counters.not_kept, 1);
+            }
+        }
+        if let Role::Lead(lead) = &load.role {
+            lead.begins();
+        }
+        if let Some(others) = others {
+            load.others = others.begin();
+        }
+        load
+    }
+
     /// Runs the body.
     ///
     /// # Cancel safety
     ///
     /// That of `body`.
     pub fn run<F: Future<Output = O>>(&self, body: F) -> impl Future<Output = O> + use<K, V, O, F> {
-        nesting::within(self.lead.iter().map(|lead| nesting::address(&lead.flight)).collect(), self.cache, body)
+        let flight = match &self.role {
+            Role::Lead(lead) => Some(nesting::address(&lead.flight)),
+            Role::Uncached | Role::Alone(_) => None,
+        };
+        nesting::within(Flights::One(flight), self.role.info().map_or(0, |info| info.id), body)
     }
 
     /// Whether the outcome may be kept.
     pub fn may_keep(&self) -> bool {
-        self.lead.as_ref().is_some_and(Lead::keeps) || !self.others.is_empty()
+        matches!(&self.role, Role::Lead(lead) if lead.keeps()) || !self.others.is_empty()
     }
 
     /// The body has returned: keeps the outcome and answers those who wait, as `verdict` says.
-    pub fn settle(self, output: &O, verdict: impl Into<Verdict>) {
-        let Self { lead, others, outcome, .. } = self;
-        let Some(outcome) = outcome.filter(|_| lead.is_some() || !others.is_empty()) else { return };
+    pub fn settle(mut self, output: &O, verdict: impl Into<Verdict>) {
+        self.give_back();
+        let others = mem::take(&mut self.others);
+        let lead = match mem::replace(&mut self.role, Role::Uncached) {
+            Role::Lead(lead) => Some(lead),
+            Role::Uncached | Role::Alone(_) => None,
+        };
+        let Some(outcome) = self.outcome.filter(|_| lead.is_some() || !others.is_empty()) else { return };
         let Verdict { refused, keep_nothing, failure, terms } = verdict.into();
         let outcome = outcome(output);
         let (outcome, keep) = match outcome {
@@ -357,24 +403,42 @@ impl<K: Key, V: Value, O> Load<K, V, O> {
     }
 }
 
+impl<K: Key, V: Value, O> Load<K, V, O> {
+    /// Gives back that it was admitted, if it was.
+    fn give_back(&mut self) {
+        if mem::take(&mut self.admitted)
+            && let Some(info) = self.role.info()
+        {
+            Admission::give_back(info);
+        }
+    }
+}
+
+impl<K: Key, V: Value, O> Drop for Load<K, V, O> {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
 /// Waits for another caller's load.
-pub(crate) struct Waiter<K: Key, V: Value> {
+struct Waiter<K: Key, V: Value, O> {
     store: Arc<Store<K, V>>,
     key: K,
     flight: Arc<Flight<V>>,
+    how: How<O, V>,
     tagged: bool,
 }
 
 enum Waited<K: Key, V: Value, O> {
     Output(O),
     /// The caller loads after all, never by waiting once more.
-    Load(Way<K, V>, Option<OwnedSemaphorePermit>),
+    Load(Role<K, V>, Option<OwnedSemaphorePermit>),
     /// The caller has waited for so long that it does not wait any more, for anything.
     TooLong(Arc<CacheInfo>),
 }
 
-impl<K: Key, V: Value> Waiter<K, V> {
-    async fn wait<O>(mut self, how: &How<O, V>) -> Waited<K, V, O> {
+impl<K: Key, V: Value, O> Waiter<K, V, O> {
+    async fn wait(mut self) -> Waited<K, V, O> {
         let info = self.store.info.clone();
         // As long for the load as for its admission: those who wait for one load must not all become loads because that
         // one has to wait.
@@ -386,7 +450,7 @@ impl<K: Key, V: Value> Waiter<K, V> {
         let wait = info.config.load_wait.saturating_mul(waits);
         let waited = tokio::select! {
             biased;
-            waited = self.answer(how) => Some(waited),
+            waited = self.answer() => Some(waited),
             () = timer::elapsed(&info.runtime, &info.lease, wait) => None,
         };
         waited.unwrap_or_else(|| {
@@ -397,10 +461,10 @@ impl<K: Key, V: Value> Waiter<K, V> {
         })
     }
 
-    async fn answer<O>(&mut self, how: &How<O, V>) -> Waited<K, V, O> {
-        let info = self.store.info.clone();
+    async fn answer(&mut self) -> Waited<K, V, O> {
+        let (info, how) = (self.store.info.clone(), self.how);
         loop {
-            let failed = match answered(self.flight.wait().await, how) {
+            let failed = match answered(self.flight.wait().await, &how) {
                 Ok(output) => {
                     count(&info.counters.shared, 1);
                     return Waited::Output(output);
@@ -412,10 +476,10 @@ impl<K: Key, V: Value> Waiter<K, V> {
             return match begin(&self.store, &&self.key, manner, self.tagged, |content| how.answers(content)) {
                 Begun::Hit(content) => match how.answer(content) {
                     Some(output) => Waited::Output(output),
-                    None => Waited::Load(Way::Alone(info), permit),
+                    None => Waited::Load(Role::Alone(info), permit),
                 },
-                Begun::Lead(lead) => Waited::Load(Way::Lead(lead), permit),
-                Begun::Alone => Waited::Load(Way::Alone(info), permit),
+                Begun::Lead(lead) => Waited::Load(Role::Lead(lead), permit),
+                Begun::Alone => Waited::Load(Role::Alone(info), permit),
                 Begun::Wait(flight) => {
                     self.flight = flight;
                     continue;

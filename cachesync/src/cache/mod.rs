@@ -112,7 +112,7 @@ impl<K: Key, V: Value> Cache<K, V> {
         }
         let miss = match transaction {
             Some(_) if !Mutation::FillInsideTransactions.is_on() => Ok(Miss::alone(&self.store.info, by_hand())),
-            _ => Miss::begin(vec![self.store.clone()], &key, by_hand(), false),
+            _ => Miss::begin(&self.store, Vec::new(), &key, by_hand(), false),
         };
         drop(key);
         let led = match miss {

@@ -10,31 +10,51 @@ use super::flight::Flight;
 use crate::sync::task_local;
 
 task_local! {
-    static LOADING: Arc<Loading>;
+    static LOADING: Loading;
 }
 
 /// The loads that a body is run for, and those that run around it.
+#[derive(Clone)]
 struct Loading {
-    /// The addresses of the flights. They are alive, and so their addresses unique, as long as the body runs.
-    flights: Vec<usize>,
+    flights: Flights,
     /// The id of their cache; 0 if no cache takes part.
     cache: u64,
+    /// On the heap only where bodies are nested, which few are.
     outer: Option<Arc<Loading>>,
 }
 
-/// Runs a body as that of the flights with these [addresses](address), of the cache with this id.
+/// The addresses of flights. These are alive, and so their addresses unique, as long as the body runs.
+#[derive(Clone)]
+pub(super) enum Flights {
+    /// None, or the only one.
+    One(Option<usize>),
+    /// Those of a batch.
+    Many(Arc<[usize]>),
+}
+
+impl Flights {
+    fn contain(&self, address: usize) -> bool {
+        match self {
+            Self::One(one) => *one == Some(address),
+            Self::Many(many) => many.contains(&address),
+        }
+    }
+}
+
+/// Runs a body as that of these flights, of the cache with this id.
 ///
 /// # Cancel safety
 ///
 /// That of `body`.
-pub(super) fn within<F: Future>(flights: Vec<usize>, cache: u64, body: F) -> impl Future<Output = F::Output> + use<F> {
-    LOADING.scope(Arc::new(Loading { flights, cache, outer: LOADING.try_with(Arc::clone).ok() }), body)
+pub(super) fn within<F: Future>(flights: Flights, cache: u64, body: F) -> impl Future<Output = F::Output> + use<F> {
+    let outer = LOADING.try_with(|outer| Arc::new(outer.clone())).ok();
+    LOADING.scope(Loading { flights, cache, outer }, body)
 }
 
 /// Whether the calling task is in the middle of this load.
 pub(super) fn is_within<V>(flight: &Arc<Flight<V>>) -> bool {
     let address = address(flight);
-    any(|loading| loading.flights.contains(&address))
+    any(|loading| loading.flights.contain(address))
 }
 
 /// Whether the calling task is in the middle of a load of this cache.
@@ -43,13 +63,13 @@ pub(super) fn is_within_cache(id: u64) -> bool {
 }
 
 fn any(is_it: impl Fn(&Loading) -> bool) -> bool {
-    let search = |innermost: &Arc<Loading>| {
+    let search = |innermost: &Loading| {
         let mut loading = Some(innermost);
         while let Some(one) = loading {
             if is_it(one) {
                 return true;
             }
-            loading = one.outer.as_ref();
+            loading = one.outer.as_deref();
         }
         false
     };

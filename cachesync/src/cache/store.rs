@@ -221,27 +221,32 @@ impl<K: Key, V: Value> Store<K, V> {
                 return Begun::Wait(flight.clone());
             }
         }
+        let mut absent = None;
         // A load may have ended between the caller's look and the lock.
         if manner != Manner::ByHand
             && let Some(now) = serves
-            && let Some(stored) = self.entries.get(&Probe::new(key))
         {
-            let mut expired = None;
-            if self.has_expired(&stored, now) {
-                count(&info.counters.expired, 1);
-                expired = Some(self.take(owned.insert(key.to_key())));
-            } else if answers(&stored.content) {
-                info.counters.hit();
-                return Begun::Hit(stored.content);
+            absent = Some(stripe.inserted);
+            if let Some(stored) = self.entries.get(&Probe::new(key)) {
+                let mut expired = None;
+                if self.has_expired(&stored, now) {
+                    count(&info.counters.expired, 1);
+                    expired = Some(self.take(owned.insert(key.to_key())));
+                } else if answers(&stored.content) {
+                    info.counters.hit();
+                    return Begun::Hit(stored.content);
+                } else {
+                    absent = None;
+                }
+                unserved = Some((stored, expired));
             }
-            unserved = Some((stored, expired));
         }
         if !keeps && manner != Manner::Shared {
             drop(stripe);
             discard((owned, unserved));
             return Begun::Alone;
         }
-        let flight = Flight::new();
+        let flight = stripe.flight();
         let owned = owned.unwrap_or_else(|| key.to_key());
         stripe.issue(Ticket {
             hash,
@@ -250,11 +255,18 @@ impl<K: Key, V: Value> Store<K, V> {
             joinable: manner == Manner::Shared,
             tagged,
             purpose,
-            // Who keeps is joined at any age, unless its lease may end.
-            began: if keeps && serves == Some(Moment::PAST) { Moment::PAST } else { info.clock.boot() },
+            began: match serves.filter(|_| keeps) {
+                // Who keeps is joined at any age, unless its lease may end.
+                Some(Moment::PAST) => Moment::PAST,
+                Some(now) => info.lease.boot_at(now, &info.clock),
+                None => info.clock.boot(),
+            },
+            absent,
         });
         drop(stripe);
-        discard(unserved);
+        if let Some(unserved) = unserved {
+            discard(unserved);
+        }
         Begun::Lead(Lead::new(self.clone(), hash, flight, began, purpose))
     }
 
@@ -320,32 +332,37 @@ impl<K: Key, V: Value> Store<K, V> {
         }
     }
 
-    /// Puts an entry in the place of another, under the stripe's lock, and releases it; whether it was kept. Without
-    /// that, the key is absent.
+    /// Puts an entry in the place of another, unless there is none, under the stripe's lock, and releases it; whether it was
+    /// kept. Without that, the key is absent.
     pub(super) fn replace(
         &self,
         key: K,
+        is_absent: bool,
         content: Content<V>,
         Terms { ttl, tags }: &Terms,
         began: u64,
-        stripe: MutexGuard<'_, Stripe<K, V>>,
+        mut stripe: MutexGuard<'_, Stripe<K, V>>,
     ) -> bool {
-        let removed = self.take(&key);
+        // Tags may be there without an entry, of one that has left by itself a moment ago.
+        let removed = (!is_absent || self.has_tags.load(Ordering::Relaxed)).then(|| self.take(&key));
         let ttl = ttl.or(self.info.config.ttl);
         let fresh = ttl != Some(Duration::ZERO) && (tags.is_empty() || self.register(&key, tags, began));
         let mut displaced = Vec::new();
         let leftover = if fresh {
             let expires = ttl.map_or(Moment::NEVER, |ttl| self.info.clock.now().after(ttl));
+            stripe.inserted += 1;
             self.entries.insert_with_lifecycle(key, Stored { content, expires }, &mut displaced);
             None
         } else {
             Some((key, content))
         };
         drop(stripe);
-        discard((removed, leftover));
-        count(&self.info.counters.displaced, displaced.len());
-        for left in displaced {
-            self.dismiss(left);
+        if removed.is_some() || leftover.is_some() {
+            discard((removed, leftover));
+        }
+        if !displaced.is_empty() {
+            count(&self.info.counters.displaced, displaced.len());
+            displaced.into_iter().for_each(|left| self.dismiss(left));
         }
         fresh
     }

@@ -25,8 +25,18 @@ pub(super) struct Ticket<K, V> {
     /// Whether what it loads may carry tags.
     pub(super) tagged: bool,
     pub(super) purpose: Purpose,
-    /// When it began, by boot time; [`Moment::PAST`] where nobody has asked.
+    /// When it began, by boot time, or somewhat earlier; [`Moment::PAST`] where nobody has asked.
     pub(super) began: Moment,
+    /// Where there was no entry when it was issued, how many [were inserted](Stripe::inserted) until then.
+    pub(super) absent: Option<u64>,
+}
+
+/// A ticket that was given back.
+pub(super) struct Redeemed<K, V> {
+    pub(super) key: K,
+    pub(super) flight: Arc<Flight<V>>,
+    /// Whether there is no entry of this key.
+    pub(super) is_absent: bool,
 }
 
 /// What becomes of a load apart from the answer to its caller.
@@ -57,6 +67,10 @@ pub(super) struct Stripe<K, V> {
     /// When keys of this stripe were last evicted or put.
     pub(super) marks: Marks,
     tickets: HashTable<Ticket<K, V>>,
+    /// How many entries with keys of this stripe were inserted. As long as it stays the same, what was absent is.
+    pub(super) inserted: u64,
+    /// A flight that nobody has waited for, to be used again.
+    spare: Option<Arc<Flight<V>>>,
     holds: HashTable<Hold<K>>,
     /// When `holds` has grown to this, the ended ones are swept out.
     sweep_at: usize,
@@ -69,6 +83,8 @@ impl<K, V> Default for Stripe<K, V> {
         Self {
             marks: Marks::new(MAX_MARKS),
             tickets: HashTable::new(),
+            inserted: 0,
+            spare: None,
             holds: HashTable::new(),
             sweep_at: 32,
             next_sweep: Moment::PAST,
@@ -101,10 +117,25 @@ impl<K: Eq, V> Stripe<K, V> {
         self.tickets.insert_unique(ticket.hash, ticket, |ticket| ticket.hash);
     }
 
-    /// Takes the ticket of this flight back and returns its key; `None` if it was overtaken.
-    pub(super) fn redeem(&mut self, hash: u64, flight: &Arc<Flight<V>>) -> Option<K> {
+    /// Takes the ticket of this flight back; `None` if it was overtaken.
+    pub(super) fn redeem(&mut self, hash: u64, flight: &Arc<Flight<V>>) -> Option<Redeemed<K, V>> {
         let found = self.tickets.find_entry(hash, |ticket| Arc::ptr_eq(&ticket.flight, flight)).ok()?;
-        Some(found.remove().0.key)
+        let Ticket { key, flight, absent, .. } = found.remove().0;
+        Some(Redeemed { key, flight, is_absent: absent == Some(self.inserted) })
+    }
+
+    /// A flight for a new load.
+    pub(super) fn flight(&mut self) -> Arc<Flight<V>> {
+        self.spare.take().unwrap_or_else(Flight::new)
+    }
+
+    /// Takes a flight that nobody waits for, and nobody can join any more, for a load to come.
+    pub(super) fn recycle(&mut self, flight: Arc<Flight<V>>) {
+        // One that was unshared has landed.
+        if flight.outcome().is_none() {
+            flight.clear();
+            self.spare = Some(flight);
+        }
     }
 
     /// Lets nobody join this flight any more.
