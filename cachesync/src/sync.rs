@@ -10,7 +10,10 @@
 //! ours runs under their locks but comparisons.
 
 #[cfg(not(all(test, cachesync_shuttle)))]
-pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock, RwLock, atomic};
+pub(crate) use std::{
+    sync::{Mutex, MutexGuard, OnceLock, RwLock, atomic},
+    thread_local,
+};
 
 #[cfg(not(all(test, cachesync_shuttle)))]
 pub(crate) use quick_cache::DefaultHashBuilder;
@@ -20,7 +23,10 @@ pub(crate) use tokio::{sync::Notify, task_local};
 #[cfg(all(test, cachesync_shuttle))]
 pub(crate) use checked::{DefaultHashBuilder, Notify, OnceLock, TaskLocal, task_local};
 #[cfg(all(test, cachesync_shuttle))]
-pub(crate) use shuttle::sync::{Mutex, MutexGuard, RwLock, atomic};
+pub(crate) use shuttle::{
+    sync::{Mutex, MutexGuard, RwLock, atomic},
+    thread_local,
+};
 
 /// What shuttle does not have: the same types with a point before each step at which another thread may run.
 #[cfg(all(test, cachesync_shuttle))]

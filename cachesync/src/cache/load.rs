@@ -214,8 +214,7 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
             }
             Begun::Alone => Way::Load(Role::Alone(store.info.clone())),
         };
-        let others =
-            (!others.is_empty()).then(|| Box::new(Others { stores: others, key: key.to_key(), how, tagged }));
+        let others = (!others.is_empty()).then(|| Box::new(Others { stores: others, key: key.to_key(), how, tagged }));
         Ok(Self { way, outcome: Some(how.outcome), others, patience: Patience::Waits })
     }
 
