@@ -127,7 +127,8 @@ fn repeat(subject: &str, calls: u64) -> Result<()> {
     block_on(work)?;
     let misses = if subject == "miss" { calls } else { 0 };
     let caches = node.registry.stats().caches;
-    let is_expected = |(name, cache): (&String, &CacheStats)| cache.loads == KEYS + if name == "users" { misses } else { 0 };
+    let is_expected =
+        |(name, cache): (&String, &CacheStats)| cache.loads == KEYS + if name == "users" { misses } else { 0 };
     ensure!(caches.iter().all(is_expected), "something else was counted than hits or misses: {caches:?}");
     // Emptying the maps is no part of the calls that have filled them.
     mem::forget((node, users, numbers));

@@ -22,7 +22,7 @@ use super::{
     flight::{Flight, Outcome},
     lead::Lead,
     load::{self, Verdict},
-    nesting::{self, Flights},
+    nesting::{self, Flights, Place},
     store::{Begun, Manner, Store},
 };
 use crate::{
@@ -324,7 +324,7 @@ pub(crate) fn run<I, N: Eq + Hash, K: Key, V: Value, F: Future>(
     let leads = batch.into_iter().flat_map(Batch::leads);
     let cache = batch.map_or(0, |batch| batch.store.info.id);
     let flights = Flights::Many(leads.map(|lead| nesting::address(&lead.flight)).collect());
-    nesting::within(flights, cache, body)
+    Place::new(flights, cache).run(body)
 }
 
 /// What an entry says to a batch; `None` if nothing.

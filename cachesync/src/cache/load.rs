@@ -35,7 +35,7 @@ use super::{
     flight::{Flight, Outcome},
     info::CacheInfo,
     lead::Lead,
-    nesting::{self, Flights},
+    nesting::{self, Flights, Place},
     store::{Begun, Manner, Store},
 };
 use crate::{
@@ -358,11 +358,16 @@ impl<K: Key, V: Value, O> Load<K, V, O> {
     ///
     /// That of `body`.
     pub fn run<F: Future<Output = O>>(&self, body: F) -> impl Future<Output = O> + use<K, V, O, F> {
+        self.place().run(body)
+    }
+
+    /// Apart from the body, of which each function has another.
+    fn place(&self) -> Place {
         let flight = match &self.role {
             Role::Lead(lead) => Some(nesting::address(&lead.flight)),
             Role::Uncached | Role::Alone(_) => None,
         };
-        nesting::within(Flights::One(flight), self.role.info().map_or(0, |info| info.id), body)
+        Place::new(Flights::One(flight), self.role.info().map_or(0, |info| info.id))
     }
 
     /// Whether the outcome may be kept.

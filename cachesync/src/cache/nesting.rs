@@ -50,15 +50,6 @@ impl Flights {
     }
 }
 
-/// Runs a body as that of these flights, of the cache with this id.
-///
-/// # Cancel safety
-///
-/// That of `body`.
-pub(super) fn within<F: Future>(flights: Flights, cache: u64, body: F) -> impl Future<Output = F::Output> + use<F> {
-    Within { body, place: Place::inside(flights, cache) }
-}
-
 pin_project! {
     /// A body, polled and dropped within its load.
     ///
@@ -99,12 +90,22 @@ impl<F: Future> Future for Within<F> {
 }
 
 /// What the thread's task is in the middle of: between polls that of the body, during one that of whoever polls it.
-struct Place(Option<Loading>);
+pub(super) struct Place(Option<Loading>);
 
 impl Place {
-    fn inside(flights: Flights, cache: u64) -> Self {
+    /// In the middle of these flights, of the cache with this id.
+    pub(super) fn new(flights: Flights, cache: u64) -> Self {
         let outer = LOADING.try_with(|outer| outer.borrow().clone().map(Arc::new)).ok().flatten();
         Self(Some(Loading { flights, cache, outer }))
+    }
+
+    /// Runs a body there.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of `body`.
+    pub(super) fn run<F: Future>(self, body: F) -> impl Future<Output = F::Output> + use<F> {
+        Within { body, place: self }
     }
 
     /// Enters, and the next time leaves. A thread that ends has no tasks any more, but may drop what it has.
@@ -173,8 +174,8 @@ mod tests {
     #[test]
     fn a_body_is_within_its_load_and_those_around_it_whenever_it_is_polled_and_never_between() {
         let mut inner = None;
-        let mut outer = Box::pin(within(Flights::One(None), 1, async {
-            inner = Some(Box::pin(within(Flights::One(None), 2, async {
+        let mut outer = Box::pin(Place::new(Flights::One(None), 1).run(async {
+            inner = Some(Box::pin(Place::new(Flights::One(None), 2).run(async {
                 assert_eq!(caches(), [true, true, false]);
                 pending::<()>().await;
             })));
@@ -203,7 +204,7 @@ mod tests {
         for polls in 0..2 {
             let seen = Cell::new([false; 3]);
             let noting = Noting(&seen);
-            let mut body = Box::pin(within(Flights::One(None), 3, async move {
+            let mut body = Box::pin(Place::new(Flights::One(None), 3).run(async move {
                 let _noting = noting;
                 pending::<()>().await;
             }));
@@ -217,7 +218,8 @@ mod tests {
 
     #[test]
     fn a_body_that_panics_has_left_its_load() {
-        let mut panics = Box::pin(within(Flights::One(None), 1, poll_fn(|_| -> Poll<()> { panic!("in the body") })));
+        let mut panics =
+            Box::pin(Place::new(Flights::One(None), 1).run(poll_fn(|_| -> Poll<()> { panic!("in the body") })));
         assert!(catch_unwind(AssertUnwindSafe(|| poll(panics.as_mut()))).is_err());
         assert_eq!(caches(), [false; 3]);
         drop(panics);
