@@ -1,6 +1,7 @@
 //! Answers lines of standard input: what to do, and how often. The answer is nanoseconds, or bytes.
 //!
-//! Written by `cargo xtask bench sites`, with `functions.rs` beside it.
+//! Written by `cargo xtask bench sites`, with `functions.rs` beside it, which gathers the tables of the crates that have the
+//! functions.
 
 mod functions;
 
@@ -8,9 +9,6 @@ use std::{
     hint::black_box,
     io::stdin,
     mem::size_of,
-    pin::pin,
-    sync::Arc,
-    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
@@ -20,33 +18,24 @@ use cachesync_benches::{
     node::Node,
     rounds::{Keys, block_on, timed},
 };
-use functions::{ANNOTATED, BY_HAND, CACHES};
+use functions::{CACHES, Function};
 
 /// As many entries in all, however many functions there are.
 const ENTRIES: u64 = 1_000;
-
-type Function = fn(u64) -> Arc<u64>;
-
-/// What a function returns that need not wait.
-pub fn now<F: Future>(future: F) -> F::Output {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(output) => output,
-        Poll::Pending => unreachable!("no body here waits"),
-    }
-}
 
 fn main() {
     let names = || (0..CACHES).map(|number| format!("cache-{number}"));
     let node = Node::start(names());
     // Functions of one cache share its entries, so that what they have of their own is all that grows with their number.
-    let used = CACHES.min(ANNOTATED.len());
+    let (annotated, by_hand) = (functions::annotated(), functions::by_hand());
+    let used = CACHES.min(annotated.len());
     let keys = ENTRIES / used as u64;
-    for functions in [&ANNOTATED, &BY_HAND] {
+    for functions in [&annotated, &by_hand] {
         let fill = |functions: &[Function]| functions.iter().for_each(|call| (0..keys).for_each(|key| _ = call(key)));
         fill(&functions[..used]);
     }
-    let remembered = measure(|| ANNOTATED[used..].iter().for_each(|call| _ = call(0))).bytes_current;
-    for call in &BY_HAND[used..] {
+    let remembered = measure(|| annotated[used..].iter().for_each(|call| _ = call(0))).bytes_current;
+    for call in &by_hand[used..] {
         call(0);
     }
     for line in stdin().lines() {
@@ -55,8 +44,8 @@ fn main() {
         let calls: u64 = calls.parse().expect("a number");
         let answer = match what {
             "one" => nanoseconds(block_on(timed(calls, Keys::below(keys), functions::annotated_0))),
-            "spread" => nanoseconds(spread(&ANNOTATED, calls, keys)),
-            "spread-by-hand" => nanoseconds(spread(&BY_HAND, calls, keys)),
+            "spread" => nanoseconds(spread(&annotated, calls, keys)),
+            "spread-by-hand" => nanoseconds(spread(&by_hand, calls, keys)),
             "start" => (0..calls).map(|_| nanoseconds(start(names()))).sum(),
             "hits" => node.registry.stats().caches.values().map(|cache| cache.hits).sum(),
             "loads" => node.registry.stats().caches.values().map(|cache| cache.loads).sum(),

@@ -17,7 +17,7 @@ use crate::{
 /// What is counted: the same on a machine that others use, too.
 const COUNTED: [&str; 2] = ["counts", "instructions"];
 /// What is timed, and too much for each change.
-const TIMED: [&str; 4] = ["hits", "misses", "memory", "growth"];
+const TIMED: [&str; 6] = ["hits", "misses", "memory", "growth", "sites", "compile"];
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {

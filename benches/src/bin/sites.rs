@@ -25,14 +25,12 @@ use cachesync_benches::{
 const CACHES: usize = 100;
 const FEW: usize = 10;
 const GROUP: &str = "growth in call sites";
+/// As many are in one crate: of several, several are compiled at the same time, and one would need 10 GB.
+const IN_A_CRATE: usize = 1_000;
 /// What both programs are but for their number of functions.
 const SERVE: &str = include_str!("../../generated/sites.rs");
-const DEPENDENCIES: &str = r#"
-allocation-counter = "*"
-cachesync = { path = "{workspace}/cachesync", features = ["macros"] }
-cachesync-benches = { path = "{workspace}/benches" }
-quick_cache = "*"
-"#;
+/// What the crates of functions have in common.
+const COMMON: &str = include_str!("../../generated/sites_common.rs");
 
 fn main() -> Result<()> {
     let sites = if is_quick() { 300 } else { 10_000 };
@@ -76,7 +74,7 @@ fn main() -> Result<()> {
     Row::new(GROUP, "bytes of the program a function")
         .ratio(each)
         .note(format!(
-            "stripped, both an annotated function and one by hand: {:.1} MB with {sites} of each; compiled in {:.0} s",
+            "stripped, both an annotated function and one by hand: {:.1} MB with {sites} of each; compiled with `opt-level = 1` in {:.0} s",
             many.bytes / 1e6,
             built.as_secs_f64()
         ))
@@ -94,9 +92,7 @@ struct Program {
 impl Program {
     /// Builds it with this many functions, and starts it; says how long the first took.
     fn build(sites: usize) -> Result<(Self, Duration)> {
-        let name = format!("sites-{sites}");
-        let generated =
-            Generated::write(&name, DEPENDENCIES, &[("main.rs", SERVE), ("functions.rs", &functions(sites))])?;
+        let generated = write(sites)?;
         let started = Instant::now();
         generated.cargo(&["build", "--release"], false)?;
         let built = started.elapsed();
@@ -145,18 +141,47 @@ impl Drop for Program {
     }
 }
 
-/// As many functions of both kinds, and tables of them.
-fn functions(sites: usize) -> String {
-    let mut text =
-        String::from("use std::sync::{Arc, LazyLock};\n\nuse cachesync::cacheable;\nuse quick_cache::sync::Cache;\n\n");
-    let mut add = |line: std::fmt::Arguments<'_>| text.write_fmt(line).expect("a text");
-    add(format_args!("pub const CACHES: usize = {CACHES};\n"));
-    for number in 0..CACHES {
-        add(format_args!(
-            "static BARE_{number}: LazyLock<Cache<u64, Arc<u64>>> = LazyLock::new(|| Cache::new(10_000));\n"
-        ));
+/// Writes the program and the crates of its functions.
+fn write(sites: usize) -> Result<Generated> {
+    const CACHESYNC: &str =
+        "cachesync = { path = \"{workspace}/cachesync\", features = [\"macros\"] }\nquick_cache = \"*\"\n";
+    const COMMON_NAME: &str = "sites-common = { path = \"../sites-common\" }\n";
+    let caches: String = (0..CACHES).map(|number| format!("bare!(BARE_{number});\n")).collect();
+    Generated::write("sites-common", CACHESYNC, &[("lib.rs", &format!("{COMMON}\n{caches}"))])?;
+    let all: Vec<_> = (0..sites).collect();
+    let mut dependencies = format!(
+        "allocation-counter = \"*\"\ncachesync-benches = {{ path = \"{{workspace}}/benches\" }}\n{CACHESYNC}{COMMON_NAME}"
+    );
+    let mut profiles = String::new();
+    let mut tables = [String::new(), String::new()];
+    for (number, part) in all.chunks(IN_A_CRATE).enumerate() {
+        let name = format!("sites-{sites}-{number}");
+        Generated::write(&name, &format!("{CACHESYNC}{COMMON_NAME}"), &[("lib.rs", &functions(part))])?;
+        writeln!(dependencies, "{name} = {{ path = \"../{name}\" }}")?;
+        // More of it takes three times as long.
+        write!(profiles, "\n[profile.release.package.{name}]\nopt-level = 1\n")?;
+        let module = name.replace('-', "_");
+        write!(tables[0], "&{module}::ANNOTATED[..], ")?;
+        write!(tables[1], "&{module}::BY_HAND[..], ")?;
     }
-    for number in 0..sites {
+    let [annotated, by_hand] = tables;
+    let gathered = format!(
+        "pub use sites_{sites}_0::annotated_0;\npub use sites_common::Function;\n\npub const CACHES: usize = {CACHES};\n\n\
+         pub fn annotated() -> Vec<Function> {{\n    [{annotated}].concat()\n}}\n\n\
+         pub fn by_hand() -> Vec<Function> {{\n    [{by_hand}].concat()\n}}\n"
+    );
+    Generated::write(
+        &format!("sites-{sites}"),
+        &(dependencies + &profiles),
+        &[("main.rs", SERVE), ("functions.rs", &gathered)],
+    )
+}
+
+/// These functions, of both kinds, and tables of them.
+fn functions(numbers: &[usize]) -> String {
+    let mut text = String::from("use std::sync::Arc;\n\nuse cachesync::cacheable;\nuse sites_common::*;\n");
+    let mut add = |line: std::fmt::Arguments<'_>| text.write_fmt(line).expect("a text");
+    for number in numbers {
         let cache = number % CACHES;
         add(format_args!(
             "\n#[cacheable(cache = \"cache-{cache}\", key = id)]\n\
@@ -166,9 +191,9 @@ fn functions(sites: usize) -> String {
         ));
     }
     for (table, function) in [("ANNOTATED", "annotated"), ("BY_HAND", "by_hand")] {
-        add(format_args!("\npub static {table}: [fn(u64) -> Arc<u64>; {sites}] = [\n"));
-        for number in 0..sites {
-            add(format_args!("    |id| crate::now({function}_{number}(id)),\n"));
+        add(format_args!("\npub static {table}: [Function; {}] = [\n", numbers.len()));
+        for number in numbers {
+            add(format_args!("    |id| now({function}_{number}(id)),\n"));
         }
         add(format_args!("];\n"));
     }
@@ -181,10 +206,10 @@ mod tests {
 
     #[test]
     fn there_are_as_many_functions_of_both_kinds_and_all_are_in_a_table() {
-        let text = functions(250);
+        let text = functions(&(100..350).collect::<Vec<_>>());
         assert_eq!(text.matches("#[cacheable(cache = \"cache-49\"").count(), 3);
         assert_eq!(text.matches("pub async fn annotated_").count(), 250);
         assert_eq!(text.matches("pub async fn by_hand_").count(), 250);
-        assert!(text.contains("crate::now(annotated_249(id))") && text.contains("crate::now(by_hand_249(id))"));
+        assert!(text.contains("now(annotated_349(id))") && text.contains("now(by_hand_349(id))"));
     }
 }

@@ -19,7 +19,7 @@ use crate::sync::thread_local;
 
 thread_local! {
     /// Those of the task that this thread polls.
-    static LOADING: RefCell<Option<Loading>> = RefCell::new(None);
+    static LOADING: RefCell<Option<Loading>> = const { RefCell::new(None) };
 }
 
 /// The loads that a body is run for, and those that run around it.
