@@ -281,6 +281,20 @@ mod tests {
     }
 
     #[test]
+    fn boot_time_at_which_a_lease_was_valid_is_known_and_never_later_than_it_was() {
+        let (manual, clock, lease) = fresh();
+        let look = || (lease.valid_at(OnPartition::Bypass, &clock, false).unwrap(), clock.boot());
+        let (now, boot) = look();
+        assert_eq!(lease.boot_at(now, &clock), boot);
+        manual.advance(LENGTH / 4);
+        assert!(lease.boot_at(clock.now(), &clock) == clock.boot(), "nobody has looked since");
+        let (now, boot) = look();
+        manual.suspend(LENGTH / 4);
+        assert_eq!(lease.boot_at(now, &clock), boot, "before the machine slept");
+        assert_eq!(Lease::endless(LENGTH).boot_at(now, &clock), Moment::PAST);
+    }
+
+    #[test]
     fn a_closed_lease_stays_closed() {
         let lease = Lease::endless(LENGTH);
         assert!(is_valid(&lease, &Clock::System));

@@ -33,24 +33,24 @@ struct Stripes([Stripe; OWNED + 1]);
 
 impl Stripes {
     #[inline]
-    fn add_one(&self, to: impl Fn(&Stripe) -> &AtomicU64) {
+    fn add(&self, by: u64, to: impl Fn(&Stripe) -> &AtomicU64) {
         let stripe = STRIPE.get();
         if stripe < OWNED {
             // No other thread writes here, so nothing is lost between the two.
             let counter = to(&self.0[stripe]);
-            counter.store(counter.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+            counter.store(counter.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
         } else {
-            self.add_one_shared(to);
+            self.add_shared(by, to);
         }
     }
 
     #[cold]
-    fn add_one_shared(&self, to: impl Fn(&Stripe) -> &AtomicU64) {
+    fn add_shared(&self, by: u64, to: impl Fn(&Stripe) -> &AtomicU64) {
         if STRIPE.get() == UNKNOWN {
             STRIPE.set(own_stripe());
-            self.add_one(to);
+            self.add(by, to);
         } else {
-            to(&self.0[SHARED]).fetch_add(1, Ordering::Relaxed);
+            to(&self.0[SHARED]).fetch_add(by, Ordering::Relaxed);
         }
     }
 
@@ -115,12 +115,12 @@ pub(crate) struct Counters {
 impl Counters {
     #[inline]
     pub(crate) fn hit(&self) {
-        self.striped.add_one(|stripe| &stripe.hits);
+        self.striped.add(1, |stripe| &stripe.hits);
     }
 
     #[inline]
-    pub(crate) fn load(&self) {
-        self.striped.add_one(|stripe| &stripe.loads);
+    pub(crate) fn loads(&self, by: usize) {
+        self.striped.add(by as u64, |stripe| &stripe.loads);
     }
 
     pub(crate) fn snapshot(&self, entries: usize) -> CacheStats {

@@ -24,9 +24,9 @@
 mod head;
 mod json;
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, mem, time::Duration};
 
-use bincode::config;
+use bincode::{config, enc::write::Writer, error::EncodeError};
 use head::Fields;
 pub(crate) use head::with_room_for_mac;
 pub use head::{Head, decode_head};
@@ -249,12 +249,47 @@ fn from_bytes_exactly<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Deco
 ///
 /// [`KeyError`] when the key's `Serialize` fails, or the bytes are more than [`MAX_KEY_BYTES`].
 pub fn encode_key<K: Serialize + ?Sized>(key: &K) -> Result<EncodedKey, KeyError> {
-    let bytes = bincode::serde::encode_to_vec(key, config::standard())
+    let mut bytes = KeyBytes { short: [0; SHORT_KEY], length: 0, long: Vec::new() };
+    bincode::serde::encode_into_writer(key, &mut bytes, config::standard())
         .map_err(|error| KeyError::Serialize(error.to_string()))?;
+    let bytes = bytes.as_slice();
     if bytes.len() > MAX_KEY_BYTES {
         return Err(KeyError::TooLong(bytes.len()));
     }
-    Ok(EncodedKey(bytes.into_boxed_slice()))
+    Ok(EncodedKey(bytes.into()))
+}
+
+/// Most keys are no longer.
+const SHORT_KEY: usize = 64;
+
+/// The bytes of a key, which go to the heap once, when it is known how many they are, unless they are many.
+struct KeyBytes {
+    short: [u8; SHORT_KEY],
+    /// Of those in `short`; none are when there are any in `long`.
+    length: usize,
+    long: Vec<u8>,
+}
+
+impl KeyBytes {
+    fn as_slice(&self) -> &[u8] {
+        if self.long.is_empty() { &self.short[..self.length] } else { &self.long }
+    }
+}
+
+impl Writer for KeyBytes {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
+        if self.long.is_empty()
+            && let Some(place) = self.short.get_mut(self.length..self.length + bytes.len())
+        {
+            place.copy_from_slice(bytes);
+            self.length += bytes.len();
+            return Ok(());
+        }
+        self.long.extend_from_slice(&self.short[..mem::take(&mut self.length)]);
+        self.long.extend_from_slice(bytes);
+        Ok(())
+    }
 }
 
 /// Reads back what [`encode_key`] made.
@@ -308,6 +343,16 @@ mod tests {
             ..frame(Operation::All)
         });
         frames
+    }
+
+    #[test]
+    fn a_key_of_any_length_is_its_own_bytes() {
+        for length in 0..3 * SHORT_KEY {
+            let key = (7u8, "a".repeat(length), vec![300u32; length / 2]);
+            let encoded = encode_key(&key).unwrap();
+            assert_eq!(*encoded.0, bincode::serde::encode_to_vec(&key, config::standard()).unwrap());
+            assert_eq!(decode_key::<(u8, String, Vec<u32>)>(&encoded).unwrap(), key);
+        }
     }
 
     #[test]

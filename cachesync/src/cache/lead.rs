@@ -3,6 +3,7 @@
 use std::{mem, sync::Arc};
 
 use super::{
+    admission::{Admission, Full},
     content::{Content, Terms},
     flight::{Flight, Outcome},
     store::{Store, discard},
@@ -25,6 +26,8 @@ pub(crate) struct Lead<K: Key, V: Value> {
     /// The number of the last eviction before it began; later ones of its tags overtake it.
     pub(super) began: u64,
     purpose: Purpose,
+    /// Whether it was admitted, which it gives back.
+    admitted: bool,
     /// Whether the ticket may still be out and the end of the flight is still to be stated.
     pub(super) open: bool,
 }
@@ -37,7 +40,18 @@ impl<K: Key, V: Value> Lead<K, V> {
         began: u64,
         purpose: Purpose,
     ) -> Self {
-        Self { store, hash, flight, began, purpose, open: true }
+        Self { store, hash, flight, began, purpose, admitted: false, open: true }
+    }
+
+    /// Is admitted, if that is possible at once.
+    pub(super) fn admit_now(&mut self) -> Result<(), Full> {
+        self.admitted = Admission::take_now(&self.store.info)?;
+        Ok(())
+    }
+
+    /// The same for one that has waited for it.
+    pub(super) fn admit(&mut self, admission: Option<Admission>) {
+        self.admitted = admission.map(Admission::hand_over).is_some();
     }
 
     /// The body is about to run.
@@ -119,6 +133,9 @@ impl<K: Key, V: Value> Lead<K, V> {
 
 impl<K: Key, V: Value> Drop for Lead<K, V> {
     fn drop(&mut self) {
+        if self.admitted {
+            Admission::give_back(&self.store.info);
+        }
         if !Mutation::AbandonInSilence.is_on() {
             self.end(Outcome::Abandoned);
         }

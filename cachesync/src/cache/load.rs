@@ -20,29 +20,23 @@
 //!
 //! With several caches the first of them is where callers wait for each other; the others are filled beside it.
 
-use std::{
-    mem,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{mem, pin::Pin, sync::Arc};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     admission::{Admission, Full, Patience},
     content::{Content, SharedFailure, Terms},
-    flight::{Flight, Outcome},
+    flight::Outcome,
     info::CacheInfo,
     lead::Lead,
     nesting::{self, Flights, Place},
     store::{Begun, Manner, Store},
+    waiter::{Waited, Waiter},
 };
 use crate::{
     key::{Key, KeyForm, Value},
-    mutation::Mutation,
     statistics::count,
-    timer,
     transaction::{Concern, Inner},
 };
 
@@ -84,7 +78,7 @@ impl<O, V> How<O, V> {
     }
 
     /// Whether there is such an output.
-    fn answers(&self, content: &Content<V>) -> bool {
+    pub(super) fn answers(&self, content: &Content<V>) -> bool {
         match content {
             Content::Value(_) => true,
             Content::Nothing => (self.nothing)().is_some(),
@@ -135,14 +129,26 @@ enum Way<K: Key, V: Value, O> {
 }
 
 /// As what a caller loads.
-enum Role<K: Key, V: Value> {
+pub(super) enum Role<K: Key, V: Value> {
     /// No cache takes part: no registry, or none that has it.
     Uncached,
-    Alone(Arc<CacheInfo>),
+    /// For itself.
+    Alone { info: Arc<CacheInfo>, admission: Option<Admission> },
+    /// For all who wait, and to keep it if that may be.
     Lead(Lead<K, V>),
 }
 
-/// How a miss goes on.
+/// Whether a miss has to wait.
+///
+/// Only a caller who waits needs room for waiting, and that room is not in the future of every annotated function but in a box.
+pub enum Leading<K: Key, V: Value, O, W> {
+    /// The body is to be run.
+    Load(Load<K, V, O>),
+    /// This makes a [`Led`].
+    Wait(Pin<Box<W>>),
+}
+
+/// How a miss that has waited goes on.
 pub enum Led<K: Key, V: Value, O> {
     /// Another caller's answer.
     Answer(O),
@@ -154,29 +160,48 @@ pub enum Led<K: Key, V: Value, O> {
 /// behind.
 pub struct Load<K: Key, V: Value, O> {
     role: Role<K, V>,
-    others: Vec<Lead<K, V>>,
     outcome: Option<fn(&O) -> Outcome<V>>,
-    /// Whether it was admitted, which it gives back when the body has ended.
-    admitted: bool,
-    _permit: Option<Box<OwnedSemaphorePermit>>,
+    more: Option<Box<More<K, V>>>,
+}
+
+/// What few loads have.
+struct More<K: Key, V: Value> {
+    /// Of the caches to be filled beside the first.
+    leads: Vec<Lead<K, V>>,
+    /// Of one who has waited for a load that failed.
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl<K: Key, V: Value> Role<K, V> {
+    pub(super) fn alone(info: &Arc<CacheInfo>) -> Self {
+        Self::Alone { info: info.clone(), admission: None }
+    }
+
     /// The cache that it loads for.
     fn info(&self) -> Option<&Arc<CacheInfo>> {
         match self {
             Self::Uncached => None,
-            Self::Alone(info) => Some(info),
+            Self::Alone { info, .. } => Some(info),
             Self::Lead(lead) => Some(&lead.store().info),
         }
     }
 
-    /// Whether it is admitted, which is then to be given back; `None` if it has to wait for that.
-    fn admitted_now(&self, patience: Patience) -> Option<bool> {
-        match self.info().map_or(Ok(false), |info| Admission::take_now(info)) {
-            Ok(admitted) => Some(admitted),
-            Err(Full) if patience == Patience::Goes => Some(false),
-            Err(Full) => None,
+    /// Is admitted, or goes without; or would have to wait.
+    fn admit_now(&mut self, patience: Patience) -> Result<(), Full> {
+        let admitted = match self {
+            Self::Uncached => return Ok(()),
+            Self::Alone { info, admission } => Admission::now(info).map(|admitted| *admission = admitted),
+            Self::Lead(lead) => lead.admit_now(),
+        };
+        if patience == Patience::Goes { Ok(()) } else { admitted }
+    }
+
+    /// The same for who has waited.
+    fn admit(&mut self, admitted: Option<Admission>) {
+        match self {
+            Self::Uncached => {}
+            Self::Alone { admission, .. } => *admission = admitted,
+            Self::Lead(lead) => lead.admit(admitted),
         }
     }
 }
@@ -191,7 +216,7 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
     /// Inside a transaction: it may read what is not committed, or an old snapshot. Nothing of that is kept, and nobody
     /// joins. It does not wait either, see [`admission`](super::admission).
     pub(crate) fn alone(info: &Arc<CacheInfo>, how: How<O, V>) -> Self {
-        let way = Way::Load(Role::Alone(info.clone()));
+        let way = Way::Load(Role::alone(info));
         Self { way, outcome: Some(how.outcome), others: None, patience: Patience::Goes }
     }
 
@@ -204,15 +229,15 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
         tagged: bool,
     ) -> Result<Self, O> {
         let way = match begin(store, key, Manner::Shared, tagged, |content| how.answers(content)) {
-            Begun::Hit(content) => Way::Load(Role::Alone(match how.answer(content) {
+            Begun::Hit(content) => match how.answer(content) {
                 Some(output) => return Err(output),
-                None => store.info.clone(),
-            })),
+                None => Way::Load(Role::alone(&store.info)),
+            },
             Begun::Lead(lead) => Way::Load(Role::Lead(lead)),
             Begun::Wait(flight) => {
                 Way::Wait(Box::new(Waiter { store: store.clone(), key: key.to_key(), flight, how, tagged }))
             }
-            Begun::Alone => Way::Load(Role::Alone(store.info.clone())),
+            Begun::Alone => Way::Load(Role::alone(&store.info)),
         };
         let others = (!others.is_empty()).then(|| Box::new(Others { stores: others, key: key.to_key(), how, tagged }));
         Ok(Self { way, outcome: Some(how.outcome), others, patience: Patience::Waits })
@@ -224,12 +249,12 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
     ///
     /// Dropping the future leaves nothing behind; if others wait for this caller, one of them loads.
     #[inline]
-    pub fn lead(self) -> impl Future<Output = Led<K, V, O>> {
+    pub fn lead(self) -> Leading<K, V, O, impl Future<Output = Led<K, V, O>>> {
         let Self { way, outcome, others, patience } = self;
         let way = match way {
-            Way::Load(role) => match role.admitted_now(patience) {
-                Some(admitted) => return Leading::Now(Some(Load::begin(role, outcome, others, admitted, None))),
-                None => Way::Load(role),
+            Way::Load(mut role) => match role.admit_now(patience) {
+                Ok(()) => return Leading::Load(Load::begin(role, outcome, others, None)),
+                Err(Full) => Way::Load(role),
             },
             wait @ Way::Wait(_) => wait,
         };
@@ -238,44 +263,44 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
 
     async fn wait(self) -> Led<K, V, O> {
         let Self { way, outcome, others, mut patience } = self;
-        let (role, permit) = match way {
+        let (mut role, permit) = match way {
             Way::Load(role) => (role, None),
             Way::Wait(waiter) => match waiter.wait().await {
                 Waited::Output(output) => return Led::Answer(output),
-                Waited::Load(role, permit) => (role, permit.map(Box::new)),
+                Waited::Load(role, permit) => (role, permit),
                 Waited::TooLong(info) => {
                     patience = Patience::Goes;
-                    (Role::Alone(info), None)
+                    (Role::alone(&info), None)
                 }
             },
         };
-        let admission = match role.info() {
-            Some(info) => Admission::of(info, patience).await,
-            None => None,
-        };
-        let admitted = admission.map(Admission::hand_over).is_some();
-        Led::Load(Load::begin(role, outcome, others, admitted, permit))
+        if let Some(info) = role.info() {
+            let admission = Admission::of(info, patience).await;
+            role.admit(admission);
+        }
+        Led::Load(Load::begin(role, outcome, others, permit))
     }
 
     /// The same without waiting: who would have to, loads for itself.
     pub fn lead_now(self) -> Led<K, V, O> {
         let Self { way, outcome, others, .. } = self;
-        let role = match way {
+        let mut role = match way {
             Way::Load(role) => role,
             Way::Wait(waiter) => {
                 let Waiter { store, key, how, tagged, .. } = *waiter;
                 match store.begin(&&key, Manner::Separate, tagged, |content| how.answers(content)) {
                     Begun::Hit(content) => match how.answer(content) {
                         Some(output) => return Led::Answer(output),
-                        None => Role::Alone(store.info.clone()),
+                        None => Role::alone(&store.info),
                     },
                     Begun::Lead(lead) => Role::Lead(lead),
-                    Begun::Wait(_) | Begun::Alone => Role::Alone(store.info.clone()),
+                    Begun::Wait(_) | Begun::Alone => Role::alone(&store.info),
                 }
             }
         };
-        let admitted = role.admitted_now(Patience::Goes).unwrap_or(false);
-        Led::Load(Load::begin(role, outcome, others, admitted, None))
+        // Who cannot wait goes without.
+        _ = role.admit_now(Patience::Goes);
+        Led::Load(Load::begin(role, outcome, others, None))
     }
 }
 
@@ -290,27 +315,6 @@ impl<K: Key, V: Value, O> Others<K, V, O> {
             Begun::Hit(_) | Begun::Wait(_) | Begun::Alone => None,
         };
         stores.into_iter().filter_map(begin).collect()
-    }
-}
-
-/// The future of a miss. Only a caller who waits needs room for waiting, and that room is not in the future of every
-/// annotated function but in a box.
-enum Leading<L, W> {
-    Now(Option<L>),
-    Wait(Pin<Box<W>>),
-}
-
-/// Nothing in it is pinned but what is in the box.
-impl<L, W> Unpin for Leading<L, W> {}
-
-impl<K: Key, V: Value, O, W: Future<Output = Led<K, V, O>>> Future for Leading<Load<K, V, O>, W> {
-    type Output = Led<K, V, O>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.get_mut() {
-            Self::Now(load) => Poll::Ready(Led::Load(load.take().expect("it is not polled again after it was ready"))),
-            Self::Wait(wait) => wait.as_mut().poll(context),
-        }
     }
 }
 
@@ -332,24 +336,23 @@ impl<K: Key, V: Value, O> Load<K, V, O> {
         role: Role<K, V>,
         outcome: Option<fn(&O) -> Outcome<V>>,
         others: Option<Box<Others<K, V, O>>>,
-        admitted: bool,
-        permit: Option<Box<OwnedSemaphorePermit>>,
+        permit: Option<OwnedSemaphorePermit>,
     ) -> Self {
-        // First, so that the admission is given back should code of the user's panic.
-        let mut load = Self { role, others: Vec::new(), outcome, admitted, _permit: permit };
-        if let Some(info) = load.role.info() {
-            info.counters.load();
-            if !matches!(&load.role, Role::Lead(lead) if lead.keeps()) {
+        let keeps = matches!(&role, Role::Lead(lead) if lead.keeps());
+        if let Some(info) = role.info() {
+            info.counters.loads(1);
+            if !keeps {
                 count(&info.counters.not_kept, 1);
             }
         }
-        if let Role::Lead(lead) = &load.role {
+        if let Role::Lead(lead) = &role {
             lead.begins();
         }
-        if let Some(others) = others {
-            load.others = others.begin();
-        }
-        load
+        let more = (others.is_some() || permit.is_some()).then(|| {
+            let leads = others.map_or_else(Vec::new, |others| others.begin());
+            Box::new(More { leads, _permit: permit })
+        });
+        Self { role, outcome, more }
     }
 
     /// Runs the body.
@@ -364,139 +367,46 @@ impl<K: Key, V: Value, O> Load<K, V, O> {
     /// Apart from the body, of which each function has another.
     fn place(&self) -> Place {
         let flight = match &self.role {
-            Role::Lead(lead) => Some(nesting::address(&lead.flight)),
-            Role::Uncached | Role::Alone(_) => None,
+            Role::Lead(lead) => Some(&lead.flight),
+            Role::Uncached | Role::Alone { .. } => None,
         };
-        Place::new(Flights::One(flight), self.role.info().map_or(0, |info| info.id))
+        Place::new(Flights::of(flight.into_iter()), self.role.info().map_or(0, |info| info.id))
     }
 
     /// Whether the outcome may be kept.
     pub fn may_keep(&self) -> bool {
-        matches!(&self.role, Role::Lead(lead) if lead.keeps()) || !self.others.is_empty()
+        matches!(&self.role, Role::Lead(lead) if lead.keeps()) || self.has_others()
+    }
+
+    fn has_others(&self) -> bool {
+        self.more.as_ref().is_some_and(|more| !more.leads.is_empty())
     }
 
     /// The body has returned: keeps the outcome and answers those who wait, as `verdict` says.
-    pub fn settle(mut self, output: &O, verdict: impl Into<Verdict>) {
-        self.give_back();
-        let others = mem::take(&mut self.others);
-        let lead = match mem::replace(&mut self.role, Role::Uncached) {
-            Role::Lead(lead) => Some(lead),
-            Role::Uncached | Role::Alone(_) => None,
-        };
-        let Some(outcome) = self.outcome.filter(|_| lead.is_some() || !others.is_empty()) else { return };
+    pub fn settle(self, output: &O, verdict: impl Into<Verdict>) {
+        let leads = matches!(self.role, Role::Lead(_)) || self.has_others();
+        let Some(outcome) = self.outcome.filter(|_| leads) else { return };
         let Verdict { refused, keep_nothing, failure, terms } = verdict.into();
-        let outcome = outcome(output);
-        let (outcome, keep) = match outcome {
+        let (outcome, keep) = match outcome(output) {
             Outcome::Value(value) => (Outcome::Value(value), !refused),
             Outcome::Nothing => (Outcome::Nothing, keep_nothing),
             Outcome::Failed(_) if failure.is_some() => (Outcome::Failed(failure), true),
             other => (other, false),
         };
-        if keep {
-            for other in others {
+        // Its permit is given back when the value is kept: who is next looks for that.
+        let mut more = self.more;
+        if keep && let Some(more) = &mut more {
+            for other in mem::take(&mut more.leads) {
                 other.keep(outcome.clone(), &terms);
             }
         }
-        if let Some(lead) = lead {
+        if let Role::Lead(lead) = self.role {
             if keep {
                 lead.keep(outcome, &terms);
             } else {
                 lead.land(outcome);
             }
         }
-    }
-}
-
-impl<K: Key, V: Value, O> Load<K, V, O> {
-    /// Gives back that it was admitted, if it was.
-    fn give_back(&mut self) {
-        if mem::take(&mut self.admitted)
-            && let Some(info) = self.role.info()
-        {
-            Admission::give_back(info);
-        }
-    }
-}
-
-impl<K: Key, V: Value, O> Drop for Load<K, V, O> {
-    fn drop(&mut self) {
-        self.give_back();
-    }
-}
-
-/// Waits for another caller's load.
-struct Waiter<K: Key, V: Value, O> {
-    store: Arc<Store<K, V>>,
-    key: K,
-    flight: Arc<Flight<V>>,
-    how: How<O, V>,
-    tagged: bool,
-}
-
-enum Waited<K: Key, V: Value, O> {
-    Output(O),
-    /// The caller loads after all, never by waiting once more.
-    Load(Role<K, V>, Option<OwnedSemaphorePermit>),
-    /// The caller has waited for so long that it does not wait any more, for anything.
-    TooLong(Arc<CacheInfo>),
-}
-
-impl<K: Key, V: Value, O> Waiter<K, V, O> {
-    async fn wait(mut self) -> Waited<K, V, O> {
-        let info = self.store.info.clone();
-        // As long for the load as for its admission: those who wait for one load must not all become loads because that
-        // one has to wait.
-        let waits = match self.flight.is_admitted() {
-            _ if Mutation::WaitWithoutBound.is_on() => 1_000,
-            true => 1,
-            false => 2,
-        };
-        let wait = info.config.load_wait.saturating_mul(waits);
-        let waited = tokio::select! {
-            biased;
-            waited = self.answer() => Some(waited),
-            () = timer::elapsed(&info.runtime, &info.lease, wait) => None,
-        };
-        waited.unwrap_or_else(|| {
-            tracing::debug!(cache = %info.name, "waited too long for another load of the same key");
-            // A load that is stuck must not cost every caller to come the same wait.
-            self.store.detach_key(&self.key, &self.flight);
-            Waited::TooLong(info)
-        })
-    }
-
-    async fn answer(&mut self) -> Waited<K, V, O> {
-        let (info, how) = (self.store.info.clone(), self.how);
-        loop {
-            let failed = match answered(self.flight.wait().await, &how) {
-                Ok(output) => {
-                    count(&info.counters.shared, 1);
-                    return Waited::Output(output);
-                }
-                Err(failed) => failed,
-            };
-            let permit = if failed { self.permit().await } else { None };
-            let manner = if failed { Manner::Separate } else { Manner::Shared };
-            return match begin(&self.store, &&self.key, manner, self.tagged, |content| how.answers(content)) {
-                Begun::Hit(content) => match how.answer(content) {
-                    Some(output) => Waited::Output(output),
-                    None => Waited::Load(Role::Alone(info), permit),
-                },
-                Begun::Lead(lead) => Waited::Load(Role::Lead(lead), permit),
-                Begun::Alone => Waited::Load(Role::Alone(info), permit),
-                Begun::Wait(flight) => {
-                    self.flight = flight;
-                    continue;
-                }
-            };
-        }
-    }
-
-    /// After a failure each who waited may try for itself, but not all at once.
-    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        let retries: Arc<Semaphore> = self.store.retries.clone();
-        // The semaphore is never closed.
-        retries.acquire_owned().await.ok()
     }
 }
 
@@ -515,15 +425,5 @@ pub(super) fn begin<K: Key, V: Value, Q: KeyForm<K>>(
             store.begin(key, Manner::Separate, tagged, answers)
         }
         begun => begun,
-    }
-}
-
-/// The output for one who waited for this outcome; without one, whether the load failed.
-fn answered<O, V: Value>(outcome: &Outcome<V>, how: &How<O, V>) -> Result<O, bool> {
-    match outcome {
-        Outcome::Value(value) => Ok((how.output)(value.clone())),
-        Outcome::Nothing => (how.nothing)().ok_or(true),
-        Outcome::Failed(failure) => failure.as_ref().and_then(how.failure).ok_or(true),
-        Outcome::Abandoned => Err(false),
     }
 }

@@ -16,12 +16,13 @@ mod reservation;
 pub(crate) mod store;
 mod stripe;
 pub(crate) mod tags;
+mod waiter;
 
 use std::{convert::Infallible, fmt, fmt::Display, sync::Arc, time::Duration};
 
 use content::{Content, Terms};
 use flight::Outcome;
-use load::{How, Led, Miss, Verdict};
+use load::{How, Leading, Led, Miss, Verdict};
 use place::{Entries, Place};
 pub use reservation::Reservation;
 use store::{Begun, Manner, Store};
@@ -115,8 +116,9 @@ impl<K: Key, V: Value> Cache<K, V> {
             _ => Miss::begin(&self.store, Vec::new(), &key, by_hand(), false),
         };
         drop(key);
-        let led = match miss {
-            Ok(miss) => miss.lead().await,
+        let led = match miss.map(Miss::lead) {
+            Ok(Leading::Load(load)) => Led::Load(load),
+            Ok(Leading::Wait(wait)) => wait.await,
             Err(output) => return output,
         };
         match led {

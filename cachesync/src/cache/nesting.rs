@@ -23,30 +23,36 @@ thread_local! {
 }
 
 /// The loads that a body is run for, and those that run around it.
+///
+/// What few bodies have is on the heap: this goes in and out of its place whenever a body is polled.
 #[derive(Clone)]
 struct Loading {
-    flights: Flights,
+    /// The [address] of the flight, or of one of them; 0 if there is none. They are alive, and so their addresses
+    /// unique, as long as the body runs.
+    flight: usize,
     /// The id of their cache; 0 if no cache takes part.
     cache: u64,
-    /// On the heap only where bodies are nested, which few are.
-    outer: Option<Arc<Loading>>,
+    more: Option<Arc<More>>,
 }
 
-/// The addresses of flights. These are alive, and so their addresses unique, as long as the body runs.
-#[derive(Clone)]
-pub(super) enum Flights {
-    /// None, or the only one.
-    One(Option<usize>),
+struct More {
     /// Those of a batch.
-    Many(Arc<[usize]>),
+    flights: Vec<usize>,
+    outer: Option<Loading>,
+}
+
+/// The [addresses](address) of flights.
+#[derive(Default)]
+pub(super) struct Flights {
+    /// One of them; 0 if there is none.
+    one: usize,
+    more: Vec<usize>,
 }
 
 impl Flights {
-    fn contain(&self, address: usize) -> bool {
-        match self {
-            Self::One(one) => *one == Some(address),
-            Self::Many(many) => many.contains(&address),
-        }
+    pub(super) fn of<'a, V: 'a>(mut flights: impl Iterator<Item = &'a Arc<Flight<V>>>) -> Self {
+        let one = flights.next().map_or(0, address);
+        Self { one, more: flights.map(address).collect() }
     }
 }
 
@@ -59,12 +65,12 @@ pin_project! {
         #[pin]
         body: F,
         // Dropped after the body.
-        place: Place,
+        after: After,
     }
 
     impl<F> PinnedDrop for Within<F> {
         fn drop(this: Pin<&mut Self>) {
-            this.project().place.swap();
+            this.project().after.0.swap();
         }
     }
 }
@@ -83,8 +89,9 @@ impl<F: Future> Future for Within<F> {
         }
 
         let this = self.project();
-        this.place.swap();
-        let _leaving = Leaving(this.place);
+        let place = &mut this.after.0;
+        place.swap();
+        let _leaving = Leaving(place);
         this.body.poll(context)
     }
 }
@@ -95,8 +102,10 @@ pub(super) struct Place(Option<Loading>);
 impl Place {
     /// In the middle of these flights, of the cache with this id.
     pub(super) fn new(flights: Flights, cache: u64) -> Self {
-        let outer = LOADING.try_with(|outer| outer.borrow().clone().map(Arc::new)).ok().flatten();
-        Self(Some(Loading { flights, cache, outer }))
+        let Flights { one, more: flights } = flights;
+        let outer = LOADING.try_with(|outer| outer.borrow().clone()).ok().flatten();
+        let more = (!flights.is_empty() || outer.is_some()).then(|| Arc::new(More { flights, outer }));
+        Self(Some(Loading { flight: one, cache, more }))
     }
 
     /// Runs a body there.
@@ -105,7 +114,7 @@ impl Place {
     ///
     /// That of `body`.
     pub(super) fn run<F: Future>(self, body: F) -> impl Future<Output = F::Output> + use<F> {
-        Within { body, place: self }
+        Within { body, after: After(self) }
     }
 
     /// Enters, and the next time leaves. A thread that ends has no tasks any more, but may drop what it has.
@@ -114,17 +123,21 @@ impl Place {
     }
 }
 
-/// The body was dropped after its place was entered.
-impl Drop for Place {
+/// What comes after the drop of the body, for which its place was entered.
+struct After(Place);
+
+impl Drop for After {
     fn drop(&mut self) {
-        self.swap();
+        self.0.swap();
     }
 }
 
 /// Whether the calling task is in the middle of this load.
 pub(super) fn is_within<V>(flight: &Arc<Flight<V>>) -> bool {
     let address = address(flight);
-    any(|loading| loading.flights.contain(address))
+    any(|loading| {
+        loading.flight == address || loading.more.as_ref().is_some_and(|more| more.flights.contains(&address))
+    })
 }
 
 /// Whether the calling task is in the middle of a load of this cache.
@@ -140,7 +153,7 @@ fn any(is_it: impl Fn(&Loading) -> bool) -> bool {
             if is_it(one) {
                 return true;
             }
-            loading = one.outer.as_deref();
+            loading = one.more.as_ref().and_then(|more| more.outer.as_ref());
         }
         false
     };
@@ -148,7 +161,7 @@ fn any(is_it: impl Fn(&Loading) -> bool) -> bool {
 }
 
 /// What a flight is known by here.
-pub(super) fn address<V>(flight: &Arc<Flight<V>>) -> usize {
+fn address<V>(flight: &Arc<Flight<V>>) -> usize {
     Arc::as_ptr(flight).addr()
 }
 
@@ -174,8 +187,8 @@ mod tests {
     #[test]
     fn a_body_is_within_its_load_and_those_around_it_whenever_it_is_polled_and_never_between() {
         let mut inner = None;
-        let mut outer = Box::pin(Place::new(Flights::One(None), 1).run(async {
-            inner = Some(Box::pin(Place::new(Flights::One(None), 2).run(async {
+        let mut outer = Box::pin(Place::new(Flights::default(), 1).run(async {
+            inner = Some(Box::pin(Place::new(Flights::default(), 2).run(async {
                 assert_eq!(caches(), [true, true, false]);
                 pending::<()>().await;
             })));
@@ -204,7 +217,7 @@ mod tests {
         for polls in 0..2 {
             let seen = Cell::new([false; 3]);
             let noting = Noting(&seen);
-            let mut body = Box::pin(Place::new(Flights::One(None), 3).run(async move {
+            let mut body = Box::pin(Place::new(Flights::default(), 3).run(async move {
                 let _noting = noting;
                 pending::<()>().await;
             }));
@@ -219,7 +232,7 @@ mod tests {
     #[test]
     fn a_body_that_panics_has_left_its_load() {
         let mut panics =
-            Box::pin(Place::new(Flights::One(None), 1).run(poll_fn(|_| -> Poll<()> { panic!("in the body") })));
+            Box::pin(Place::new(Flights::default(), 1).run(poll_fn(|_| -> Poll<()> { panic!("in the body") })));
         assert!(catch_unwind(AssertUnwindSafe(|| poll(panics.as_mut()))).is_err());
         assert_eq!(caches(), [false; 3]);
         drop(panics);

@@ -9,6 +9,10 @@
 //! order. If the eviction is first, the ticket is gone and nothing is stored. If the store is first, the eviction
 //! removes what was stored. Either way the value whose load began before the eviction is not there after it.
 //!
+//! A store puts its entry in the place of another, which is taken out first. That is left out where there is none: the ticket
+//! knows how many entries were inserted under its stripe's mutex when none of its key was found there, and if it is as many
+//! now, none is.
+//!
 //! "All" takes the tickets of one stripe after the other and then removes the entries. A load with a ticket taken
 //! from a stripe before its turn either stored before that turn, and its entry goes with the entries; or finds its
 //! ticket gone. Removing the entries may also hit the value of a load that began in between; that is one load more,
@@ -362,7 +366,9 @@ impl<K: Key, V: Value> Store<K, V> {
         }
         if !displaced.is_empty() {
             count(&self.info.counters.displaced, displaced.len());
-            displaced.into_iter().for_each(|left| self.dismiss(left));
+            for left in displaced {
+                self.dismiss(left);
+            }
         }
         fresh
     }
@@ -454,14 +460,30 @@ mod tests {
     use super::*;
     use crate::{cache::flight::Outcome, clock::Clock, config::CacheConfig, lease::Lease};
 
+    fn store() -> Arc<Store<u64, u64>> {
+        let (name, lease) = (Name::new("users").unwrap(), Arc::new(Lease::endless(Duration::from_secs(10))));
+        let config = CacheConfig::new("users").capacity(4);
+        Store::new(Arc::new(CacheInfo::new(name, config, Clock::System, lease, tokio::runtime::Handle::current())))
+    }
+
+    #[tokio::test]
+    async fn of_two_separate_loads_the_second_takes_the_place_of_the_first_which_is_not_displaced() {
+        let store = store();
+        let begin = || match store.begin(&&1, Manner::Separate, false, |_| true) {
+            Begun::Lead(lead) => lead,
+            _ => panic!("it loads separately"),
+        };
+        let (first, second) = (begin(), begin());
+        assert!(first.keep(Outcome::Value(1), &Terms::default()));
+        assert!(second.keep(Outcome::Value(2), &Terms::default()));
+        assert_eq!(store.hit(&&1, Content::into_value), Some(2));
+        assert_eq!(store.info.counters.snapshot(store.len()).displaced, 0);
+    }
+
     #[tokio::test]
     async fn a_load_that_begins_during_an_eviction_by_tag_is_overtaken_or_held() {
-        let runtime = tokio::runtime::Handle::current();
         for round in 0..20_000 {
-            let (name, lease) = (Name::new("users").unwrap(), Arc::new(Lease::endless(Duration::from_secs(10))));
-            let info =
-                CacheInfo::new(name, CacheConfig::new("users").capacity(4), Clock::System, lease, runtime.clone());
-            let store = Store::<u64, u64>::new(Arc::new(info));
+            let store = store();
             let terms = Terms { ttl: None, tags: vec![Tag::new("a")] };
             let barrier = Barrier::new(2);
             thread::scope(|scope| {

@@ -153,7 +153,7 @@ impl<K: Eq, V> Stripe<K, V> {
     /// Takes every ticket of a key; they are returned so that they can be dropped outside the lock.
     pub(super) fn overtake(&mut self, hash: u64, key: &K) -> Vec<Ticket<K, V>> {
         let mut overtaken = Vec::new();
-        if Mutation::KeepOvertakenLoads.is_on() {
+        if self.tickets.is_empty() || Mutation::KeepOvertakenLoads.is_on() {
             return overtaken;
         }
         while let Ok(found) = self.tickets.find_entry(hash, |ticket| ticket.key == *key) {
@@ -164,7 +164,11 @@ impl<K: Eq, V> Stripe<K, V> {
 
     /// Takes every ticket of every key.
     pub(super) fn overtake_all(&mut self) -> HashTable<Ticket<K, V>> {
-        if Mutation::KeepOvertakenLoads.is_on() { HashTable::new() } else { std::mem::take(&mut self.tickets) }
+        // An empty table keeps its room.
+        if self.tickets.is_empty() || Mutation::KeepOvertakenLoads.is_on() {
+            return HashTable::new();
+        }
+        std::mem::take(&mut self.tickets)
     }
 
     /// The keys that have a ticket.
@@ -211,6 +215,7 @@ pub(super) fn hash_of<K, Q: KeyForm<K>, S: std::hash::BuildHasher>(hasher: &S, k
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::flight::Outcome;
 
     #[test]
     fn ended_holds_are_swept_so_that_they_do_not_pile_up() {
@@ -221,6 +226,52 @@ mod tests {
         assert!(stripe.holds.len() < 100, "{}", stripe.holds.len());
         assert!(stripe.is_held(9_999, &9_999u64, || Moment(10_000)));
         assert!(!stripe.is_held(9_999, &9_999u64, || Moment(10_001)));
+    }
+
+    fn ticket(stripe: &mut Stripe<u64, ()>, key: u64) -> Arc<Flight<()>> {
+        let flight = stripe.flight();
+        stripe.issue(Ticket {
+            hash: key,
+            key,
+            flight: flight.clone(),
+            joinable: true,
+            tagged: false,
+            purpose: Purpose::Keep,
+            began: Moment::PAST,
+            absent: Some(stripe.inserted),
+        });
+        flight
+    }
+
+    #[test]
+    fn a_flight_that_nobody_has_waited_for_is_that_of_the_next_load_as_if_it_were_new() {
+        let mut stripe = Stripe::<u64, ()>::default();
+        let first = ticket(&mut stripe, 1);
+        first.admit();
+        let redeemed = stripe.redeem(1, &first).unwrap();
+        stripe.recycle(redeemed.flight);
+        let second = ticket(&mut stripe, 2);
+        assert!(Arc::ptr_eq(&first, &second) && !second.is_admitted());
+        assert!(!Arc::ptr_eq(&second, &ticket(&mut stripe, 3)), "each is used by one load at a time");
+    }
+
+    #[test]
+    fn a_flight_that_was_unshared_has_landed_and_is_not_used_again() {
+        let mut stripe = Stripe::<u64, ()>::default();
+        let first = ticket(&mut stripe, 1);
+        first.land(Outcome::Abandoned);
+        let redeemed = stripe.redeem(1, &first).unwrap();
+        stripe.recycle(redeemed.flight);
+        assert!(ticket(&mut stripe, 2).outcome().is_none());
+    }
+
+    #[test]
+    fn what_was_absent_is_until_something_is_inserted() {
+        let mut stripe = Stripe::<u64, ()>::default();
+        let [first, second] = [1, 2].map(|key| ticket(&mut stripe, key));
+        assert!(stripe.redeem(1, &first).unwrap().is_absent);
+        stripe.inserted += 1;
+        assert!(!stripe.redeem(2, &second).unwrap().is_absent);
     }
 
     #[test]

@@ -13,13 +13,7 @@
 //! Where there are shared keys, messages are dated and signed when they go out, each time anew: one that has waited through a long
 //! outage would be too old for its receivers. All else is as it was encoded, the number above all.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, HashMap},
-    future::ready,
-    sync::Arc,
-    time::Duration,
-};
+use std::{borrow::Cow, collections::BTreeMap, future::ready, sync::Arc, time::Duration};
 
 use cachesync_core::{
     BackendError, Name, Publisher,
@@ -32,7 +26,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::{
     outbox::{Batch, Outbox},
-    waiting::Pending,
+    waiting::{Holds, Pending},
 };
 use crate::{clock::Moment, mutation::Mutation, registry::node::Node, statistics::count};
 
@@ -303,7 +297,7 @@ fn portion(messages: &[Message]) -> &[Message] {
 }
 
 /// Divides keys or tags among frames: one hold to a frame, and no frame above the limits.
-fn frames_of<T>(waiting: HashMap<T, Duration>, bytes_of: impl Fn(&T) -> usize) -> Vec<(Duration, Vec<T>)> {
+fn frames_of<T>(waiting: Holds<T>, bytes_of: impl Fn(&T) -> usize) -> Vec<(Duration, Vec<T>)> {
     let mut frames = Vec::new();
     // In the order of the holds, so that a simulated run can be repeated.
     let mut open: BTreeMap<Duration, (usize, Vec<T>)> = BTreeMap::new();

@@ -3,16 +3,16 @@
 //! Invariants: a cache waits for keys and tags, or for all, never for both; of what waits too much the largest cache's
 //! becomes "all of this cache". Nothing is dropped, an eviction can only grow.
 
-use std::{
-    collections::{BTreeMap, HashMap, hash_map::Entry},
-    hash::Hash,
-    time::Duration,
-};
+use std::{collections::BTreeMap, hash::Hash, time::Duration};
 
 use cachesync_core::{Name, frame::EncodedKey, shape::KeyShape};
+use hashbrown::hash_map::Entry;
 
 use super::depth::OutboxDepth;
-use crate::{cache::tags::Tag, mutation::Mutation};
+use crate::{cache::tags::Tag, mutation::Mutation, sync::DefaultHashBuilder};
+
+/// What waits, each with the longest hold that was asked for. Hashed as the entries of caches are, which the keys are of.
+pub(crate) type Holds<T> = hashbrown::HashMap<T, Duration, DefaultHashBuilder>;
 
 /// The most keys and tags that wait, over all caches.
 /// Where the rules are broken on purpose, and under the model checker, few, so that it comes to that. Not so in real
@@ -37,10 +37,8 @@ pub(super) struct Waiting {
 #[derive(Default)]
 pub(crate) struct Pending {
     pub(crate) shape: Option<KeyShape>,
-    /// With the longest hold that was asked for.
-    pub(crate) keys: HashMap<EncodedKey, Duration>,
-    /// With the longest hold that was asked for.
-    pub(crate) tags: HashMap<Tag, Duration>,
+    pub(crate) keys: Holds<EncodedKey>,
+    pub(crate) tags: Holds<Tag>,
     /// Everything, with this hold; there are no keys and no tags then.
     pub(crate) all: Option<Duration>,
     bytes: usize,
@@ -143,10 +141,10 @@ impl Waiting {
     /// Adds to what waits for `cache`, unless that is all; `add` tells how much is new.
     fn add(&mut self, cache: &Name, hold: Duration, add: impl FnOnce(&mut Pending) -> Option<OutboxDepth>) {
         // Looked up first: the name is cloned once for all of its keys.
-        if !self.caches.contains_key(cache) {
-            self.caches.insert(cache.clone(), Pending::default());
-        }
-        let Some(pending) = self.caches.get_mut(cache) else { return };
+        let pending = match self.caches.get_mut(cache) {
+            Some(pending) => pending,
+            None => self.caches.entry(cache.clone()).or_default(),
+        };
         if let Some(all) = &mut pending.all {
             *all = (*all).max(hold);
         } else if let Some(new) = add(pending) {
@@ -169,7 +167,7 @@ impl Pending {
 }
 
 /// Lets it wait once, with the longest hold that was asked for; tells whether it is new.
-fn coalesce<T: Eq + Hash>(waiting: &mut HashMap<T, Duration>, what: T, hold: Duration) -> bool {
+fn coalesce<T: Eq + Hash>(waiting: &mut Holds<T>, what: T, hold: Duration) -> bool {
     match waiting.entry(what) {
         Entry::Occupied(mut known) => {
             let longest = (*known.get()).max(hold);

@@ -33,6 +33,9 @@ use crate::{
 /// With so many caches none is made at its first use any more: names may be made up without end.
 pub(crate) const MAX_CREATED: usize = 1_024;
 
+/// How many keys are queued at once: for so many others wait for the outbox.
+const EVICTED_AT_ONCE: usize = 256;
+
 pub(crate) struct Node {
     /// Unique in the process; call sites remember by it whose handle they hold.
     pub(crate) id: u64,
@@ -232,6 +235,35 @@ impl Node {
                 self.evict_all(slot, hold)
             }
         }
+    }
+
+    /// The same for many keys, some at a time: what they wait for is waited for once, and a commit's keys go out together.
+    pub(crate) fn evict_many<K: Key>(self: &Arc<Self>, slot: &Slot, keys: &[K], hold: Duration) -> Option<Queued> {
+        if keys.len() <= 1 {
+            return self.evict(slot, keys.first()?, hold);
+        }
+        if let Err(Mismatch(text)) = slot.settle_key(KeyType::of::<K>()) {
+            slot.problem(format!("{text}: evicting all of it in place of some keys"));
+            return self.evict_all(slot, hold);
+        }
+        let mut queued = None;
+        for keys in keys.chunks(EVICTED_AT_ONCE) {
+            queued = self.announce_many(slot, keys, hold);
+            slot.evict_many(keys, hold);
+        }
+        queued
+    }
+
+    fn announce_many<K: Key>(self: &Arc<Self>, slot: &Slot, keys: &[K], hold: Duration) -> Option<Queued> {
+        let info = &slot.info;
+        count(&info.counters.evicted, keys.len());
+        self.queue(slot, |outbox| {
+            let encoded: Option<Vec<_>> = keys.iter().map(|key| info.encode_key(key)).collect();
+            match (encoded, slot.shape()) {
+                (Some(keys), Some(shape)) => outbox.push_keys(&info.name, shape, keys, hold),
+                _ => outbox.push_all(&info.name, hold),
+            }
+        })
     }
 
     /// Queues the eviction of a key for all others; the caller sees to this node.

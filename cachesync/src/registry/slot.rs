@@ -264,6 +264,17 @@ impl Slot {
         }
     }
 
+    /// The same for many keys.
+    pub(crate) fn evict_many<K: Key>(&self, keys: &[K], hold: Duration) {
+        if let Some(typed) = self.to_evict_from(hold)
+            && let Some(store) = typed.evict.downcast_ref::<Arc<dyn Evict<K>>>()
+        {
+            for key in keys {
+                store.evict(key, hold);
+            }
+        }
+    }
+
     /// Evicts every key on this node.
     pub(crate) fn evict_all(&self, hold: Duration) {
         if let Some(store) = self.any_store(hold) {
