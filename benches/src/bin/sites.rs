@@ -146,8 +146,14 @@ fn write(sites: usize) -> Result<Generated> {
     const CACHESYNC: &str =
         "cachesync = { path = \"{workspace}/cachesync\", features = [\"macros\"] }\nquick_cache = \"*\"\n";
     const COMMON_NAME: &str = "sites-common = { path = \"../sites-common\" }\n";
-    let caches: String = (0..CACHES).map(|number| format!("bare!(BARE_{number});\n")).collect();
-    Generated::write("sites-common", CACHESYNC, &[("lib.rs", &format!("{COMMON}\n{caches}"))])?;
+    let mut common = format!(
+        "{COMMON}
+"
+    );
+    for number in 0..CACHES {
+        writeln!(common, "bare!(BARE_{number});")?;
+    }
+    Generated::write("sites-common", CACHESYNC, &[("lib.rs", &common)])?;
     let all: Vec<_> = (0..sites).collect();
     let mut dependencies = format!(
         "allocation-counter = \"*\"\ncachesync-benches = {{ path = \"{{workspace}}/benches\" }}\n{CACHESYNC}{COMMON_NAME}"

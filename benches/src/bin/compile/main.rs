@@ -12,41 +12,25 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use cachesync_benches::{
-    generated::Generated,
-    is_quick,
-    rounds::{Ratio, Rounds},
-    row::Row,
-};
+use cachesync_benches::{generated::Generated, is_quick, rounds::Rounds, row::Row};
 use shapes::{Way, program};
 
 const GROUP: &str = "compile time";
-const BAR: f64 = 2.0;
 const AGAINST: &str = "the same functions by hand around quick_cache";
 
 fn main() -> Result<()> {
     let functions = if is_quick() { 50 } else { 200 };
     let crates = Crates::write(functions)?;
+    let rounds = if is_quick() { 3 } else { 9 };
     for (what, command, incremental) in
         [("cargo build", "build", false), ("cargo check", "check", false), ("cargo build, incremental", "build", true)]
     {
-        let ratio = crates.compare(&[command], incremental)?;
-        print(
-            format!("`{what}` of {functions} annotated functions"),
-            ratio,
-            "dev profile, all of the crate but no dependency",
-        );
+        let row = crates.compare(what, &[command], incremental, rounds)?;
+        row.bar(2.0).print();
     }
-    let ratio = crates.compare(&["build", "--release"], false)?;
-    print(format!("`cargo build --release` of {functions} annotated functions"), ratio, "");
-    crates.sizes(functions)
-}
-
-fn print(what: String, ratio: Ratio, how: &str) {
-    let ((low, high), (ours, theirs)) = (ratio.quartiles, ratio.nanoseconds);
-    let times = format!("{:.2} s to {:.2} s; half of the rounds {low:.2} to {high:.2}", ours / 1e9, theirs / 1e9);
-    let note = if how.is_empty() { times } else { format!("{times}; {how}") };
-    Row::new(GROUP, what).against(AGAINST, ratio.median).bar(BAR).note(note).print();
+    // Takes longer than all of the above.
+    crates.compare("cargo build --release", &["build", "--release"], false, rounds / 3)?.print();
+    crates.do_the_same()
 }
 
 struct Crates {
@@ -73,7 +57,7 @@ impl Crates {
     }
 
     /// The ratio of the times that this takes, after it was done once.
-    fn compare(&self, command: &[&str], incremental: bool) -> Result<Ratio> {
+    fn compare(&self, what: &str, command: &[&str], incremental: bool, rounds: u32) -> Result<Row> {
         self.annotated.cargo(command, incremental)?;
         self.by_hand.cargo(command, incremental)?;
         let time = |way, generated: &Generated| -> Result<Duration> {
@@ -83,15 +67,22 @@ impl Crates {
             generated.cargo(command, incremental)?;
             Ok(started.elapsed())
         };
-        let rounds = Rounds { rounds: if is_quick() { 3 } else { 9 }, threads: 1, calls: 1 };
-        Ok(rounds.compare(
+        let ratio = Rounds { rounds, threads: 1, calls: 1 }.compare(
             |_| time(Way::Annotated, &self.annotated).expect("it was built before"),
             |_| time(Way::ByHand, &self.by_hand).expect("it was built before"),
-        ))
+        );
+        let ((low, high), (ours, theirs)) = (ratio.quartiles, ratio.nanoseconds);
+        let note = format!(
+            "{:.2} s to {:.2} s; half of the rounds {low:.2} to {high:.2}; the whole crate, no dependency",
+            ours / 1e9,
+            theirs / 1e9
+        );
+        let what = format!("`{what}` of {} annotated functions", self.functions);
+        Ok(Row::new(GROUP, what).against(AGAINST, ratio.median).note(note))
     }
 
-    /// The sizes of the programs, and whether they do the same.
-    fn sizes(&self, functions: usize) -> Result<()> {
+    /// Whether the programs do the same, as they were built last.
+    fn do_the_same(&self) -> Result<()> {
         let said = |generated: &Generated| -> Result<String> {
             let output = Command::new(generated.program("release")).output().context("it cannot be started")?;
             ensure!(output.status.success(), "{generated:?}: {}", output.status);
@@ -99,7 +90,6 @@ impl Crates {
         };
         let (ours, theirs) = (said(&self.annotated)?, said(&self.by_hand)?);
         ensure!(ours == theirs, "the programs do not do the same: {ours} and {theirs}");
-        _ = functions;
         Ok(())
     }
 }
