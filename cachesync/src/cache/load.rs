@@ -30,7 +30,7 @@ use super::{
     flight::Outcome,
     info::CacheInfo,
     lead::Lead,
-    nesting::{self, Flights, Within},
+    nesting::{self, Flights, Place},
     store::{Begun, Manner, Store},
     waiter::{Waited, Waiter},
 };
@@ -361,16 +361,16 @@ impl<K: Key, V: Value, O> Load<K, V, O> {
     ///
     /// That of `body`.
     pub fn run<F: Future<Output = O>>(&self, body: F) -> impl Future<Output = O> + use<K, V, O, F> {
-        self.within().scope(body)
+        self.place().run(body)
     }
 
-    /// Where its body runs.
-    pub(super) fn within(&self) -> Within {
+    /// Apart from the body, of which each function has another.
+    pub(super) fn place(&self) -> Place {
         let flight = match &self.role {
             Role::Lead(lead) => Some(&lead.flight),
             Role::Uncached | Role::Alone { .. } => None,
         };
-        Within::new(Flights::of(flight.into_iter()), self.role.info().map_or(0, |info| info.id))
+        Place::new(Flights::of(flight.into_iter()), self.role.info().map_or(0, |info| info.id))
     }
 
     /// Whether the outcome may be kept.
