@@ -33,7 +33,6 @@ struct More {
 }
 
 /// The [addresses](address) of flights.
-#[derive(Default)]
 pub(super) struct Flights {
     /// One of them; 0 if there is none.
     one: usize,
@@ -47,16 +46,31 @@ impl Flights {
     }
 }
 
-/// Runs a body as that of these flights, of the cache with this id.
-///
-/// # Cancel safety
-///
-/// That of `body`.
-pub(super) fn within<F: Future>(flights: Flights, cache: u64, body: F) -> impl Future<Output = F::Output> + use<F> {
-    let Flights { one, more: flights } = flights;
-    let outer = LOADING.try_with(Loading::clone).ok();
-    let more = (!flights.is_empty() || outer.is_some()).then(|| Arc::new(More { flights, outer }));
-    LOADING.scope(Loading { flight: one, cache, more }, body)
+/// Where a body runs: in the middle of a load.
+pub(super) struct Within(Loading);
+
+impl Within {
+    /// In the middle of the loads of these flights, of the cache with this id.
+    pub(super) fn new(flights: Flights, cache: u64) -> Self {
+        let Flights { one, more: flights } = flights;
+        let outer = LOADING.try_with(Loading::clone).ok();
+        let more = (!flights.is_empty() || outer.is_some()).then(|| Arc::new(More { flights, outer }));
+        Self(Loading { flight: one, cache, more })
+    }
+
+    /// Runs a step of the body there.
+    pub(super) fn run<R>(&self, step: impl FnOnce() -> R) -> R {
+        LOADING.sync_scope(self.0.clone(), step)
+    }
+
+    /// Runs all of the body there.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of `body`.
+    pub(super) fn scope<F: Future>(self, body: F) -> impl Future<Output = F::Output> + use<F> {
+        LOADING.scope(self.0, body)
+    }
 }
 
 /// Whether the calling task is in the middle of this load.
