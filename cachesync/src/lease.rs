@@ -54,7 +54,7 @@ pub(crate) struct Lease {
     /// By the number of the policy: the moment, by the monotonic clock, at which the lease was last found to be valid.
     found_valid: [AtomicU64; 2],
     /// Boot time then, or earlier.
-    found_valid_by_boot: [AtomicU64; 2],
+    found_valid_by_boot: AtomicU64,
     /// Whether it has no end under any policy, until it is closed.
     endless: bool,
     length: Duration,
@@ -92,8 +92,8 @@ impl Lease {
             by_boot: AtomicU64::new(NOT_YET),
             by_wall: AtomicU64::new(NOT_YET),
             found_valid: [AtomicU64::new(0), AtomicU64::new(0)],
-            found_valid_by_boot: [AtomicU64::new(Moment::PAST.0), AtomicU64::new(Moment::PAST.0)],
             endless: until == Moment::NEVER.0,
+            found_valid_by_boot: AtomicU64::new(Moment::PAST.0),
             length,
             closing: Notify::new(),
         }
@@ -178,28 +178,29 @@ impl Lease {
         if Mutation::ServePastTheLease.is_on() && until > NOT_YET {
             return true;
         }
+        let boot = clock.boot();
         let awake = || clock.wall().0 < self.by_wall.load(Ordering::Acquire) || self.is_valid_since_boot(clock);
         let valid = now.0 < until && (until == Moment::NEVER.0 || Mutation::IgnoreSleep.is_on() || awake());
-        if valid && !self.endless {
-            // In no order with the other: whoever finds an older one thinks that a load is older than it is.
-            self.found_valid_by_boot[policy.place()].store(clock.boot().0, Ordering::Relaxed);
-        }
         let note = |noted| (noted != NEVER_AGAIN).then_some(now.0);
+        if valid {
+            // In no order with the other: whoever finds an older one thinks that it is older than it is.
+            self.found_valid_by_boot.store(boot.0, Ordering::Relaxed);
+        }
         valid && self.found_valid[policy.place()].fetch_update(Ordering::AcqRel, Ordering::Acquire, note).is_ok()
     }
 
-    /// [Boot time](Clock::boot) at the moment `now`, at which [`valid_at`](Self::valid_at) has found the lease to be valid
-    /// under this policy, or somewhat earlier; [`Moment::PAST`] of an endless lease.
+    /// [Boot time](Clock::boot) at the moment `now`, of which [`valid_at`](Self::valid_at) says that the lease is valid, or
+    /// somewhat earlier; [`Moment::PAST`] of a lease that is endless.
     ///
-    /// It was looked at when that moment was noted, and need not be looked at again.
-    pub(crate) fn boot_at(&self, now: Moment, policy: OnPartition, clock: &Clock) -> Moment {
+    /// Nobody needs to look at that clock: it was looked at when the wall clock was.
+    pub(crate) fn boot_at(&self, now: Moment, clock: &Clock) -> Moment {
         if self.endless {
-            return Moment::PAST;
+            Moment::PAST
+        } else if self.found_valid.iter().any(|found| found.load(Ordering::Relaxed) == now.0) {
+            Moment(self.found_valid_by_boot.load(Ordering::Relaxed))
+        } else {
+            clock.boot()
         }
-        if self.found_valid[policy.place()].load(Ordering::Relaxed) == now.0 {
-            return Moment(self.found_valid_by_boot[policy.place()].load(Ordering::Relaxed));
-        }
-        clock.boot()
     }
 
     #[cold]
@@ -301,15 +302,14 @@ mod tests {
     fn boot_time_at_which_a_lease_was_valid_is_known_and_never_later_than_it_was() {
         let (manual, clock, lease) = fresh();
         let look = || (lease.valid_at(OnPartition::Bypass, &clock, true).unwrap(), clock.boot());
-        let boot_at = |lease: &Lease, now| lease.boot_at(now, OnPartition::Bypass, &clock);
         let (now, boot) = look();
-        assert_eq!(boot_at(&lease, now), boot);
+        assert_eq!(lease.boot_at(now, &clock), boot);
         manual.advance(LENGTH / 4);
-        assert_eq!(boot_at(&lease, clock.now()), clock.boot(), "nobody has looked since");
+        assert!(lease.boot_at(clock.now(), &clock) == clock.boot(), "nobody has looked since");
         let (now, boot) = look();
         manual.suspend(LENGTH / 4);
-        assert_eq!(boot_at(&lease, now), boot, "before the machine slept");
-        assert_eq!(boot_at(&Lease::endless(LENGTH), now), Moment::PAST);
+        assert_eq!(lease.boot_at(now, &clock), boot, "before the machine slept");
+        assert_eq!(Lease::endless(LENGTH).boot_at(now, &clock), Moment::PAST);
     }
 
     #[test]

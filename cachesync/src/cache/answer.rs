@@ -4,6 +4,7 @@
 //! little that a hit, which has polled nothing of this, does not notice; and nothing of this is inlined into the path of a hit.
 
 use std::{
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -46,7 +47,7 @@ pin_project! {
 }
 
 enum Stage<K: Key, V: Value, O, W> {
-    /// For another caller's load, or to be admitted.
+    /// It waits for another caller.
     Waits(Pin<Box<W>>),
     /// The body runs.
     Runs(Load<K, V, O>, Within),
@@ -103,7 +104,7 @@ where
                         Poll::Ready(output)
                     });
                     let output = ready!(output);
-                    if let Stage::Runs(load, _) = std::mem::replace(this.stage, Stage::Ended) {
+                    if let Stage::Runs(load, _) = mem::replace(this.stage, Stage::Ended) {
                         load.settle(&output, Verdict::default());
                     }
                     return Poll::Ready(output);

@@ -33,6 +33,7 @@ struct More {
 }
 
 /// The [addresses](address) of flights.
+#[derive(Default)]
 pub(super) struct Flights {
     /// One of them; 0 if there is none.
     one: usize,
@@ -46,11 +47,11 @@ impl Flights {
     }
 }
 
-/// Where a body runs: in the middle of a load.
+/// Where a body runs: in the middle of loads.
 pub(super) struct Within(Loading);
 
 impl Within {
-    /// In the middle of the loads of these flights, of the cache with this id.
+    /// In the middle of these flights, of the cache with this id, and of what the calling task is in the middle of.
     pub(super) fn new(flights: Flights, cache: u64) -> Self {
         let Flights { one, more: flights } = flights;
         let outer = LOADING.try_with(Loading::clone).ok();

@@ -259,8 +259,7 @@ impl<K: Key, V: Value> Store<K, V> {
         {
             absent = Some(stripe.inserted);
             if let Some(stored) = self.entries.get(&Probe::new(key)) {
-                let expiry = stored.expiry();
-                let content = stored.content();
+                let (expiry, content) = (stored.expiry(), stored.content());
                 let mut expired = None;
                 if self.has_expired(expiry, now) {
                     count(&info.counters.expired, 1);
@@ -291,7 +290,7 @@ impl<K: Key, V: Value> Store<K, V> {
             began: match serves.filter(|_| keeps) {
                 // Who keeps is joined at any age, unless its lease may end.
                 Some(Moment::PAST) => Moment::PAST,
-                Some(now) => info.lease.boot_at(now, info.on_partition(), &info.clock),
+                Some(now) => info.lease.boot_at(now, &info.clock),
                 None => info.clock.boot(),
             },
             absent,
