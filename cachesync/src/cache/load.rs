@@ -187,6 +187,7 @@ impl<K: Key, V: Value> Role<K, V> {
     }
 
     /// Is admitted, or goes without; or would have to wait.
+    #[inline]
     fn admit_now(&mut self, patience: Patience) -> Result<(), Full> {
         let admitted = match self {
             Self::Uncached => return Ok(()),
@@ -215,17 +216,18 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
 
     /// Inside a transaction: it may read what is not committed, or an old snapshot. Nothing of that is kept, and nobody
     /// joins. It does not wait either, see [`admission`](super::admission).
-    pub(crate) fn alone(info: &Arc<CacheInfo>, how: How<O, V>) -> Self {
+    pub(crate) fn alone(info: &Arc<CacheInfo>, how: &How<O, V>) -> Self {
         let way = Way::Load(Role::alone(info));
         Self { way, outcome: Some(how.outcome), others: None, patience: Patience::Goes }
     }
 
     /// Outside of a transaction, in `store` and those after it; or the answer, if there is one after all.
+    #[inline]
     pub(crate) fn begin<Q: KeyForm<K>>(
         store: &Arc<Store<K, V>>,
         others: Vec<Arc<Store<K, V>>>,
         key: &Q,
-        how: How<O, V>,
+        how: &How<O, V>,
         tagged: bool,
     ) -> Result<Self, O> {
         let way = match begin(store, key, Manner::Shared, tagged, |content| how.answers(content)) {
@@ -235,11 +237,12 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
             },
             Begun::Lead(lead) => Way::Load(Role::Lead(lead)),
             Begun::Wait(flight) => {
-                Way::Wait(Box::new(Waiter { store: store.clone(), key: key.to_key(), flight, how, tagged }))
+                Way::Wait(Box::new(Waiter { store: store.clone(), key: key.to_key(), flight, how: *how, tagged }))
             }
             Begun::Alone => Way::Load(Role::alone(&store.info)),
         };
-        let others = (!others.is_empty()).then(|| Box::new(Others { stores: others, key: key.to_key(), how, tagged }));
+        let others =
+            (!others.is_empty()).then(|| Box::new(Others { stores: others, key: key.to_key(), how: *how, tagged }));
         Ok(Self { way, outcome: Some(how.outcome), others, patience: Patience::Waits })
     }
 
