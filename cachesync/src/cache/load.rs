@@ -37,7 +37,7 @@ use super::{
 use crate::{
     key::{Key, KeyForm, Value},
     statistics::count,
-    transaction::{Concern, Inner},
+    transaction::{self, Concern, Inner, Transaction},
 };
 
 /// How the output of a body relates to the cached value, to those who wait, and back.
@@ -100,6 +100,31 @@ pub(crate) fn find<K: Key, V: Value, Q: KeyForm<K>, T>(
         Concern::Key => None,
         Concern::Tags => store.hit_without_tags(key, |tag| transaction.is_tag_pending(&store.info, tag), answer),
         Concern::Nothing => store.hit(key, answer),
+    }
+}
+
+/// The same under the transaction of the calling task, or this one.
+///
+/// Of that it is asked what concerns the key, and no more: only where tags do it is held on to, for the time of the look.
+#[inline]
+pub(crate) fn find_here<K: Key, V: Value, Q: KeyForm<K>, T>(
+    store: &Store<K, V>,
+    key: &Q,
+    transaction: Option<&Transaction>,
+    answer: impl FnOnce(Content<V>) -> Option<T>,
+) -> Option<T> {
+    let concerns = |transaction: &Inner| transaction.concerns(&store.info, key);
+    let concern = match transaction {
+        Some(transaction) => Some(concerns(transaction.inner())),
+        None => transaction::with_current(concerns),
+    };
+    match concern {
+        None | Some(Concern::Nothing) => store.hit(key, answer),
+        Some(Concern::Key) => None,
+        Some(Concern::Tags) => {
+            let transaction = transaction.map(|transaction| transaction.inner().clone()).or_else(transaction::current);
+            find(store, key, transaction.as_deref(), answer)
+        }
     }
 }
 

@@ -72,7 +72,7 @@ impl<K: Key, V: Value> Cache<K, V> {
 
     /// As [`get`](Self::get), for a key in any of its forms.
     pub(crate) fn look<Q: KeyForm<K>>(&self, key: &Q) -> Option<V> {
-        load::find(&self.store, key, transaction::current().as_deref(), Content::into_value)
+        load::find_here(&self.store, key, None, Content::into_value)
     }
 
     /// The value of a key; `loader` is run if it is not cached. Callers who want the same key at the same time share

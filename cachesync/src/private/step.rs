@@ -68,11 +68,8 @@ fn begin_in_transaction<Q: Keyed, R: Returned, E: SharedError<Output = R::Output
     call: Call<'_>,
     keyed: Q,
 ) -> Step<Q::Key, R::Value, R::Output> {
-    let transaction = call.current_transaction();
-    let found = hit(sites, &call, |store: &Store<Q::Key, R::Value>| {
-        load::find(store, &keyed, transaction.as_deref(), answer::<R, E>)
-    });
-    match found {
+    let look = |store: &Store<_, _>| load::find_here(store, &keyed, call.explicit_transaction(), answer::<R, E>);
+    match hit(sites, &call, look) {
         Some(output) => Step::Hit(output),
         None => miss(sites, call, keyed, how::<R, E>()),
     }
