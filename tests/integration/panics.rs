@@ -140,7 +140,7 @@ async fn a_key_type_that_nests_without_bound_is_refused_as_a_frame_could_exhaust
     deep.push(0);
     let frame = Frame {
         shape: KeyShape::of::<List>(),
-        operation: Operation::Keys(vec![EncodedKey(deep.into_boxed_slice())]),
+        operation: Operation::Keys(vec![EncodedKey::from(deep)]),
         ..users_frame()
     };
     backend.inject(Format::Frame, Some("users"), codec::encode(&frame));

@@ -3,6 +3,7 @@
 pub(crate) mod admission;
 pub(crate) mod batch;
 pub(crate) mod content;
+pub(crate) mod evict_many;
 pub(crate) mod flight;
 pub(crate) mod info;
 pub(crate) mod lead;

@@ -74,7 +74,7 @@ impl Target {
             (Some(transaction), Entries::Tags(tags)) => transaction.evict_tags(node, slot, tags),
             (None, Entries::All) => _ = node.evict_all(slot, hold),
             (None, Entries::Key(key)) => _ = node.evict(slot, &key, hold),
-            (None, Entries::Keys(keys)) => keys.iter().for_each(|key| _ = node.evict(slot, key, hold)),
+            (None, Entries::Keys(keys)) => _ = node.evict_many(slot, &keys, hold),
             (None, Entries::Tags(tags)) => _ = node.evict_tags(slot, &tags, hold),
         }
     }

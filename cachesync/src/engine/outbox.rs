@@ -86,8 +86,8 @@ impl Default for Outbox {
 }
 
 impl Outbox {
-    pub(crate) fn push_key(&self, cache: &Name, shape: &KeyShape, key: EncodedKey, hold: Duration) -> u64 {
-        self.push(hold, |waiting, hold| waiting.add_key(cache, shape, key.clone(), hold))
+    pub(crate) fn push_keys(&self, cache: &Name, shape: &KeyShape, keys: &[EncodedKey], hold: Duration) -> u64 {
+        self.push(hold, |waiting, hold| waiting.add_keys(cache, shape, keys.iter().cloned(), hold))
     }
 
     pub(crate) fn push_tags(&self, cache: &Name, tags: &[Tag], hold: Duration) -> u64 {
@@ -307,7 +307,7 @@ mod tests {
 
     fn push(outbox: &Outbox, cache: &str, key: u64, hold: u64) -> u64 {
         let key = codec::encode_key(&key).unwrap();
-        outbox.push_key(&name(cache), &KeyShape::of::<u64>(), key, Duration::from_secs(hold))
+        outbox.push_keys(&name(cache), &KeyShape::of::<u64>(), &[key], Duration::from_secs(hold))
     }
 
     #[test]
@@ -317,7 +317,7 @@ mod tests {
         push(&outbox, "users", 1, 5);
         push(&outbox, "users", 1, 2);
         let batch = outbox.take().unwrap();
-        let holds: Vec<_> = batch.caches[&name("users")].keys.values().copied().collect();
+        let holds: Vec<_> = batch.caches[&name("users")].holds().collect();
         assert_eq!(holds, [Duration::from_secs(5)]);
         assert_eq!(batch.ticket, 3);
         assert!(outbox.take().is_none());
@@ -331,7 +331,7 @@ mod tests {
         push(&outbox, "users", 2, 4);
         let batch = outbox.take().unwrap();
         let pending = &batch.caches[&name("users")];
-        assert!(pending.keys.is_empty());
+        assert_eq!(pending.keys.len(), 0);
         assert_eq!(pending.all, Some(Duration::from_secs(4)));
     }
 
@@ -348,9 +348,8 @@ mod tests {
         assert_eq!(tags(&["a"], 2), 4);
         let batch = outbox.take().unwrap();
         let pending = &batch.caches[&name("users")];
-        let hold = |tag| pending.tags.get(&Tag::new(tag)).copied();
-        assert_eq!((hold("a"), hold("b")), (Some(Duration::from_secs(5)), Some(Duration::ZERO)));
         assert_eq!((pending.tags.len(), pending.keys.len(), pending.all), (2, 1, None));
+        assert!(pending.tags.holds().eq([Duration::from_secs(5), Duration::ZERO]));
     }
 
     #[test]
@@ -405,7 +404,7 @@ mod tests {
         let echo = outbox.take().unwrap();
         let pending = &echo.caches[&name("users")];
         assert_eq!((pending.keys.len(), pending.tags.len()), (1, 1));
-        assert!(pending.keys.values().chain(pending.tags.values()).all(Duration::is_zero));
+        assert!(pending.holds().all(|hold| hold.is_zero()));
         assert!(echo.ticket > batch.ticket);
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!((outbox.depth().len(), outbox.depth().repeats), (3, 0));
@@ -432,7 +431,7 @@ mod tests {
             tokio::time::advance(Duration::from_secs(20)).await;
             end(&outbox);
             assert_eq!((outbox.depth().keys, outbox.depth().repeats), (1, 0));
-            let holds: Vec<_> = outbox.take().unwrap().caches[&name("users")].keys.values().copied().collect();
+            let holds: Vec<_> = outbox.take().unwrap().caches[&name("users")].holds().collect();
             assert!(holds[0] >= Duration::from_secs(40) && holds[0] < Duration::from_secs(41), "{holds:?}");
         }
     }

@@ -15,7 +15,10 @@ use std::{
 use hashbrown::HashTable;
 
 use crate::{
-    cache::{store::discard, tags::Tag},
+    cache::{
+        store::{Leftovers, discard},
+        tags::Tag,
+    },
     key::{Key, KeyForm, Probe},
     registry::{
         node::{Node, Queued},
@@ -175,22 +178,34 @@ impl<K: Key> AnyKeySet for KeySet<K> {
 
     fn apply(self: Box<Self>, node: &Arc<Node>, slot: &Slot, outcome: Outcome) -> Option<Queued> {
         let mut queued = None;
-        for Entry { key, put } in self.entries {
-            let applied = catch_unwind(AssertUnwindSafe(|| match (put, outcome) {
-                (Some(put), Outcome::Committed) => {
-                    // The others evict; here the new value takes the place of the old one in one step.
-                    let queued = node.announce(slot, &key, Duration::ZERO);
-                    put.commit(key);
-                    queued
-                }
-                (_, Outcome::Committed) => node.evict(slot, &key, Duration::ZERO),
-                (_, Outcome::Unknown { hold }) => node.evict(slot, &key, hold),
-            }));
-            // A key that panics must not cost the evictions of the others. Which entry was meant cannot be known.
-            queued = applied.unwrap_or_else(|_| {
+        let mut evicted = Leftovers(Vec::new());
+        // A key that panics must not cost the evictions of the others. Which entry was meant cannot be known.
+        let mut guarded = |apply: &mut dyn FnMut() -> Option<Queued>| {
+            queued = catch_unwind(AssertUnwindSafe(apply)).unwrap_or_else(|_| {
                 slot.problem("a key or value panicked during a commit: evicting all in its place".into());
                 node.evict_all(slot, outcome.hold())
             });
+        };
+        for Entry { key, put } in self.entries {
+            match (put, outcome) {
+                (Some(put), Outcome::Committed) => {
+                    let mut put = Some((put, key));
+                    guarded(&mut || {
+                        let (put, key) = put.take()?;
+                        // The others evict; here the new value takes the place of the old one in one step.
+                        let queued = node.announce(slot, &key, Duration::ZERO);
+                        put.commit(key);
+                        queued
+                    });
+                }
+                (put, _) => {
+                    discard(put);
+                    evicted.0.push(key);
+                }
+            }
+        }
+        if !evicted.0.is_empty() {
+            guarded(&mut || node.evict_many(slot, &evicted.0, outcome.hold()));
         }
         queued
     }
