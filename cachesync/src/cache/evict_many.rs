@@ -8,11 +8,14 @@
 
 use std::{hash::BuildHasher, mem, ops::Range, time::Duration};
 
+use cachesync_core::codec;
+
 use super::store::{Leftovers, STRIPES, Store, lock, stripe_of};
 use crate::key::{Key, Value};
 
-/// How many keys are looked at together. So many are in a stripe at once, and so many values wait to be dropped.
-pub(crate) const AT_ONCE: usize = 1_000;
+/// How many keys are evicted together: as many as a frame names, so that what is sent while others are still being queued is
+/// whole frames. No mutex is held for longer, and no more values wait to be dropped.
+pub(crate) const AT_ONCE: usize = codec::MAX_KEYS;
 
 impl<K: Key, V: Value> Store<K, V> {
     /// Evicts these keys: nothing of them that was loaded before this is left when it returns.
