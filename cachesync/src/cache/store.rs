@@ -9,6 +9,9 @@
 //! order. If the eviction is first, the ticket is gone and nothing is stored. If the store is first, the eviction
 //! removes what was stored. Either way the value whose load began before the eviction is not there after it.
 //!
+//! Many keys are evicted stripe by stripe, those of one stripe in one critical section, see
+//! [`evict_many`](super::evict_many). For each of them that is what is said above.
+//!
 //! "All" takes the tickets of one stripe after the other and then removes the entries. A load with a ticket taken
 //! from a stripe before its turn either stored before that turn, and its entry goes with the entries; or finds its
 //! ticket gone. Removing the entries may also hit the value of a load that began in between; that is one load more,
