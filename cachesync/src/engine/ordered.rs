@@ -41,7 +41,7 @@ impl<T: Eq + Hash> Ordered<T> {
         true
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
