@@ -35,7 +35,7 @@ use super::{
     flight::{Flight, Outcome},
     info::CacheInfo,
     lead::Lead,
-    nesting,
+    nesting::{self, Within},
     store::{Begun, Manner, Store},
 };
 use crate::{
@@ -196,7 +196,11 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind; if others wait for this caller, one of them loads.
-    pub fn lead(self) -> impl Future<Output = Led<K, V, O>> {
+    pub fn lead(self) -> impl Future<Output = Led<K, V, O>> + use<K, V, O> {
+        self.leading()
+    }
+
+    pub(super) fn leading(self) -> Leading<Load<K, V, O>, impl Future<Output = Led<K, V, O>> + use<K, V, O>> {
         if matches!(self.way, Way::Wait(_)) {
             return Leading::Wait(Box::pin(self.wait()));
         }
@@ -284,7 +288,7 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
 
 /// The future of a miss. Only a caller who waits needs room for waiting, and that room is not in the future of every
 /// annotated function but in a box.
-enum Leading<L, W> {
+pub(super) enum Leading<L, W> {
     Now(Option<L>),
     Wait(Pin<Box<W>>),
 }
@@ -322,7 +326,12 @@ impl<K: Key, V: Value, O> Load<K, V, O> {
     ///
     /// That of `body`.
     pub fn run<F: Future<Output = O>>(&self, body: F) -> impl Future<Output = O> + use<K, V, O, F> {
-        nesting::within(self.lead.iter().map(|lead| nesting::address(&lead.flight)).collect(), self.cache, body)
+        self.within().scope(body)
+    }
+
+    /// Where its body runs.
+    pub(super) fn within(&self) -> Within {
+        Within::new(self.lead.iter().map(|lead| nesting::address(&lead.flight)).collect(), self.cache)
     }
 
     /// Whether the outcome may be kept.

@@ -1,6 +1,7 @@
 //! Caches: named, bounded, typed maps in a registry.
 
 pub(crate) mod admission;
+mod answer;
 pub(crate) mod batch;
 pub(crate) mod content;
 pub(crate) mod evict_many;

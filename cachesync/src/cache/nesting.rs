@@ -22,13 +22,28 @@ struct Loading {
     outer: Option<Arc<Loading>>,
 }
 
-/// Runs a body as that of the flights with these [addresses](address), of the cache with this id.
-///
-/// # Cancel safety
-///
-/// That of `body`.
-pub(super) fn within<F: Future>(flights: Vec<usize>, cache: u64, body: F) -> impl Future<Output = F::Output> + use<F> {
-    LOADING.scope(Arc::new(Loading { flights, cache, outer: LOADING.try_with(Arc::clone).ok() }), body)
+/// Where a body runs: in the middle of a load.
+pub(super) struct Within(Arc<Loading>);
+
+impl Within {
+    /// In the middle of the loads of the flights with these [addresses](address), of the cache with this id.
+    pub(super) fn new(flights: Vec<usize>, cache: u64) -> Self {
+        Self(Arc::new(Loading { flights, cache, outer: LOADING.try_with(Arc::clone).ok() }))
+    }
+
+    /// Runs a step of the body there.
+    pub(super) fn run<R>(&self, step: impl FnOnce() -> R) -> R {
+        LOADING.sync_scope(self.0.clone(), step)
+    }
+
+    /// Runs all of the body there.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of `body`.
+    pub(super) fn scope<F: Future>(self, body: F) -> impl Future<Output = F::Output> + use<F> {
+        LOADING.scope(self.0, body)
+    }
 }
 
 /// Whether the calling task is in the middle of this load.
