@@ -133,8 +133,8 @@ fn a_thousand_evictions_take_some_allocations_on_two_nodes_together() {
         .map(|round| {
             let keys = || (0..1_000).map(|key| (round, key));
             for key in keys() {
-                users.reserve(&key).fill(1);
-                theirs.reserve(&key).fill(1);
+                users.reserve(key).fill(1);
+                theirs.reserve(key).fill(1);
             }
             let transaction = Transaction::begin();
             runtime.block_on(transaction.scope(async { users.evict_many(keys()) }));

@@ -60,7 +60,9 @@ struct ByStripe {
 impl ByStripe {
     fn new(hashes: &[u64]) -> Self {
         let mut ends = [0; STRIPES];
-        hashes.iter().for_each(|hash| ends[stripe_of(*hash)] += 1);
+        for hash in hashes {
+            ends[stripe_of(*hash)] += 1;
+        }
         let mut before = 0;
         for end in &mut ends {
             // For now where they begin.
