@@ -1,6 +1,6 @@
 //! A node with everything on that a service has on, and functions that it caches; beside them, bare `quick_cache`.
 
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use cachesync::{CacheConfig, Registry, Transaction, UnknownCaches, cacheable, memory::MemoryBackend};
 use quick_cache::{Equivalent, sync::Cache as Bare};
@@ -36,6 +36,12 @@ pub async fn bare_user(cache: &Bare<u64, Arc<u64>>, id: u64) -> Arc<u64> {
     }
     let value = Arc::new(id);
     cache.insert(id, value.clone());
+    value
+}
+
+/// A miss, as one would write it by hand where callers of one key share a load.
+pub async fn bare_miss(cache: &Bare<u64, Arc<u64>>, id: u64) -> Arc<u64> {
+    let Ok(value) = cache.get_or_insert_async(&id, async { Ok::<_, Infallible>(Arc::new(id)) }).await;
     value
 }
 

@@ -53,6 +53,8 @@ pub(crate) struct Lease {
     by_wall: AtomicU64,
     /// By the number of the policy: the moment, by the monotonic clock, at which the lease was last found to be valid.
     found_valid: [AtomicU64; 2],
+    /// Boot time then, or earlier.
+    found_valid_by_boot: AtomicU64,
     /// Whether it has no end under any policy, until it is closed.
     endless: bool,
     length: Duration,
@@ -91,6 +93,7 @@ impl Lease {
             by_wall: AtomicU64::new(NOT_YET),
             found_valid: [AtomicU64::new(0), AtomicU64::new(0)],
             endless: until == Moment::NEVER.0,
+            found_valid_by_boot: AtomicU64::new(Moment::PAST.0),
             length,
             closing: Notify::new(),
         }
@@ -175,10 +178,29 @@ impl Lease {
         if Mutation::ServePastTheLease.is_on() && until > NOT_YET {
             return true;
         }
+        let boot = clock.boot();
         let awake = || clock.wall().0 < self.by_wall.load(Ordering::Acquire) || self.is_valid_since_boot(clock);
         let valid = now.0 < until && (until == Moment::NEVER.0 || Mutation::IgnoreSleep.is_on() || awake());
         let note = |noted| (noted != NEVER_AGAIN).then_some(now.0);
+        if valid {
+            // In no order with the other: whoever finds an older one thinks that it is older than it is.
+            self.found_valid_by_boot.store(boot.0, Ordering::Relaxed);
+        }
         valid && self.found_valid[policy.place()].fetch_update(Ordering::AcqRel, Ordering::Acquire, note).is_ok()
+    }
+
+    /// [Boot time](Clock::boot) at the moment `now`, of which [`valid_at`](Self::valid_at) says that the lease is valid, or
+    /// somewhat earlier; [`Moment::PAST`] of a lease that is endless.
+    ///
+    /// Nobody needs to look at that clock: it was looked at when the wall clock was.
+    pub(crate) fn boot_at(&self, now: Moment, clock: &Clock) -> Moment {
+        if self.endless {
+            Moment::PAST
+        } else if self.found_valid.iter().any(|found| found.load(Ordering::Relaxed) == now.0) {
+            Moment(self.found_valid_by_boot.load(Ordering::Relaxed))
+        } else {
+            clock.boot()
+        }
     }
 
     #[cold]
@@ -274,6 +296,20 @@ mod tests {
         assert!(is_valid(&lease, &clock));
         manual.suspend(LENGTH);
         assert!(!is_valid(&lease, &clock));
+    }
+
+    #[test]
+    fn boot_time_at_which_a_lease_was_valid_is_known_and_never_later_than_it_was() {
+        let (manual, clock, lease) = fresh();
+        let look = || (lease.valid_at(OnPartition::Bypass, &clock, true).unwrap(), clock.boot());
+        let (now, boot) = look();
+        assert_eq!(lease.boot_at(now, &clock), boot);
+        manual.advance(LENGTH / 4);
+        assert!(lease.boot_at(clock.now(), &clock) == clock.boot(), "nobody has looked since");
+        let (now, boot) = look();
+        manual.suspend(LENGTH / 4);
+        assert_eq!(lease.boot_at(now, &clock), boot, "before the machine slept");
+        assert_eq!(Lease::endless(LENGTH).boot_at(now, &clock), Moment::PAST);
     }
 
     #[test]

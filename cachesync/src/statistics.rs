@@ -1,8 +1,8 @@
 //! Counters, and what they say.
 //!
-//! Hits are counted on the hit path, by every thread, so each thread has its own cache line to count on, and as long as
-//! nobody else writes there it needs no locked instruction. Everything else happens off the hit path and is counted in plain
-//! shared atomics. All orderings are relaxed: a counter orders nothing, and a snapshot is not a moment in time.
+//! Hits are counted on the hit path, and loads by every miss, by every thread, so each thread has its own cache line to count
+//! on, and as long as nobody else writes there it needs no locked instruction. Everything else happens seldom and is counted
+//! in plain shared atomics. All orderings are relaxed: a counter orders nothing, and a snapshot is not a moment in time.
 
 use std::{
     cell::{Cell, OnceCell},
@@ -22,37 +22,40 @@ const SHARED: usize = OWNED;
 
 #[derive(Default)]
 #[repr(align(128))]
-struct Stripe(AtomicU64);
+struct Stripe {
+    hits: AtomicU64,
+    loads: AtomicU64,
+}
 
-/// A counter that many threads can count on at once.
+/// Counters that many threads can count on at once.
 #[derive(Default)]
-struct StripedCounter([Stripe; OWNED + 1]);
+struct Stripes([Stripe; OWNED + 1]);
 
-impl StripedCounter {
+impl Stripes {
     #[inline]
-    fn add_one(&self) {
+    fn add(&self, by: u64, to: impl Fn(&Stripe) -> &AtomicU64) {
         let stripe = STRIPE.get();
         if stripe < OWNED {
             // No other thread writes here, so nothing is lost between the two.
-            let hits = &self.0[stripe].0;
-            hits.store(hits.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+            let counter = to(&self.0[stripe]);
+            counter.store(counter.load(Ordering::Relaxed).wrapping_add(by), Ordering::Relaxed);
         } else {
-            self.add_one_shared();
+            self.add_shared(by, to);
         }
     }
 
     #[cold]
-    fn add_one_shared(&self) {
+    fn add_shared(&self, by: u64, to: impl Fn(&Stripe) -> &AtomicU64) {
         if STRIPE.get() == UNKNOWN {
             STRIPE.set(own_stripe());
-            self.add_one();
+            self.add(by, to);
         } else {
-            self.0[SHARED].0.fetch_add(1, Ordering::Relaxed);
+            to(&self.0[SHARED]).fetch_add(by, Ordering::Relaxed);
         }
     }
 
-    fn sum(&self) -> u64 {
-        self.0.iter().map(|stripe| stripe.0.load(Ordering::Relaxed)).sum()
+    fn sum(&self, of: impl Fn(&Stripe) -> &AtomicU64) -> u64 {
+        self.0.iter().map(|stripe| of(stripe).load(Ordering::Relaxed)).sum()
     }
 }
 
@@ -99,8 +102,7 @@ fn own_stripe() -> usize {
 /// What one cache counts.
 #[derive(Default)]
 pub(crate) struct Counters {
-    hits: StripedCounter,
-    pub(crate) loads: AtomicU64,
+    striped: Stripes,
     pub(crate) shared: AtomicU64,
     pub(crate) not_kept: AtomicU64,
     pub(crate) evicted: AtomicU64,
@@ -113,14 +115,19 @@ pub(crate) struct Counters {
 impl Counters {
     #[inline]
     pub(crate) fn hit(&self) {
-        self.hits.add_one();
+        self.striped.add(1, |stripe| &stripe.hits);
+    }
+
+    #[inline]
+    pub(crate) fn loads(&self, by: usize) {
+        self.striped.add(by as u64, |stripe| &stripe.loads);
     }
 
     pub(crate) fn snapshot(&self, entries: usize) -> CacheStats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         CacheStats {
-            hits: self.hits.sum(),
-            loads: read(&self.loads),
+            hits: self.striped.sum(|stripe| &stripe.hits),
+            loads: self.striped.sum(|stripe| &stripe.loads),
             shared: read(&self.shared),
             not_kept: read(&self.not_kept),
             evicted: read(&self.evicted),

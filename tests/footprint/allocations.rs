@@ -1,4 +1,4 @@
-//! A hit allocates nothing, whatever the key is made of, and a miss makes the key once.
+//! A hit allocates nothing, whatever the key is made of; a miss makes the key once, and allocates little else.
 
 use std::sync::{
     Arc,
@@ -185,4 +185,24 @@ async fn a_miss_makes_the_owned_key_once() {
         assert_eq!(CLONES.load(Ordering::Relaxed), 1, "and a hit makes none");
     };
     registry(&["counted"]).await.scope(work).await;
+}
+
+#[cacheable(cache = "loaded", key = id)]
+async fn loaded(id: u64) -> Option<u64> {
+    Some(id)
+}
+
+#[tokio::test]
+async fn a_miss_that_nobody_waits_for_allocates_nothing_but_room_for_its_entry() {
+    let work = async {
+        // Every part of the cache has been used once.
+        for id in 0..2_000 {
+            loaded(id).await;
+        }
+        let allocations: u64 = (2_000..4_000).map(|id| allocations(|| loaded(id))).sum();
+        assert!(allocations < 50, "{allocations}: tables grow by doubling");
+    };
+    let caches = registry(&["loaded"]).await;
+    caches.scope(work).await;
+    assert_eq!(caches.stats().caches["loaded"].loads, 4_000);
 }

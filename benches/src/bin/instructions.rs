@@ -1,4 +1,4 @@
-//! Instructions of a hit, as callgrind counts them: the same on any machine with the same compiler.
+//! Instructions of a hit and of a miss, as callgrind counts them: the same on any machine with the same compiler.
 //!
 //! The program runs itself under valgrind, twice for each subject, with different numbers of calls: the difference is what
 //! the calls cost, without start and end. The loop is a subject of its own, and subtracted.
@@ -6,12 +6,13 @@
 use std::{
     env,
     hint::black_box,
+    mem,
     process::{Command, Stdio},
     sync::Arc,
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use cachesync::Transaction;
+use cachesync::{CacheStats, Transaction};
 use cachesync_benches::{
     is_quick,
     node::{self, CAPACITY, Node},
@@ -43,6 +44,11 @@ fn main() -> Result<()> {
         (row.bar, row.limit) = (bar, Some(limit));
         row.note(format!("{cost:.0} to {baseline:.0} instructions")).print();
     }
+    let (cost, baseline) = (cost("miss")?, cost("bare miss")?);
+    let mut row = Row::new("instructions of a miss", "miss, body returns at once")
+        .against("quick_cache `get_or_insert_async`", cost / baseline);
+    row.limit = Some(2.15);
+    row.note(format!("{cost:.0} to {baseline:.0} instructions")).print();
     Ok(())
 }
 
@@ -86,6 +92,14 @@ fn repeat(subject: &str, calls: u64) -> Result<()> {
             }
         };
     }
+    macro_rules! repeat_misses {
+        ($calls:expr, $key:ident => $call:expr) => {
+            for call in 0..$calls {
+                let $key = black_box(KEYS + call);
+                black_box($call);
+            }
+        };
+    }
     let work = async {
         repeat!(KEYS, key => node::user(key).await);
         repeat!(KEYS, key => node::name(text(key)).await);
@@ -102,6 +116,8 @@ fn repeat(subject: &str, calls: u64) -> Result<()> {
             "bare number" => repeat!(calls, key => node::bare_user(&numbers, key).await),
             "bare text" => repeat!(calls, key => node::bare_name(&names, text(key)).await),
             "bare pair" => repeat!(calls, key => node::bare_pair(&pairs, tenant(key), text(key)).await),
+            "miss" => repeat_misses!(calls, key => node::user(key).await),
+            "bare miss" => repeat_misses!(calls, key => node::bare_miss(&numbers, key).await),
             "in transaction" => {
                 let inside = async {
                     users.evict_many((0..100_u64).map(|other| u64::MAX - other));
@@ -114,7 +130,12 @@ fn repeat(subject: &str, calls: u64) -> Result<()> {
         Ok(())
     };
     block_on(work)?;
+    let misses = if subject == "miss" { calls } else { 0 };
     let caches = node.registry.stats().caches;
-    ensure!(caches.values().all(|cache| cache.loads == KEYS), "something else was counted than hits: {caches:?}");
+    let is_expected =
+        |(name, cache): (&String, &CacheStats)| cache.loads == KEYS + if name == "users" { misses } else { 0 };
+    ensure!(caches.iter().all(is_expected), "something else was counted than hits or misses: {caches:?}");
+    // Emptying the maps is no part of the calls that have filled them.
+    mem::forget((node, users, numbers));
     Ok(())
 }

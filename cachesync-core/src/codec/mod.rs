@@ -325,6 +325,16 @@ mod tests {
     }
 
     #[test]
+    fn a_key_of_any_length_is_its_own_bytes() {
+        for length in 0..70 {
+            let key = (7u8, "a".repeat(length), vec![300u32; length / 2]);
+            let encoded = encode_key(&key).unwrap();
+            assert_eq!(encoded[..], bincode::serde::encode_to_vec(&key, config::standard()).unwrap());
+            assert_eq!(decode_key::<(u8, String, Vec<u32>)>(&encoded).unwrap(), key);
+        }
+    }
+
+    #[test]
     fn every_frame_comes_back_equal() {
         for frame in frames() {
             assert_eq!(decode(&encode(&frame)), Ok(frame));

@@ -6,7 +6,6 @@ use syn::{FnArg, Pat, Signature};
 
 use super::{
     body::{load, mentions},
-    cacheable::lead,
     call::call,
     keyed::{keyed, of_reference, traits},
     place::Place,
@@ -14,7 +13,10 @@ use super::{
     private,
     returned::returned_batch,
 };
-use crate::model::{Batch, Element, Policy, Use};
+use crate::{
+    form::Form,
+    model::{Batch, Element, Policy, Use},
+};
 
 /// As for one key; the body sees a list of the missing keys in place of its parameter, by the same name.
 pub(super) fn expand(used: &Use, batch: &Batch, policy: &Policy) -> TokenStream {
@@ -33,7 +35,10 @@ pub(super) fn expand(used: &Use, batch: &Batch, policy: &Policy) -> TokenStream 
         #private::BatchStep::Miss(#private::BatchLoading::bypassed(#list))
     };
     let step = call(used, begin, &bypassed);
-    let lead = lead(used.function.form);
+    let lead = match used.function.form {
+        Form::Plain => quote_spanned!(Span::mixed_site()=> lead_now()),
+        Form::Async | Form::Future | Form::Boxed => quote_spanned!(Span::mixed_site()=> lead().await),
+    };
     let body = load(used, mentions(policy.expressions_after_body()));
     let missing = missing(batch);
     let statements = Statements::of(policy);

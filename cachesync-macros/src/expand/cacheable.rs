@@ -51,10 +51,7 @@ pub(super) fn expand(used: &Use, key: &Key, policy: &Policy) -> TokenStream {
     let Decisions { before, after } = Decisions::of(used, policy);
     quote_spanned! {Span::mixed_site()=>
         #miss
-        let __cachesync_load = match __cachesync_miss.#lead {
-            #private::Led::Answer(__cachesync_output) => return __cachesync_output,
-            #private::Led::Load(__cachesync_load) => __cachesync_load,
-        };
+        let __cachesync_load = #lead;
         #before
         let __cachesync_output = #body;
         #after
@@ -63,11 +60,26 @@ pub(super) fn expand(used: &Use, key: &Key, policy: &Policy) -> TokenStream {
     }
 }
 
-/// The call that waits for another caller's load, or leads.
-pub(super) fn lead(form: Form) -> TokenStream {
-    match form {
-        Form::Plain => quote_spanned!(Span::mixed_site()=> lead_now()),
-        Form::Async | Form::Future | Form::Boxed => quote_spanned!(Span::mixed_site()=> lead().await),
+/// What waits for another caller's load and returns its answer, or leads.
+fn lead(form: Form) -> TokenStream {
+    let private = private(Span::mixed_site());
+    let led = |led: &TokenStream| {
+        quote_spanned! {Span::mixed_site()=>
+            match #led {
+                #private::Led::Answer(__cachesync_output) => return __cachesync_output,
+                #private::Led::Load(__cachesync_load) => __cachesync_load,
+            }
+        }
+    };
+    if form == Form::Plain {
+        return led(&quote_spanned!(Span::mixed_site()=> __cachesync_miss.lead_now()));
+    }
+    let waited = led(&quote_spanned!(Span::mixed_site()=> __cachesync_wait.await));
+    quote_spanned! {Span::mixed_site()=>
+        match __cachesync_miss.lead() {
+            #private::Leading::Load(__cachesync_load) => __cachesync_load,
+            #private::Leading::Wait(__cachesync_wait) => #waited,
+        }
     }
 }
 

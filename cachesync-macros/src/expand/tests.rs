@@ -197,6 +197,7 @@ fn each_form_of_a_function_waits_as_it_can() {
     let arguments = quote!(cache = "a", key = id);
     let [asynchronous, plain, future, boxed] = forms().map(|item| expanded(Attribute::Cacheable, &arguments, &item));
     assert!(asynchronous.contains("__cachesync_miss . answer (async move { if false"), "{asynchronous}");
+    assert!(future.contains("__cachesync_miss . lead ()") && future.contains("__cachesync_wait . await"), "{future}");
     assert!(plain.contains(". lead_now ()") && !plain.contains("await") && plain.contains("run (move || { if false"));
     assert!(future.contains("} async move {") || future.contains("; async move {"), "{future}");
     assert!(

@@ -4,6 +4,7 @@
 //! little that a hit, which has polled nothing of this, does not notice; and nothing of this is inlined into the path of a hit.
 
 use std::{
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -12,7 +13,7 @@ use pin_project_lite::pin_project;
 
 use super::{
     load::{Leading, Led, Load, Miss, Verdict},
-    nesting::Within,
+    nesting::Place,
 };
 use crate::key::{Key, Value};
 
@@ -23,7 +24,11 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
     ///
     /// Dropping the future drops the body, if it was begun; if others wait for this caller, one of them loads.
     pub fn answer<F: Future<Output = O>>(self, body: F) -> impl Future<Output = O> + use<K, V, O, F> {
-        Answer { body: Some(body), stage: Stage::Leads(self.leading()) }
+        let stage = match self.lead() {
+            Leading::Load(load) => Stage::runs(load),
+            Leading::Wait(wait) => Stage::Waits(wait),
+        };
+        Answer { body: Some(body), stage }
     }
 }
 
@@ -42,11 +47,18 @@ pin_project! {
 }
 
 enum Stage<K: Key, V: Value, O, W> {
-    /// It waits, or is about to load.
-    Leads(Leading<Load<K, V, O>, W>),
+    /// It waits for another caller.
+    Waits(Pin<Box<W>>),
     /// The body runs.
-    Runs(Load<K, V, O>, Within),
+    Runs(Load<K, V, O>, Place),
     Ended,
+}
+
+impl<K: Key, V: Value, O, W> Stage<K, V, O, W> {
+    fn runs(load: Load<K, V, O>) -> Self {
+        let place = load.place();
+        Self::Runs(load, place)
+    }
 }
 
 impl<K: Key, V: Value, O, F, W> Answer<K, V, O, F, W> {
@@ -55,8 +67,8 @@ impl<K: Key, V: Value, O, F, W> Answer<K, V, O, F, W> {
     #[inline(never)]
     fn end(self: Pin<&mut Self>) {
         let mut this = self.project();
-        if let Stage::Runs(_, within) = this.stage {
-            within.run(|| this.body.set(None));
+        if let Stage::Runs(_, place) = this.stage {
+            place.within(|| this.body.set(None));
         }
         *this.stage = Stage::Ended;
     }
@@ -77,25 +89,22 @@ where
         let mut this = self.project();
         loop {
             match this.stage {
-                Stage::Leads(leading) => match ready!(Pin::new(leading).poll(context)) {
+                Stage::Waits(wait) => match ready!(wait.as_mut().poll(context)) {
                     Led::Answer(output) => {
                         *this.stage = Stage::Ended;
                         return Poll::Ready(output);
                     }
-                    Led::Load(load) => {
-                        let within = load.within();
-                        *this.stage = Stage::Runs(load, within);
-                    }
+                    Led::Load(load) => *this.stage = Stage::runs(load),
                 },
-                Stage::Runs(_, within) => {
-                    let output = within.run(|| {
+                Stage::Runs(_, place) => {
+                    let output = place.within(|| {
                         let body = this.body.as_mut().as_pin_mut().expect("it is not polled again after it was ready");
                         let output = ready!(body.poll(context));
                         this.body.set(None);
                         Poll::Ready(output)
                     });
                     let output = ready!(output);
-                    if let Stage::Runs(load, _) = std::mem::replace(this.stage, Stage::Ended) {
+                    if let Stage::Runs(load, _) = mem::replace(this.stage, Stage::Ended) {
                         load.settle(&output, Verdict::default());
                     }
                     return Poll::Ready(output);

@@ -22,7 +22,7 @@ use super::{
     flight::{Flight, Outcome},
     lead::Lead,
     load::{self, Verdict},
-    nesting::{self, Within},
+    nesting::{Flights, Place},
     store::{Begun, Manner, Store},
 };
 use crate::{
@@ -245,7 +245,7 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
         let missing = self.asked.iter().filter(|asked| matches!(asked.state, State::Load(_)));
         let items: Vec<_> = missing.map(|asked| asked.item.clone()).collect();
         let counters = &self.store.info.counters;
-        count(&counters.loads, items.len());
+        counters.loads(items.len());
         count(&counters.not_kept, items.len() - self.leads().filter(|lead| lead.keeps()).count());
         self.leads().for_each(Lead::begins);
         items
@@ -323,7 +323,7 @@ pub(crate) fn run<I, N: Eq + Hash, K: Key, V: Value, F: Future>(
 ) -> impl Future<Output = F::Output> + use<I, N, K, V, F> {
     let leads = batch.into_iter().flat_map(Batch::leads);
     let cache = batch.map_or(0, |batch| batch.store.info.id);
-    Within::new(leads.map(|lead| nesting::address(&lead.flight)).collect(), cache).scope(body)
+    Place::new(Flights::of(leads.map(|lead| &lead.flight)), cache).run(body)
 }
 
 /// What an entry says to a batch; `None` if nothing.

@@ -47,6 +47,11 @@ impl<V> Flight<V> {
         self.admitted.store(true, Ordering::Relaxed);
     }
 
+    /// It becomes that of another load; of this one nobody has stated how it ended, and nobody has waited for it.
+    pub(super) fn clear(&self) {
+        self.admitted.store(false, Ordering::Relaxed);
+    }
+
     pub(crate) fn is_admitted(&self) -> bool {
         self.admitted.load(Ordering::Relaxed)
     }

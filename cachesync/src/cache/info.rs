@@ -11,9 +11,9 @@ use cachesync_core::{
     frame::EncodedKey,
     shape::KeyShape,
 };
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::runtime::Handle;
 
-use super::admission::Admission;
+use super::admission::Admissions;
 use crate::{
     clock::{Clock, Moment},
     config::{CacheConfig, OnPartition},
@@ -39,8 +39,7 @@ pub(crate) struct CacheInfo {
     /// Whether that is its own, and not the registry's. Changed under the registry's lock alone.
     has_own_policy: AtomicBool,
     pub(crate) counters: Counters,
-    /// See [`Admission`].
-    pub(crate) admissions: Semaphore,
+    pub(crate) admissions: Admissions,
     /// The runtime that keeps the time of bounded waits, whatever executor runs the caller.
     pub(crate) runtime: Handle,
     /// Until then no load of any key is kept.
@@ -77,7 +76,7 @@ impl CacheInfo {
             lease,
             has_own_policy: AtomicBool::new(has_own_policy),
             counters: Counters::default(),
-            admissions: Admission::limit(config.max_concurrent_loads),
+            admissions: Admissions::new(config.max_concurrent_loads),
             config,
             runtime,
             all_held_until: AtomicU64::new(Moment::PAST.0),

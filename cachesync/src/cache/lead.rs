@@ -3,10 +3,11 @@
 use std::{mem, sync::Arc};
 
 use super::{
+    admission::{Admission, Full},
     content::{Content, Terms},
     flight::{Flight, Outcome},
     store::{Store, discard},
-    stripe::Purpose,
+    stripe::{Purpose, Redeemed},
 };
 use crate::{
     key::{Key, Value},
@@ -25,6 +26,8 @@ pub(crate) struct Lead<K: Key, V: Value> {
     /// The number of the last eviction before it began; later ones of its tags overtake it.
     pub(super) began: u64,
     purpose: Purpose,
+    /// Whether it was admitted, which it gives back.
+    admitted: bool,
     /// Whether the ticket may still be out and the end of the flight is still to be stated.
     pub(super) open: bool,
 }
@@ -37,7 +40,19 @@ impl<K: Key, V: Value> Lead<K, V> {
         began: u64,
         purpose: Purpose,
     ) -> Self {
-        Self { store, hash, flight, began, purpose, open: true }
+        Self { store, hash, flight, began, purpose, admitted: false, open: true }
+    }
+
+    /// Is admitted, if that is possible at once.
+    #[inline]
+    pub(super) fn admit_now(&mut self) -> Result<(), Full> {
+        self.admitted = Admission::take_now(&self.store.info)?;
+        Ok(())
+    }
+
+    /// The same for one that has waited for it.
+    pub(super) fn admit(&mut self, admission: Option<Admission>) {
+        self.admitted = admission.map(Admission::hand_over).is_some();
     }
 
     /// The body is about to run.
@@ -63,13 +78,19 @@ impl<K: Key, V: Value> Lead<K, V> {
         }
         let store = &self.store;
         let mut stripe = store.stripe(self.hash);
-        let key = stripe.redeem(self.hash, &self.flight);
-        // With the ticket gone nobody else can join, so the count can only fall; 1 means that nobody waits, and
-        // the value need not be cloned.
-        let answer = (Arc::strong_count(&self.flight) > 1).then(|| outcome.clone());
-        let kept = match (key, Content::of(outcome)) {
+        let redeemed = stripe.redeem(self.hash, &self.flight);
+        // With the ticket gone nobody else can join, so the count can only fall. Without those who wait it is one for this
+        // lead, and one for the ticket that was given back; then the value need not be cloned.
+        let unshared = 1 + usize::from(redeemed.is_some());
+        let answer = (Arc::strong_count(&self.flight) > unshared).then(|| outcome.clone());
+        let kept = match (redeemed, Content::of(outcome)) {
             // A separate load may come second to another one that is just as fresh.
-            (Some(key), Some(content)) => store.replace(key, content, terms, self.began, stripe),
+            (Some(Redeemed { key, flight, is_absent }), Some(content)) => {
+                if answer.is_none() {
+                    stripe.recycle(flight);
+                }
+                store.replace(key, is_absent, content, terms, self.began, stripe)
+            }
             leftover => {
                 drop(stripe);
                 discard(leftover);
@@ -100,8 +121,8 @@ impl<K: Key, V: Value> Lead<K, V> {
 
     fn end(&mut self, outcome: Outcome<V>) {
         if mem::take(&mut self.open) {
-            let key = self.store.stripe(self.hash).redeem(self.hash, &self.flight);
-            discard(key);
+            let redeemed = self.store.stripe(self.hash).redeem(self.hash, &self.flight);
+            discard(redeemed);
             self.flight.land(outcome);
         }
     }
@@ -113,6 +134,9 @@ impl<K: Key, V: Value> Lead<K, V> {
 
 impl<K: Key, V: Value> Drop for Lead<K, V> {
     fn drop(&mut self) {
+        if self.admitted {
+            Admission::give_back(&self.store.info);
+        }
         if !Mutation::AbandonInSilence.is_on() {
             self.end(Outcome::Abandoned);
         }

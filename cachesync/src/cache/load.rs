@@ -20,29 +20,23 @@
 //!
 //! With several caches the first of them is where callers wait for each other; the others are filled beside it.
 
-use std::{
-    mem,
-    pin::Pin,
-    sync::Arc,
-    task::{Context, Poll},
-};
+use std::{mem, pin::Pin, sync::Arc};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{
     admission::{Admission, Full, Patience},
     content::{Content, SharedFailure, Terms},
-    flight::{Flight, Outcome},
+    flight::Outcome,
     info::CacheInfo,
     lead::Lead,
-    nesting::{self, Within},
+    nesting::{self, Flights, Place},
     store::{Begun, Manner, Store},
+    waiter::{Waited, Waiter},
 };
 use crate::{
     key::{Key, KeyForm, Value},
-    mutation::Mutation,
     statistics::count,
-    timer,
     transaction::{Concern, Inner},
 };
 
@@ -84,7 +78,7 @@ impl<O, V> How<O, V> {
     }
 
     /// Whether there is such an output.
-    fn answers(&self, content: &Content<V>) -> bool {
+    pub(super) fn answers(&self, content: &Content<V>) -> bool {
         match content {
             Content::Value(_) => true,
             Content::Nothing => (self.nothing)().is_some(),
@@ -110,31 +104,51 @@ pub(crate) fn find<K: Key, V: Value, Q: KeyForm<K>, T>(
 }
 
 /// A caller who found nothing, before it is known whether it loads.
+///
+/// It is moved about by every miss, so what few of them need is in boxes.
 pub struct Miss<K: Key, V: Value, O> {
-    way: Way<K, V>,
-    /// `None` if no cache takes part.
-    how: Option<How<O, V>>,
-    others: Option<Others<K, V>>,
-    tagged: bool,
+    way: Way<K, V, O>,
+    /// What an output means for others; `None` if no cache takes part.
+    outcome: Option<fn(&O) -> Outcome<V>>,
+    others: Option<Box<Others<K, V, O>>>,
     /// Whether it can wait to be admitted.
     patience: Patience,
 }
 
 /// The caches to be filled beside the first.
-struct Others<K, V> {
+struct Others<K, V, O> {
     stores: Vec<Arc<Store<K, V>>>,
     key: K,
+    how: How<O, V>,
+    tagged: bool,
 }
 
-enum Way<K: Key, V: Value> {
+enum Way<K: Key, V: Value, O> {
+    Load(Role<K, V>),
+    Wait(Box<Waiter<K, V, O>>),
+}
+
+/// As what a caller loads.
+pub(super) enum Role<K: Key, V: Value> {
     /// No cache takes part: no registry, or none that has it.
     Uncached,
-    Alone(Arc<CacheInfo>),
+    /// For itself.
+    Alone { info: Arc<CacheInfo>, admission: Option<Admission> },
+    /// For all who wait, and to keep it if that may be.
     Lead(Lead<K, V>),
-    Wait(Waiter<K, V>),
 }
 
-/// How a miss goes on.
+/// Whether a miss has to wait.
+///
+/// Only a caller who waits needs room for waiting, and that room is not in the future of every annotated function but in a box.
+pub enum Leading<K: Key, V: Value, O, W> {
+    /// The body is to be run.
+    Load(Load<K, V, O>),
+    /// This makes a [`Led`].
+    Wait(Pin<Box<W>>),
+}
+
+/// How a miss that has waited goes on.
 pub enum Led<K: Key, V: Value, O> {
     /// Another caller's answer.
     Answer(O),
@@ -145,50 +159,91 @@ pub enum Led<K: Key, V: Value, O> {
 /// A caller who loads: it [runs](Load::run) the body, then [settles](Load::settle). Dropped before that, it leaves nothing
 /// behind.
 pub struct Load<K: Key, V: Value, O> {
-    lead: Option<Lead<K, V>>,
-    others: Vec<Lead<K, V>>,
+    role: Role<K, V>,
     outcome: Option<fn(&O) -> Outcome<V>>,
-    /// The id of the cache that it loads for; 0 for none.
-    cache: u64,
-    _admission: Option<Admission>,
-    _permit: Option<Box<OwnedSemaphorePermit>>,
+    more: Option<Box<More<K, V>>>,
+}
+
+/// What few loads have.
+struct More<K: Key, V: Value> {
+    /// Of the caches to be filled beside the first.
+    leads: Vec<Lead<K, V>>,
+    /// Of one who has waited for a load that failed.
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl<K: Key, V: Value> Role<K, V> {
+    pub(super) fn alone(info: &Arc<CacheInfo>) -> Self {
+        Self::Alone { info: info.clone(), admission: None }
+    }
+
+    /// The cache that it loads for.
+    fn info(&self) -> Option<&Arc<CacheInfo>> {
+        match self {
+            Self::Uncached => None,
+            Self::Alone { info, .. } => Some(info),
+            Self::Lead(lead) => Some(&lead.store().info),
+        }
+    }
+
+    /// Is admitted, or goes without; or would have to wait.
+    #[inline]
+    fn admit_now(&mut self, patience: Patience) -> Result<(), Full> {
+        let admitted = match self {
+            Self::Uncached => return Ok(()),
+            Self::Alone { info, admission } => Admission::now(info).map(|admitted| *admission = admitted),
+            Self::Lead(lead) => lead.admit_now(),
+        };
+        if patience == Patience::Goes { Ok(()) } else { admitted }
+    }
+
+    /// The same for who has waited.
+    fn admit(&mut self, admitted: Option<Admission>) {
+        match self {
+            Self::Uncached => {}
+            Self::Alone { admission, .. } => *admission = admitted,
+            Self::Lead(lead) => lead.admit(admitted),
+        }
+    }
 }
 
 impl<K: Key, V: Value, O> Miss<K, V, O> {
     /// No cache takes part.
     #[must_use]
     pub fn bypassed() -> Self {
-        Self { way: Way::Uncached, how: None, others: None, tagged: false, patience: Patience::Goes }
+        Self { way: Way::Load(Role::Uncached), outcome: None, others: None, patience: Patience::Goes }
     }
 
     /// Inside a transaction: it may read what is not committed, or an old snapshot. Nothing of that is kept, and nobody
     /// joins. It does not wait either, see [`admission`](super::admission).
-    pub(crate) fn alone(info: &Arc<CacheInfo>, how: How<O, V>) -> Self {
-        Self { way: Way::Alone(info.clone()), how: Some(how), others: None, tagged: false, patience: Patience::Goes }
+    pub(crate) fn alone(info: &Arc<CacheInfo>, how: &How<O, V>) -> Self {
+        let way = Way::Load(Role::alone(info));
+        Self { way, outcome: Some(how.outcome), others: None, patience: Patience::Goes }
     }
 
-    /// Outside of a transaction, in the first of these caches; or the answer, if there is one after all.
+    /// Outside of a transaction, in `store` and those after it; or the answer, if there is one after all.
+    #[inline]
     pub(crate) fn begin<Q: KeyForm<K>>(
-        mut stores: Vec<Arc<Store<K, V>>>,
+        store: &Arc<Store<K, V>>,
+        others: Vec<Arc<Store<K, V>>>,
         key: &Q,
-        how: How<O, V>,
+        how: &How<O, V>,
         tagged: bool,
     ) -> Result<Self, O> {
-        if stores.is_empty() {
-            return Ok(Self::bypassed());
-        }
-        let store = stores.remove(0);
-        let way = match begin(&store, key, Manner::Shared, tagged, |content| how.answers(content)) {
+        let way = match begin(store, key, Manner::Shared, tagged, |content| how.answers(content)) {
             Begun::Hit(content) => match how.answer(content) {
                 Some(output) => return Err(output),
-                None => Way::Alone(store.info.clone()),
+                None => Way::Load(Role::alone(&store.info)),
             },
-            Begun::Lead(lead) => Way::Lead(lead),
-            Begun::Wait(flight) => Way::Wait(Waiter { store, key: key.to_key(), flight, tagged }),
-            Begun::Alone => Way::Alone(store.info.clone()),
+            Begun::Lead(lead) => Way::Load(Role::Lead(lead)),
+            Begun::Wait(flight) => {
+                Way::Wait(Box::new(Waiter { store: store.clone(), key: key.to_key(), flight, how: *how, tagged }))
+            }
+            Begun::Alone => Way::Load(Role::alone(&store.info)),
         };
-        let others = (!stores.is_empty()).then(|| Others { stores, key: key.to_key() });
-        Ok(Self { way, how: Some(how), others, tagged, patience: Patience::Waits })
+        let others =
+            (!others.is_empty()).then(|| Box::new(Others { stores: others, key: key.to_key(), how: *how, tagged }));
+        Ok(Self { way, outcome: Some(how.outcome), others, patience: Patience::Waits })
     }
 
     /// Waits, if somebody else loads the key, until there is an answer or it is this caller's turn.
@@ -196,114 +251,73 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
     /// # Cancel safety
     ///
     /// Dropping the future leaves nothing behind; if others wait for this caller, one of them loads.
-    pub fn lead(self) -> impl Future<Output = Led<K, V, O>> + use<K, V, O> {
-        self.leading()
-    }
-
-    pub(super) fn leading(self) -> Leading<Load<K, V, O>, impl Future<Output = Led<K, V, O>> + use<K, V, O>> {
-        if matches!(self.way, Way::Wait(_)) {
-            return Leading::Wait(Box::pin(self.wait()));
-        }
-        match (self.info().map_or(Ok(None), Admission::now), self.patience) {
-            (Ok(admission), _) => Leading::Now(Some(self.load(admission, None))),
-            (Err(Full), Patience::Goes) => Leading::Now(Some(self.load(None, None))),
-            (Err(Full), Patience::Waits) => Leading::Wait(Box::pin(self.wait())),
-        }
-    }
-
-    /// The cache that it loads for.
-    fn info(&self) -> Option<&Arc<CacheInfo>> {
-        match &self.way {
-            Way::Alone(info) => Some(info),
-            Way::Lead(lead) => Some(&lead.store().info),
-            Way::Uncached | Way::Wait(_) => None,
-        }
-    }
-
-    async fn wait(mut self) -> Led<K, V, O> {
-        let mut permit = None;
-        if let (Way::Wait(_), Some(how)) = (&self.way, &self.how)
-            && let Way::Wait(waiter) = mem::replace(&mut self.way, Way::Uncached)
-        {
-            match waiter.wait(how).await {
-                Waited::Output(output) => return Led::Answer(output),
-                Waited::Load(way, permitted) => (self.way, permit) = (way, permitted.map(Box::new)),
-                Waited::TooLong(info) => (self.way, self.patience) = (Way::Alone(info), Patience::Goes),
-            }
-        }
-        let admission = match self.info() {
-            Some(info) => Admission::of(info, self.patience).await,
-            None => None,
+    #[inline]
+    pub fn lead(self) -> Leading<K, V, O, impl Future<Output = Led<K, V, O>> + use<K, V, O>> {
+        let Self { way, outcome, others, patience } = self;
+        let way = match way {
+            Way::Load(mut role) => match role.admit_now(patience) {
+                Ok(()) => return Leading::Load(Load::begin(role, outcome, others, None)),
+                Err(Full) => Way::Load(role),
+            },
+            wait @ Way::Wait(_) => wait,
         };
-        Led::Load(self.load(admission, permit))
+        Leading::Wait(Box::pin(Self { way, outcome, others, patience }.wait()))
+    }
+
+    async fn wait(self) -> Led<K, V, O> {
+        let Self { way, outcome, others, mut patience } = self;
+        let (mut role, permit) = match way {
+            Way::Load(role) => (role, None),
+            Way::Wait(waiter) => match waiter.wait().await {
+                Waited::Output(output) => return Led::Answer(output),
+                Waited::Load(role, permit) => (role, permit),
+                Waited::TooLong(info) => {
+                    patience = Patience::Goes;
+                    (Role::alone(&info), None)
+                }
+            },
+        };
+        if let Some(info) = role.info() {
+            let admission = Admission::of(info, patience).await;
+            role.admit(admission);
+        }
+        Led::Load(Load::begin(role, outcome, others, permit))
     }
 
     /// The same without waiting: who would have to, loads for itself.
-    pub fn lead_now(mut self) -> Led<K, V, O> {
-        if let (Way::Wait(Waiter { store, key, .. }), Some(how)) = (&self.way, &self.how) {
-            self.way = match store.begin(&key, Manner::Separate, self.tagged, |content| how.answers(content)) {
-                Begun::Hit(content) => match how.answer(content) {
-                    Some(output) => return Led::Answer(output),
-                    None => Way::Alone(store.info.clone()),
-                },
-                Begun::Lead(lead) => Way::Lead(lead),
-                Begun::Wait(_) | Begun::Alone => Way::Alone(store.info.clone()),
-            };
-        }
-        let admission = self.info().and_then(|info| Admission::now(info).ok().flatten());
-        Led::Load(self.load(admission, None))
-    }
-
-    fn load(self, admission: Option<Admission>, permit: Option<Box<OwnedSemaphorePermit>>) -> Load<K, V, O> {
-        let cache = self.info().map_or(0, |info| info.id);
-        let Self { way, how, others, tagged, .. } = self;
-        let lead = match way {
-            Way::Lead(lead) => {
-                let counters = &lead.store().info.counters;
-                count(&counters.loads, 1);
-                count(&counters.not_kept, usize::from(!lead.keeps()));
-                lead.begins();
-                Some(lead)
+    pub fn lead_now(self) -> Led<K, V, O> {
+        let Self { way, outcome, others, .. } = self;
+        let mut role = match way {
+            Way::Load(role) => role,
+            Way::Wait(waiter) => {
+                let Waiter { store, key, how, tagged, .. } = *waiter;
+                match store.begin(&&key, Manner::Separate, tagged, |content| how.answers(content)) {
+                    Begun::Hit(content) => match how.answer(content) {
+                        Some(output) => return Led::Answer(output),
+                        None => Role::alone(&store.info),
+                    },
+                    Begun::Lead(lead) => Role::Lead(lead),
+                    Begun::Wait(_) | Begun::Alone => Role::alone(&store.info),
+                }
             }
-            Way::Alone(info) => {
-                count(&info.counters.loads, 1);
-                count(&info.counters.not_kept, 1);
-                None
-            }
-            Way::Uncached | Way::Wait(_) => None,
         };
-        // Their tickets, too, are taken before the body begins.
-        let others = others.map_or_else(Vec::new, |Others { stores, key }| {
-            // An entry that says nothing to this function is none there, as it is none in the first.
-            let answers = |content: &_| how.is_some_and(|how| how.answers(content));
-            let begin = |store: Arc<Store<K, V>>| match store.begin(&&key, Manner::Separate, tagged, answers) {
-                Begun::Lead(lead) => Some(lead),
-                Begun::Hit(_) | Begun::Wait(_) | Begun::Alone => None,
-            };
-            stores.into_iter().filter_map(begin).collect()
-        });
-        Load { lead, others, outcome: how.map(|how| how.outcome), cache, _admission: admission, _permit: permit }
+        // Who cannot wait goes without.
+        _ = role.admit_now(Patience::Goes);
+        Led::Load(Load::begin(role, outcome, others, None))
     }
 }
 
-/// The future of a miss. Only a caller who waits needs room for waiting, and that room is not in the future of every
-/// annotated function but in a box.
-pub(super) enum Leading<L, W> {
-    Now(Option<L>),
-    Wait(Pin<Box<W>>),
-}
-
-/// Nothing in it is pinned but what is in the box.
-impl<L, W> Unpin for Leading<L, W> {}
-
-impl<K: Key, V: Value, O, W: Future<Output = Led<K, V, O>>> Future for Leading<Load<K, V, O>, W> {
-    type Output = Led<K, V, O>;
-
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.get_mut() {
-            Self::Now(load) => Poll::Ready(Led::Load(load.take().expect("it is not polled again after it was ready"))),
-            Self::Wait(wait) => wait.as_mut().poll(context),
-        }
+impl<K: Key, V: Value, O> Others<K, V, O> {
+    /// Their tickets, too, are taken before the body begins.
+    fn begin(self) -> Vec<Lead<K, V>> {
+        let Self { stores, key, how, tagged } = self;
+        // An entry that says nothing to this function is none there, as it is none in the first.
+        let answers = |content: &_| how.answers(content);
+        let begin = |store: Arc<Store<K, V>>| match store.begin(&&key, Manner::Separate, tagged, answers) {
+            Begun::Lead(lead) => Some(lead),
+            Begun::Hit(_) | Begun::Wait(_) | Begun::Alone => None,
+        };
+        stores.into_iter().filter_map(begin).collect()
     }
 }
 
@@ -320,124 +334,82 @@ pub struct Verdict {
 }
 
 impl<K: Key, V: Value, O> Load<K, V, O> {
+    /// It has waited for all that there is to wait for.
+    fn begin(
+        role: Role<K, V>,
+        outcome: Option<fn(&O) -> Outcome<V>>,
+        others: Option<Box<Others<K, V, O>>>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        let keeps = matches!(&role, Role::Lead(lead) if lead.keeps());
+        if let Some(info) = role.info() {
+            info.counters.loads(1);
+            if !keeps {
+                count(&info.counters.not_kept, 1);
+            }
+        }
+        if let Role::Lead(lead) = &role {
+            lead.begins();
+        }
+        let more = (others.is_some() || permit.is_some()).then(|| {
+            let leads = others.map_or_else(Vec::new, |others| others.begin());
+            Box::new(More { leads, _permit: permit })
+        });
+        Self { role, outcome, more }
+    }
+
     /// Runs the body.
     ///
     /// # Cancel safety
     ///
     /// That of `body`.
     pub fn run<F: Future<Output = O>>(&self, body: F) -> impl Future<Output = O> + use<K, V, O, F> {
-        self.within().scope(body)
+        self.place().run(body)
     }
 
-    /// Where its body runs.
-    pub(super) fn within(&self) -> Within {
-        Within::new(self.lead.iter().map(|lead| nesting::address(&lead.flight)).collect(), self.cache)
+    /// Apart from the body, of which each function has another.
+    pub(super) fn place(&self) -> Place {
+        let flight = match &self.role {
+            Role::Lead(lead) => Some(&lead.flight),
+            Role::Uncached | Role::Alone { .. } => None,
+        };
+        Place::new(Flights::of(flight.into_iter()), self.role.info().map_or(0, |info| info.id))
     }
 
     /// Whether the outcome may be kept.
     pub fn may_keep(&self) -> bool {
-        self.lead.as_ref().is_some_and(Lead::keeps) || !self.others.is_empty()
+        matches!(&self.role, Role::Lead(lead) if lead.keeps()) || self.has_others()
+    }
+
+    fn has_others(&self) -> bool {
+        self.more.as_ref().is_some_and(|more| !more.leads.is_empty())
     }
 
     /// The body has returned: keeps the outcome and answers those who wait, as `verdict` says.
     pub fn settle(self, output: &O, verdict: impl Into<Verdict>) {
-        let Self { lead, others, outcome, .. } = self;
-        let Some(outcome) = outcome.filter(|_| lead.is_some() || !others.is_empty()) else { return };
+        let leads = matches!(self.role, Role::Lead(_)) || self.has_others();
+        let Some(outcome) = self.outcome.filter(|_| leads) else { return };
         let Verdict { refused, keep_nothing, failure, terms } = verdict.into();
-        let outcome = outcome(output);
-        let (outcome, keep) = match outcome {
+        let (outcome, keep) = match outcome(output) {
             Outcome::Value(value) => (Outcome::Value(value), !refused),
             Outcome::Nothing => (Outcome::Nothing, keep_nothing),
             Outcome::Failed(_) if failure.is_some() => (Outcome::Failed(failure), true),
             other => (other, false),
         };
-        if keep {
-            for other in others {
+        // Its permit is given back when the value is kept: who is next looks for that.
+        let mut more = self.more;
+        if keep && let Some(more) = &mut more {
+            for other in mem::take(&mut more.leads) {
                 other.keep(outcome.clone(), &terms);
             }
         }
-        if let Some(lead) = lead {
+        if let Role::Lead(lead) = self.role {
             if keep {
                 lead.keep(outcome, &terms);
             } else {
                 lead.land(outcome);
             }
         }
-    }
-}
-
-/// Waits for another caller's load.
-pub(crate) struct Waiter<K: Key, V: Value> {
-    store: Arc<Store<K, V>>,
-    key: K,
-    flight: Arc<Flight<V>>,
-    tagged: bool,
-}
-
-enum Waited<K: Key, V: Value, O> {
-    Output(O),
-    /// The caller loads after all, never by waiting once more.
-    Load(Way<K, V>, Option<OwnedSemaphorePermit>),
-    /// The caller has waited for so long that it does not wait any more, for anything.
-    TooLong(Arc<CacheInfo>),
-}
-
-impl<K: Key, V: Value> Waiter<K, V> {
-    async fn wait<O>(mut self, how: &How<O, V>) -> Waited<K, V, O> {
-        let info = self.store.info.clone();
-        // As long for the load as for its admission: those who wait for one load must not all become loads because that
-        // one has to wait.
-        let waits = match self.flight.is_admitted() {
-            _ if Mutation::WaitWithoutBound.is_on() => 1_000,
-            true => 1,
-            false => 2,
-        };
-        let wait = info.config.load_wait.saturating_mul(waits);
-        let waited = tokio::select! {
-            biased;
-            waited = self.answer(how) => Some(waited),
-            () = timer::elapsed(&info.runtime, &info.lease, wait) => None,
-        };
-        waited.unwrap_or_else(|| {
-            tracing::debug!(cache = %info.name, "waited too long for another load of the same key");
-            // A load that is stuck must not cost every caller to come the same wait.
-            self.store.detach_key(&self.key, &self.flight);
-            Waited::TooLong(info)
-        })
-    }
-
-    async fn answer<O>(&mut self, how: &How<O, V>) -> Waited<K, V, O> {
-        let info = self.store.info.clone();
-        loop {
-            let failed = match answered(self.flight.wait().await, how) {
-                Ok(output) => {
-                    count(&info.counters.shared, 1);
-                    return Waited::Output(output);
-                }
-                Err(failed) => failed,
-            };
-            let permit = if failed { self.permit().await } else { None };
-            let manner = if failed { Manner::Separate } else { Manner::Shared };
-            return match begin(&self.store, &&self.key, manner, self.tagged, |content| how.answers(content)) {
-                Begun::Hit(content) => match how.answer(content) {
-                    Some(output) => Waited::Output(output),
-                    None => Waited::Load(Way::Alone(info), permit),
-                },
-                Begun::Lead(lead) => Waited::Load(Way::Lead(lead), permit),
-                Begun::Alone => Waited::Load(Way::Alone(info), permit),
-                Begun::Wait(flight) => {
-                    self.flight = flight;
-                    continue;
-                }
-            };
-        }
-    }
-
-    /// After a failure each who waited may try for itself, but not all at once.
-    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
-        let retries: Arc<Semaphore> = self.store.retries.clone();
-        // The semaphore is never closed.
-        retries.acquire_owned().await.ok()
     }
 }
 
@@ -456,15 +428,5 @@ pub(super) fn begin<K: Key, V: Value, Q: KeyForm<K>>(
             store.begin(key, Manner::Separate, tagged, answers)
         }
         begun => begun,
-    }
-}
-
-/// The output for one who waited for this outcome; without one, whether the load failed.
-fn answered<O, V: Value>(outcome: &Outcome<V>, how: &How<O, V>) -> Result<O, bool> {
-    match outcome {
-        Outcome::Value(value) => Ok((how.output)(value.clone())),
-        Outcome::Nothing => (how.nothing)().ok_or(true),
-        Outcome::Failed(failure) => failure.as_ref().and_then(how.failure).ok_or(true),
-        Outcome::Abandoned => Err(false),
     }
 }

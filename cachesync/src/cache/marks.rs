@@ -1,44 +1,51 @@
 //! When things were last evicted: a bounded memory of it.
 
-use hashbrown::HashMap;
-
-use crate::sync::DefaultHashBuilder;
+use hashbrown::HashTable;
 
 /// The numbers of the last evictions, by the hash of what was evicted.
 ///
 /// Invariant: [`last`](Self::last) is never too low. It may be too high: for what shares a hash, and when there was too
 /// much to remember. Then something is thought to be overtaken that is not.
 pub(super) struct Marks {
-    numbers: HashMap<u64, u64, DefaultHashBuilder>,
+    numbers: HashTable<Mark>,
     /// The number for all that is not in `numbers`.
     floor: u64,
     limit: usize,
 }
 
+struct Mark {
+    hash: u64,
+    number: u64,
+}
+
 impl Marks {
     /// Remembers `limit` things by themselves.
     pub(super) fn new(limit: usize) -> Self {
-        Self { numbers: HashMap::default(), floor: 0, limit }
+        Self { numbers: HashTable::new(), floor: 0, limit }
     }
 
     /// What has this hash is evicted by the eviction of this number.
     pub(super) fn mark(&mut self, hash: u64, number: u64) {
-        if self.numbers.len() >= self.limit && !self.numbers.contains_key(&hash) {
+        if let Some(mark) = self.numbers.find_mut(hash, |mark| mark.hash == hash) {
+            mark.number = number.max(mark.number);
+            return;
+        }
+        if self.numbers.len() >= self.limit {
             self.mark_all(0);
         }
-        let mark = self.numbers.entry(hash).or_default();
-        *mark = number.max(*mark);
+        self.numbers.insert_unique(hash, Mark { hash, number }, |mark| mark.hash);
     }
 
     /// Everything is.
     pub(super) fn mark_all(&mut self, number: u64) {
         // Numbers may arrive out of order: a higher one stays.
-        self.floor = self.numbers.drain().map(|(_, last)| last).fold(self.floor.max(number), u64::max);
+        self.floor = self.numbers.iter().map(|mark| mark.number).fold(self.floor.max(number), u64::max);
+        self.numbers.clear();
     }
 
     /// The number of the last eviction of what has this hash; 0 if there was none.
     pub(super) fn last(&self, hash: u64) -> u64 {
-        self.numbers.get(&hash).copied().unwrap_or_default().max(self.floor)
+        self.numbers.find(hash, |mark| mark.hash == hash).map_or(0, |mark| mark.number).max(self.floor)
     }
 }
 

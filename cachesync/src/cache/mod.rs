@@ -18,12 +18,13 @@ mod reservation;
 pub(crate) mod store;
 mod stripe;
 pub(crate) mod tags;
+mod waiter;
 
 use std::{convert::Infallible, fmt, fmt::Display, sync::Arc, time::Duration};
 
 use content::{Content, Terms};
 use flight::Outcome;
-use load::{How, Led, Miss, Verdict};
+use load::{How, Miss};
 use place::{Entries, Place};
 pub use reservation::Reservation;
 use store::{Begun, Manner, Store};
@@ -113,21 +114,13 @@ impl<K: Key, V: Value> Cache<K, V> {
             return Ok(value);
         }
         let miss = match transaction {
-            Some(_) if !Mutation::FillInsideTransactions.is_on() => Ok(Miss::alone(&self.store.info, by_hand())),
-            _ => Miss::begin(vec![self.store.clone()], &key, by_hand(), false),
+            Some(_) if !Mutation::FillInsideTransactions.is_on() => Ok(Miss::alone(&self.store.info, &by_hand())),
+            _ => Miss::begin(&self.store, Vec::new(), &key, &by_hand(), false),
         };
         drop(key);
-        let led = match miss {
-            Ok(miss) => miss.lead().await,
-            Err(output) => return output,
-        };
-        match led {
-            Led::Answer(output) => output,
-            Led::Load(load) => {
-                let output = load.run(async { loader().await }).await;
-                load.settle(&output, Verdict::default());
-                output
-            }
+        match miss {
+            Ok(miss) => miss.answer(async { loader().await }).await,
+            Err(output) => output,
         }
     }
 

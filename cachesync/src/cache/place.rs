@@ -40,14 +40,24 @@ pub(crate) struct Target {
 }
 
 impl Place {
-    /// In the transaction of the calling task.
-    pub(crate) fn now(&self) -> Target {
-        Target { place: self.clone(), transaction: transaction::current() }
-    }
-
     /// Evicts, in the transaction of the calling task.
     pub(crate) fn evict<K: Key>(&self, entries: Entries<K>) {
-        self.now().evict(entries, Duration::ZERO);
+        self.evict_in(transaction::current().as_deref(), entries, Duration::ZERO);
+    }
+
+    /// The same in this transaction; `hold` is for outside of one.
+    fn evict_in<K: Key>(&self, transaction: Option<&Inner>, entries: Entries<K>, hold: Duration) {
+        let Self { node, slot } = self;
+        match (transaction, entries) {
+            (Some(transaction), Entries::All) => transaction.evict_all(node, slot),
+            (Some(transaction), Entries::Key(key)) => transaction.evict(node, slot, key),
+            (Some(transaction), Entries::Keys(keys)) => transaction.evict_many(node, slot, keys),
+            (Some(transaction), Entries::Tags(tags)) => transaction.evict_tags(node, slot, tags),
+            (None, Entries::All) => _ = node.evict_all(slot, hold),
+            (None, Entries::Key(key)) => _ = node.evict(slot, &key, hold),
+            (None, Entries::Keys(keys)) => _ = node.evict_many(slot, &keys, hold),
+            (None, Entries::Tags(tags)) => _ = node.evict_tags(slot, &tags, hold),
+        }
     }
 
     /// Evicts what `here` does, and all on other nodes; in the transaction of the calling task that is all here, too.
@@ -62,21 +72,7 @@ impl Place {
 impl Target {
     /// Evicts; `hold` is for outside of a transaction.
     pub(crate) fn evict<K: Key>(&self, entries: Entries<K>, hold: Duration) {
-        let Self { place: Place { node, slot }, transaction } = self;
-        match (transaction, entries) {
-            (Some(transaction), Entries::All) => transaction.evict_all(node, slot),
-            (Some(transaction), Entries::Key(key)) => transaction.evict(node, slot, key),
-            (Some(transaction), Entries::Keys(keys)) => {
-                for key in keys {
-                    transaction.evict(node, slot, key);
-                }
-            }
-            (Some(transaction), Entries::Tags(tags)) => transaction.evict_tags(node, slot, tags),
-            (None, Entries::All) => _ = node.evict_all(slot, hold),
-            (None, Entries::Key(key)) => _ = node.evict(slot, &key, hold),
-            (None, Entries::Keys(keys)) => _ = node.evict_many(slot, &keys, hold),
-            (None, Entries::Tags(tags)) => _ = node.evict_tags(slot, &tags, hold),
-        }
+        self.place.evict_in(self.transaction.as_deref(), entries, hold);
     }
 
     /// Does what has to do with keys and values of the user's. Should one of them panic, everything is evicted, so that

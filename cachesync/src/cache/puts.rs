@@ -62,7 +62,7 @@ impl<K: Key, V: Value> Store<K, V> {
             && !self.is_held(&stripe, hash, &&key)
             && (terms.tags.is_empty() || !info.tagged_are_held());
         let kept = if let Some(began) = began.filter(|_| keepable) {
-            self.replace(key, content, terms, began, stripe)
+            self.replace(key, false, content, terms, began, stripe)
         } else {
             let removed = self.take(&key);
             drop(stripe);

@@ -12,6 +12,10 @@
 //! Many keys are evicted stripe by stripe, those of one stripe in one critical section, see
 //! [`evict_many`](super::evict_many). For each of them that is what is said above.
 //!
+//! A store puts its entry in the place of another, which is taken out first. That is left out where there is none: the ticket
+//! knows how many entries were inserted under its stripe's mutex when none of its key was found there, and if it is as many
+//! now, none is.
+//!
 //! "All" takes the tickets of one stripe after the other and then removes the entries. A load with a ticket taken
 //! from a stripe before its turn either stored before that turn, and its entry goes with the entries; or finds its
 //! ticket gone. Removing the entries may also hit the value of a load that began in between; that is one load more,
@@ -252,21 +256,23 @@ impl<K: Key, V: Value> Store<K, V> {
                 return Begun::Wait(flight.clone());
             }
         }
+        let mut absent = None;
         // A load may have ended between the caller's look and the lock.
         if manner != Manner::ByHand
             && let Some(now) = serves
-            && let Some(stored) = self.entries.get(&Probe::new(key))
         {
-            let mut expired = None;
-            if self.has_expired(stored.expiry(), now) {
-                count(&info.counters.expired, 1);
-                expired = Some(self.take(owned.insert(key.to_key())));
-                unserved = Some((stored.content(), expired));
-            } else {
-                let content = stored.content();
-                if answers(&content) {
+            absent = Some(stripe.inserted);
+            if let Some(stored) = self.entries.get(&Probe::new(key)) {
+                let (expiry, content) = (stored.expiry(), stored.content());
+                let mut expired = None;
+                if self.has_expired(expiry, now) {
+                    count(&info.counters.expired, 1);
+                    expired = Some(self.take(owned.insert(key.to_key())));
+                } else if answers(&content) {
                     info.counters.hit();
                     return Begun::Hit(content);
+                } else {
+                    absent = None;
                 }
                 unserved = Some((content, expired));
             }
@@ -276,7 +282,7 @@ impl<K: Key, V: Value> Store<K, V> {
             discard((owned, unserved));
             return Begun::Alone;
         }
-        let flight = Flight::new();
+        let flight = stripe.flight();
         let owned = owned.unwrap_or_else(|| key.to_key());
         stripe.issue(Ticket {
             hash,
@@ -285,11 +291,18 @@ impl<K: Key, V: Value> Store<K, V> {
             joinable: manner == Manner::Shared,
             tagged,
             purpose,
-            // Who keeps is joined at any age, unless its lease may end.
-            began: if keeps && serves == Some(Moment::PAST) { Moment::PAST } else { info.clock.boot() },
+            began: match serves.filter(|_| keeps) {
+                // Who keeps is joined at any age, unless its lease may end.
+                Some(Moment::PAST) => Moment::PAST,
+                Some(now) => info.lease.boot_at(now, &info.clock),
+                None => info.clock.boot(),
+            },
+            absent,
         });
         drop(stripe);
-        discard(unserved);
+        if let Some(unserved) = unserved {
+            discard(unserved);
+        }
         Begun::Lead(Lead::new(self.clone(), hash, flight, began, purpose))
     }
 
@@ -360,32 +373,39 @@ impl<K: Key, V: Value> Store<K, V> {
         }
     }
 
-    /// Puts an entry in the place of another, under the stripe's lock, and releases it; whether it was kept. Without
-    /// that, the key is absent.
+    /// Puts an entry in the place of another, unless there is none, under the stripe's lock, and releases it; whether it was
+    /// kept. Without that, the key is absent.
     pub(super) fn replace(
         &self,
         key: K,
+        is_absent: bool,
         content: Content<V>,
         Terms { ttl, tags }: &Terms,
         began: u64,
-        stripe: MutexGuard<'_, Stripe<K, V>>,
+        mut stripe: MutexGuard<'_, Stripe<K, V>>,
     ) -> bool {
-        let removed = self.take(&key);
+        // Tags may be there without an entry, of one that has left by itself a moment ago.
+        let removed = (!is_absent || self.has_tags.load(Ordering::Relaxed)).then(|| self.take(&key));
         let ttl = ttl.or(self.info.config.ttl);
         let fresh = ttl != Some(Duration::ZERO) && (tags.is_empty() || self.register(&key, tags, began));
         let mut displaced = Vec::new();
         let leftover = if fresh {
             let expires = ttl.map_or(Moment::NEVER, |ttl| self.info.clock.now().after(ttl));
+            stripe.inserted += 1;
             self.entries.insert_with_lifecycle(key, Stored::new(content, expires), &mut displaced);
             None
         } else {
             Some((key, content))
         };
         drop(stripe);
-        discard((removed, leftover));
-        count(&self.info.counters.displaced, displaced.len());
-        for left in displaced {
-            self.dismiss(left);
+        if removed.is_some() || leftover.is_some() {
+            discard((removed, leftover));
+        }
+        if !displaced.is_empty() {
+            count(&self.info.counters.displaced, displaced.len());
+            for left in displaced {
+                self.dismiss(left);
+            }
         }
         fresh
     }
@@ -491,14 +511,30 @@ mod tests {
     use super::*;
     use crate::{cache::flight::Outcome, clock::Clock, config::CacheConfig, lease::Lease};
 
+    fn store() -> Arc<Store<u64, u64>> {
+        let (name, lease) = (Name::new("users").unwrap(), Arc::new(Lease::endless(Duration::from_secs(10))));
+        let config = CacheConfig::new("users").capacity(4);
+        Store::new(Arc::new(CacheInfo::new(name, config, Clock::System, lease, tokio::runtime::Handle::current())))
+    }
+
+    #[tokio::test]
+    async fn of_two_separate_loads_the_second_takes_the_place_of_the_first_which_is_not_displaced() {
+        let store = store();
+        let begin = || match store.begin(&&1, Manner::Separate, false, |_| true) {
+            Begun::Lead(lead) => lead,
+            _ => panic!("it loads separately"),
+        };
+        let (first, second) = (begin(), begin());
+        assert!(first.keep(Outcome::Value(1), &Terms::default()));
+        assert!(second.keep(Outcome::Value(2), &Terms::default()));
+        assert_eq!(store.hit(&&1, Content::into_value), Some(2));
+        assert_eq!(store.info.counters.snapshot(store.len()).displaced, 0);
+    }
+
     #[tokio::test]
     async fn a_load_that_begins_during_an_eviction_by_tag_is_overtaken_or_held() {
-        let runtime = tokio::runtime::Handle::current();
         for round in 0..20_000 {
-            let (name, lease) = (Name::new("users").unwrap(), Arc::new(Lease::endless(Duration::from_secs(10))));
-            let info =
-                CacheInfo::new(name, CacheConfig::new("users").capacity(4), Clock::System, lease, runtime.clone());
-            let store = Store::<u64, u64>::new(Arc::new(info));
+            let store = store();
             let terms = Terms { ttl: None, tags: vec![Tag::new("a")] };
             let barrier = Barrier::new(2);
             thread::scope(|scope| {

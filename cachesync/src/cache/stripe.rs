@@ -25,8 +25,18 @@ pub(super) struct Ticket<K, V> {
     /// Whether what it loads may carry tags.
     pub(super) tagged: bool,
     pub(super) purpose: Purpose,
-    /// When it began, by boot time; [`Moment::PAST`] where nobody has asked.
+    /// When it began, by boot time, or somewhat earlier; [`Moment::PAST`] where nobody has asked.
     pub(super) began: Moment,
+    /// Where there was no entry when it was issued, how many [were inserted](Stripe::inserted) until then.
+    pub(super) absent: Option<u64>,
+}
+
+/// A ticket that was given back.
+pub(super) struct Redeemed<K, V> {
+    pub(super) key: K,
+    pub(super) flight: Arc<Flight<V>>,
+    /// Whether there is no entry of this key.
+    pub(super) is_absent: bool,
 }
 
 /// What becomes of a load apart from the answer to its caller.
@@ -57,6 +67,10 @@ pub(super) struct Stripe<K, V> {
     /// When keys of this stripe were last evicted or put.
     pub(super) marks: Marks,
     tickets: HashTable<Ticket<K, V>>,
+    /// How many entries with keys of this stripe were inserted. As long as it stays the same, what was absent is.
+    pub(super) inserted: u64,
+    /// A flight that nobody has waited for, to be used again.
+    spare: Option<Arc<Flight<V>>>,
     holds: HashTable<Hold<K>>,
     /// When `holds` has grown to this, the ended ones are swept out.
     sweep_at: usize,
@@ -69,6 +83,8 @@ impl<K, V> Default for Stripe<K, V> {
         Self {
             marks: Marks::new(MAX_MARKS),
             tickets: HashTable::new(),
+            inserted: 0,
+            spare: None,
             holds: HashTable::new(),
             sweep_at: 32,
             next_sweep: Moment::PAST,
@@ -101,10 +117,25 @@ impl<K: Eq, V> Stripe<K, V> {
         self.tickets.insert_unique(ticket.hash, ticket, |ticket| ticket.hash);
     }
 
-    /// Takes the ticket of this flight back and returns its key; `None` if it was overtaken.
-    pub(super) fn redeem(&mut self, hash: u64, flight: &Arc<Flight<V>>) -> Option<K> {
+    /// Takes the ticket of this flight back; `None` if it was overtaken.
+    pub(super) fn redeem(&mut self, hash: u64, flight: &Arc<Flight<V>>) -> Option<Redeemed<K, V>> {
         let found = self.tickets.find_entry(hash, |ticket| Arc::ptr_eq(&ticket.flight, flight)).ok()?;
-        Some(found.remove().0.key)
+        let Ticket { key, flight, absent, .. } = found.remove().0;
+        Some(Redeemed { key, flight, is_absent: absent == Some(self.inserted) })
+    }
+
+    /// A flight for a new load.
+    pub(super) fn flight(&mut self) -> Arc<Flight<V>> {
+        self.spare.take().unwrap_or_else(Flight::new)
+    }
+
+    /// Takes a flight that nobody waits for, and nobody can join any more, for a load to come.
+    pub(super) fn recycle(&mut self, flight: Arc<Flight<V>>) {
+        // One that was unshared has landed.
+        if flight.outcome().is_none() {
+            flight.clear();
+            self.spare = Some(flight);
+        }
     }
 
     /// Lets nobody join this flight any more.
@@ -122,7 +153,7 @@ impl<K: Eq, V> Stripe<K, V> {
     /// Takes every ticket of a key; they are returned so that they can be dropped outside the lock.
     pub(super) fn overtake(&mut self, hash: u64, key: &K) -> Vec<Ticket<K, V>> {
         let mut overtaken = Vec::new();
-        if Mutation::KeepOvertakenLoads.is_on() {
+        if self.tickets.is_empty() || Mutation::KeepOvertakenLoads.is_on() {
             return overtaken;
         }
         while let Ok(found) = self.tickets.find_entry(hash, |ticket| ticket.key == *key) {
@@ -133,7 +164,11 @@ impl<K: Eq, V> Stripe<K, V> {
 
     /// Takes every ticket of every key.
     pub(super) fn overtake_all(&mut self) -> HashTable<Ticket<K, V>> {
-        if Mutation::KeepOvertakenLoads.is_on() { HashTable::new() } else { std::mem::take(&mut self.tickets) }
+        // An empty table keeps its room.
+        if self.tickets.is_empty() || Mutation::KeepOvertakenLoads.is_on() {
+            return HashTable::new();
+        }
+        std::mem::take(&mut self.tickets)
     }
 
     /// The keys that have a ticket.
@@ -180,6 +215,7 @@ pub(super) fn hash_of<K, Q: KeyForm<K>, S: std::hash::BuildHasher>(hasher: &S, k
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cache::flight::Outcome;
 
     #[test]
     fn ended_holds_are_swept_so_that_they_do_not_pile_up() {
@@ -190,6 +226,52 @@ mod tests {
         assert!(stripe.holds.len() < 100, "{}", stripe.holds.len());
         assert!(stripe.is_held(9_999, &9_999u64, || Moment(10_000)));
         assert!(!stripe.is_held(9_999, &9_999u64, || Moment(10_001)));
+    }
+
+    fn ticket(stripe: &mut Stripe<u64, ()>, key: u64) -> Arc<Flight<()>> {
+        let flight = stripe.flight();
+        stripe.issue(Ticket {
+            hash: key,
+            key,
+            flight: flight.clone(),
+            joinable: true,
+            tagged: false,
+            purpose: Purpose::Keep,
+            began: Moment::PAST,
+            absent: Some(stripe.inserted),
+        });
+        flight
+    }
+
+    #[test]
+    fn a_flight_that_nobody_has_waited_for_is_that_of_the_next_load_as_if_it_were_new() {
+        let mut stripe = Stripe::<u64, ()>::default();
+        let first = ticket(&mut stripe, 1);
+        first.admit();
+        let redeemed = stripe.redeem(1, &first).unwrap();
+        stripe.recycle(redeemed.flight);
+        let second = ticket(&mut stripe, 2);
+        assert!(Arc::ptr_eq(&first, &second) && !second.is_admitted());
+        assert!(!Arc::ptr_eq(&second, &ticket(&mut stripe, 3)), "each is used by one load at a time");
+    }
+
+    #[test]
+    fn a_flight_that_was_unshared_has_landed_and_is_not_used_again() {
+        let mut stripe = Stripe::<u64, ()>::default();
+        let first = ticket(&mut stripe, 1);
+        first.land(Outcome::Abandoned);
+        let redeemed = stripe.redeem(1, &first).unwrap();
+        stripe.recycle(redeemed.flight);
+        assert!(ticket(&mut stripe, 2).outcome().is_none());
+    }
+
+    #[test]
+    fn what_was_absent_is_until_something_is_inserted() {
+        let mut stripe = Stripe::<u64, ()>::default();
+        let [first, second] = [1, 2].map(|key| ticket(&mut stripe, key));
+        assert!(stripe.redeem(1, &first).unwrap().is_absent);
+        stripe.inserted += 1;
+        assert!(!stripe.redeem(2, &second).unwrap().is_absent);
     }
 
     #[test]

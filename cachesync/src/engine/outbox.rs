@@ -86,34 +86,41 @@ impl Default for Outbox {
 }
 
 impl Outbox {
-    pub(crate) fn push_keys(&self, cache: &Name, shape: &KeyShape, keys: &[EncodedKey], hold: Duration) -> u64 {
-        self.push(hold, |waiting, hold| waiting.add_keys(cache, shape, keys.iter().cloned(), hold))
+    pub(crate) fn push_key(&self, cache: &Name, shape: &KeyShape, key: EncodedKey, hold: Duration) -> u64 {
+        self.push(key, hold, |waiting, key, hold| waiting.add_keys(cache, shape, [key], hold))
+    }
+
+    pub(crate) fn push_keys(&self, cache: &Name, shape: &KeyShape, keys: Vec<EncodedKey>, hold: Duration) -> u64 {
+        self.push(keys, hold, |waiting, keys, hold| waiting.add_keys(cache, shape, keys, hold))
     }
 
     pub(crate) fn push_tags(&self, cache: &Name, tags: &[Tag], hold: Duration) -> u64 {
-        self.push(hold, |waiting, hold| tags.iter().for_each(|tag| waiting.add_tag(cache, tag.clone(), hold)))
+        self.push((), hold, |waiting, (), hold| tags.iter().for_each(|tag| waiting.add_tag(cache, tag.clone(), hold)))
     }
 
     pub(crate) fn push_all(&self, cache: &Name, hold: Duration) -> u64 {
-        self.push(hold, |waiting, hold| waiting.add_all(cache, hold))
+        self.push((), hold, |waiting, (), hold| waiting.add_all(cache, hold))
     }
 
-    fn push(&self, hold: Duration, add: impl Fn(&mut Waiting, Duration)) -> u64 {
+    fn push<T: Clone>(&self, what: T, hold: Duration, add: impl Fn(&mut Waiting, T, Duration)) -> u64 {
+        let again = (!hold.is_zero() && !Mutation::DoNotRepeatAfterTheHold.is_on()).then(|| what.clone());
         let (ticket, overflow) = {
             let mut state = self.state();
             if state.sealed {
                 return NEVER;
             }
-            add(&mut state.now, hold);
+            add(&mut state.now, what, hold);
             let mut collapsed = state.now.bound();
-            if !hold.is_zero() && !Mutation::DoNotRepeatAfterTheHold.is_on() {
-                collapsed.extend(state.echoes.add(Instant::now(), hold, |echo| add(echo, Duration::ZERO)));
+            if let Some(again) = again {
+                collapsed.extend(state.echoes.add(Instant::now(), hold, |echo| add(echo, again, Duration::ZERO)));
             }
             state.ticket += 1;
             (state.ticket, state.overflow(collapsed))
         };
         self.pushed.notify_one();
-        overflow.log();
+        if !overflow.caches.is_empty() {
+            overflow.log();
+        }
         ticket
     }
 
@@ -307,7 +314,7 @@ mod tests {
 
     fn push(outbox: &Outbox, cache: &str, key: u64, hold: u64) -> u64 {
         let key = codec::encode_key(&key).unwrap();
-        outbox.push_keys(&name(cache), &KeyShape::of::<u64>(), &[key], Duration::from_secs(hold))
+        outbox.push_key(&name(cache), &KeyShape::of::<u64>(), key, Duration::from_secs(hold))
     }
 
     #[test]
@@ -321,6 +328,18 @@ mod tests {
         assert_eq!(holds, [Duration::from_secs(5)]);
         assert_eq!(batch.ticket, 3);
         assert!(outbox.take().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keys_that_are_pushed_at_once_wait_as_those_that_are_pushed_one_by_one() {
+        let outbox = Outbox::default();
+        push(&outbox, "users", 1, 0);
+        let keys = [1u64, 2].map(|key| codec::encode_key(&key).unwrap());
+        let hold = Duration::from_secs(5);
+        assert_eq!(outbox.push_keys(&name("users"), &KeyShape::of::<u64>(), keys.to_vec(), hold), 2);
+        assert_eq!((outbox.depth().keys, outbox.depth().repeats), (2, 2));
+        let batch = outbox.take().unwrap();
+        assert!(batch.caches[&name("users")].holds().eq([hold; 2]));
     }
 
     #[test]

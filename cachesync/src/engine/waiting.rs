@@ -149,10 +149,10 @@ impl Waiting {
     /// Adds to what waits for `cache`, unless that is all; `add` tells how much is new.
     fn add(&mut self, cache: &Name, hold: Duration, add: impl FnOnce(&mut Pending) -> OutboxDepth) {
         // Looked up first: the name is cloned once for all of its keys.
-        if !self.caches.contains_key(cache) {
-            self.caches.insert(cache.clone(), Pending::default());
-        }
-        let Some(pending) = self.caches.get_mut(cache) else { return };
+        let pending = match self.caches.get_mut(cache) {
+            Some(pending) => pending,
+            None => self.caches.entry(cache.clone()).or_default(),
+        };
         if let Some(all) = &mut pending.all {
             *all = (*all).max(hold);
         } else {

@@ -42,7 +42,7 @@ fn bounded(polls: Option<usize>) {
         assert_eq!(load.join().unwrap(), 0);
     }
     assert!(most.load(Ordering::SeqCst) <= LIMIT);
-    assert_eq!(world.slot.info.admissions.available_permits(), LIMIT);
+    assert_eq!(world.slot.info.admissions.left(), LIMIT);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use crate::{
         Cache, Reservation,
         content::{Content, SharedFailure, Terms},
         flight::Outcome,
-        load::{How, Led, Miss, Verdict},
+        load::{How, Leading, Led, Miss, Verdict},
         place::Place,
         store::Store,
         tags::Tag,
@@ -131,12 +131,16 @@ impl World {
         if let Some(value) = self.cache.get(&key) {
             return value;
         }
-        let miss = match Miss::begin(vec![self.store.clone()], &key, how(), true) {
+        let miss = match Miss::begin(&self.store, Vec::new(), &key, &how(), true) {
             Ok(miss) => miss,
             Err(value) => return value,
         };
         let load = async {
-            match miss.lead().await {
+            let led = match miss.lead() {
+                Leading::Load(load) => Led::Load(load),
+                Leading::Wait(wait) => wait.await,
+            };
+            match led {
                 Led::Answer(value) => value,
                 Led::Load(load) => {
                     let value = load.run(async { self.read(key) }).await;

@@ -54,7 +54,7 @@ pub use typed::{KeyOf, TypedStatic, ValueOf, typed, typed_batch, typed_key, type
 use crate::key::Key;
 pub use crate::{
     __register_call_sites as register,
-    cache::load::{Led, Load, Miss as Loading, Verdict},
+    cache::load::{Leading, Led, Load, Miss as Loading, Verdict},
     call_site::{Call, CallSite, FunctionInfo, Role, SiteTypes},
     eviction::{AllKeys, Eviction, evict_all, evict_key, evict_keys, evict_tags},
     put::{Put, PutLater, put, put_later},

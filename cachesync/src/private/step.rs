@@ -1,5 +1,7 @@
 //! The steps of a function that loads: look, and on a miss lead, run the body, settle.
 
+use std::sync::Arc;
+
 use super::{Keyed, Returned, SharedError};
 use crate::{
     cache::{
@@ -10,6 +12,7 @@ use crate::{
     },
     call_site::{Call, CallSite},
     key::{Key, KeyForm, Value},
+    transaction::Inner,
 };
 
 /// What an annotated function found.
@@ -121,20 +124,50 @@ fn miss<K: Key, V: Value, Q: KeyForm<K>, O>(
     how: How<O, V>,
 ) -> Step<K, V, O> {
     let (call, key) = (&call, &key);
-    let stores: Vec<_> = sites.iter().filter_map(|site| site.find::<K, V>(call)).collect();
     let transaction = call.current_transaction();
+    if let ([site], None) = (sites, &transaction) {
+        // It was asked, and will be once more when nobody can store; nothing else has to be found out.
+        let begin = |store: &Arc<Store<K, V>>| {
+            (!store.info.lease.is_closed()).then(|| Miss::begin(store, Vec::new(), key, &how, site.function.tagged))
+        };
+        if let Some(miss) = site.remembered(call.registry_id(), begin).flatten() {
+            return Step::of(miss);
+        }
+    }
+    miss_in_any(sites, call, transaction.as_deref(), key, &how)
+}
+
+/// The same for a function that has several caches, or has not remembered its own, and inside a transaction.
+#[inline(never)]
+fn miss_in_any<K: Key, V: Value, Q: KeyForm<K>, O>(
+    sites: &'static [CallSite],
+    call: &Call<'_>,
+    transaction: Option<&Inner>,
+    key: &Q,
+    how: &How<O, V>,
+) -> Step<K, V, O> {
+    let mut stores: Vec<_> = sites.iter().filter_map(|site| site.find::<K, V>(call)).collect();
+    if stores.is_empty() {
+        return Step::Miss(Miss::bypassed());
+    }
     // Caches whose handles were not remembered, and those after them, have not been asked yet.
     for store in &stores {
-        if let Some(output) = load::find(store, key, transaction.as_deref(), |content| how.answer(content)) {
+        if let Some(output) = load::find(store, key, transaction, |content| how.answer(content)) {
             return Step::Hit(output);
         }
     }
-    let miss = match (transaction, stores.first()) {
-        (Some(_), Some(store)) => Ok(Miss::alone(&store.info, how)),
-        _ => Miss::begin(stores, key, how, sites.iter().any(|site| site.function.tagged)),
-    };
-    match miss {
-        Ok(miss) => Step::Miss(miss),
-        Err(output) => Step::Hit(output),
+    let first = stores.remove(0);
+    match transaction {
+        Some(_) => Step::Miss(Miss::alone(&first.info, how)),
+        None => Step::of(Miss::begin(&first, stores, key, how, sites.iter().any(|site| site.function.tagged))),
+    }
+}
+
+impl<K: Key, V: Value, O> Step<K, V, O> {
+    fn of(miss: Result<Miss<K, V, O>, O>) -> Self {
+        match miss {
+            Ok(miss) => Self::Miss(miss),
+            Err(output) => Self::Hit(output),
+        }
     }
 }

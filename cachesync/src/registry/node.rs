@@ -234,27 +234,34 @@ impl Node {
         }
     }
 
-    /// As [`evict`](Self::evict), for many keys: some are queued, then evicted here, then the next. So sending begins
+    /// As [`evict`](Self::evict), for many keys: some are queued together, then evicted here, then the next. So sending begins
     /// before all of them are queued.
     pub(crate) fn evict_many<K: Key>(self: &Arc<Self>, slot: &Slot, keys: &[K], hold: Duration) -> Option<Queued> {
+        if keys.len() <= 1 {
+            return self.evict(slot, keys.first()?, hold);
+        }
+        if let Err(Mismatch(text)) = slot.settle_key(KeyType::of::<K>()) {
+            slot.problem(format!("{text}: evicting all of it in place of some keys"));
+            return self.evict_all(slot, hold);
+        }
         let mut queued = None;
-        for some in keys.chunks(AT_ONCE) {
-            // One that is alone takes the short way; so does one of another type than the cache's, which is all.
-            let ([_, _, ..], Ok(shape)) = (some, slot.settle_key(KeyType::of::<K>())) else {
-                return self.evict(slot, &some[0], hold);
-            };
-            let info = &slot.info;
-            count(&info.counters.evicted, some.len());
-            queued = self.queue(slot, |outbox| {
-                let encoded: Option<Vec<_>> = some.iter().map(|key| info.encode_key(key)).collect();
-                match encoded {
-                    Some(encoded) => outbox.push_keys(&info.name, shape, &encoded, hold),
-                    None => outbox.push_all(&info.name, hold),
-                }
-            });
-            slot.evict_many(some, hold);
+        for keys in keys.chunks(AT_ONCE) {
+            queued = self.announce_many(slot, keys, hold);
+            slot.evict_many(keys, hold);
         }
         queued
+    }
+
+    fn announce_many<K: Key>(self: &Arc<Self>, slot: &Slot, keys: &[K], hold: Duration) -> Option<Queued> {
+        let info = &slot.info;
+        count(&info.counters.evicted, keys.len());
+        self.queue(slot, |outbox| {
+            let encoded: Option<Vec<_>> = keys.iter().map(|key| info.encode_key(key)).collect();
+            match (encoded, slot.shape()) {
+                (Some(keys), Some(shape)) => outbox.push_keys(&info.name, shape, keys, hold),
+                _ => outbox.push_all(&info.name, hold),
+            }
+        })
     }
 
     /// Queues the eviction of a key for all others; the caller sees to this node.
@@ -262,7 +269,7 @@ impl Node {
         let info = &slot.info;
         count(&info.counters.evicted, 1);
         self.queue(slot, |outbox| match (info.encode_key(key), slot.shape()) {
-            (Some(key), Some(shape)) => outbox.push_keys(&info.name, shape, &[key], hold),
+            (Some(key), Some(shape)) => outbox.push_key(&info.name, shape, key, hold),
             _ => outbox.push_all(&info.name, hold),
         })
     }

@@ -290,6 +290,13 @@ impl Inner {
         self.note(node, slot, |pending, _| pending.set(key, None));
     }
 
+    /// Notes that keys are to be evicted.
+    pub(crate) fn evict_many<K: Key>(&self, node: &Arc<Node>, slot: &Arc<Slot>, keys: Vec<K>) {
+        if !keys.is_empty() {
+            self.note(node, slot, |pending, _| pending.set_many(keys));
+        }
+    }
+
     /// Notes that every entry that carries one of these tags is to be evicted.
     pub(crate) fn evict_tags(&self, node: &Arc<Node>, slot: &Arc<Slot>, tags: Vec<Tag>) {
         if !tags.is_empty() {

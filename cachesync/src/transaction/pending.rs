@@ -177,21 +177,21 @@ impl<K: Key> AnyKeySet for KeySet<K> {
     }
 
     fn apply(self: Box<Self>, node: &Arc<Node>, slot: &Slot, outcome: Outcome) -> Option<Queued> {
-        let mut queued = None;
-        let mut evicted = Leftovers(Vec::new());
         // A key that panics must not cost the evictions of the others. Which entry was meant cannot be known.
-        let mut guarded = |apply: &mut dyn FnMut() -> Option<Queued>| {
-            queued = catch_unwind(AssertUnwindSafe(apply)).unwrap_or_else(|_| {
+        let guarded = |work: &mut dyn FnMut() -> Option<Queued>| {
+            catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
                 slot.problem("a key or value panicked during a commit: evicting all in its place".into());
                 node.evict_all(slot, outcome.hold())
-            });
+            })
         };
+        let mut queued = None;
+        let mut evicted = Leftovers(Vec::new());
         for Entry { key, put } in self.entries {
             match (put, outcome) {
                 (Some(put), Outcome::Committed) => {
-                    let mut put = Some((put, key));
-                    guarded(&mut || {
-                        let (put, key) = put.take()?;
+                    let mut entry = Some((key, put));
+                    queued = guarded(&mut || {
+                        let (key, put) = entry.take()?;
                         // The others evict; here the new value takes the place of the old one in one step.
                         let queued = node.announce(slot, &key, Duration::ZERO);
                         put.commit(key);
@@ -205,7 +205,8 @@ impl<K: Key> AnyKeySet for KeySet<K> {
             }
         }
         if !evicted.0.is_empty() {
-            guarded(&mut || node.evict_many(slot, &evicted.0, outcome.hold()));
+            // What was queued last stands for all that was queued before.
+            queued = guarded(&mut || node.evict_many(slot, &evicted.0, outcome.hold()));
         }
         queued
     }
@@ -242,6 +243,15 @@ impl Pending {
                 replaced.push(Some(entry));
                 replaced.append(self.set_all());
             }
+        }
+        replaced
+    }
+
+    /// The same for keys to be evicted.
+    pub(super) fn set_many<K: Key>(&mut self, keys: Vec<K>) -> Replaced {
+        let mut replaced = Replaced::default();
+        for key in keys {
+            replaced.append(self.set(key, None));
         }
         replaced
     }
