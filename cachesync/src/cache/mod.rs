@@ -4,6 +4,7 @@ pub(crate) mod admission;
 mod answer;
 pub(crate) mod batch;
 pub(crate) mod content;
+pub(crate) mod evict_many;
 pub(crate) mod flight;
 pub(crate) mod info;
 pub(crate) mod lead;
