@@ -4,10 +4,14 @@
 //! other's entries. What disturbs the machine for longer than a round disturbs both, and what is shorter is an outlier that a
 //! median does not see.
 
-use std::{hint::black_box, sync::Barrier, thread, time::Duration, time::Instant};
+use std::{hint::black_box, sync::Barrier, thread, time::Duration};
 
 use rand::random;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime;
+
+pub use crate::numbers::{count, nanoseconds};
+use crate::numbers::{median, quantile};
 
 /// Keys at random, the same for all that is timed: a linear congruential generator, of which one step costs a nanosecond.
 #[derive(Debug, Clone, Copy)]
@@ -39,14 +43,44 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
     runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(future)
 }
 
+/// By which clock calls are timed.
+#[derive(Debug, Clone, Copy)]
+pub enum Clock {
+    /// The processor time of the thread: who else uses the machine is not in it.
+    Thread,
+    /// That of the wall, where threads wait for each other.
+    Wall,
+}
+
+impl Clock {
+    /// How long `work` takes.
+    ///
+    /// # Panics
+    ///
+    /// If the system's clock is broken.
+    pub async fn time(self, work: impl Future<Output = ()>) -> Duration {
+        let now = || {
+            let time = clock_gettime(match self {
+                Self::Thread => ClockId::ThreadCPUTime,
+                Self::Wall => ClockId::Monotonic,
+            });
+            Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).expect("below a second"))
+        };
+        let started = now();
+        work.await;
+        now().checked_sub(started).expect("it does not go backwards")
+    }
+}
+
 /// Calls `call` with `calls` keys, one after the other, and says how long that took.
 #[inline]
-pub async fn timed<F: Future>(calls: u64, mut keys: Keys, call: impl Fn(u64) -> F) -> Duration {
-    let started = Instant::now();
-    for _ in 0..calls {
-        black_box(call(black_box(keys.draw())).await);
-    }
-    started.elapsed()
+pub async fn timed<F: Future>(clock: Clock, calls: u64, mut keys: Keys, call: impl Fn(u64) -> F) -> Duration {
+    let work = async {
+        for _ in 0..calls {
+            black_box(call(black_box(keys.draw())).await);
+        }
+    };
+    clock.time(work).await
 }
 
 /// How often what is timed.
@@ -60,6 +94,9 @@ pub struct Rounds {
     pub calls: u64,
 }
 
+/// What each round took: nanoseconds a call of what was measured, and of its baseline.
+pub type Samples = Vec<(f64, f64)>;
+
 /// A ratio of two times.
 #[derive(Debug, Clone, Copy)]
 pub struct Ratio {
@@ -72,6 +109,17 @@ pub struct Ratio {
 }
 
 impl Ratio {
+    /// Of what the rounds took.
+    pub fn of(samples: &[(f64, f64)]) -> Self {
+        let ratios: Vec<_> = samples.iter().map(|(subject, baseline)| subject / baseline).collect();
+        let middle = |part: fn(&(f64, f64)) -> f64| median(&samples.iter().map(part).collect::<Vec<_>>());
+        Self {
+            median: median(&ratios),
+            quartiles: (quantile(&ratios, 0.25), quantile(&ratios, 0.75)),
+            nanoseconds: (middle(|sample| sample.0), middle(|sample| sample.1)),
+        }
+    }
+
     /// What a note says of it.
     pub fn note(&self) -> String {
         let ((low, high), (subject, baseline)) = (self.quartiles, self.nanoseconds);
@@ -86,23 +134,29 @@ impl Rounds {
     ///
     /// If one of them does.
     pub fn compare(self, subject: impl Fn(u64) -> Duration + Sync, baseline: impl Fn(u64) -> Duration + Sync) -> Ratio {
-        let mut samples = Vec::new();
-        for _ in 0..self.rounds {
-            samples.push(if random() {
+        Ratio::of(&self.samples(subject, baseline))
+    }
+
+    /// What [`compare`](Self::compare) compares.
+    ///
+    /// # Panics
+    ///
+    /// If one of them does.
+    pub fn samples(
+        self,
+        subject: impl Fn(u64) -> Duration + Sync,
+        baseline: impl Fn(u64) -> Duration + Sync,
+    ) -> Samples {
+        let round = |_| {
+            if random() {
                 let subject = self.sample(&subject);
                 (subject, self.sample(&baseline))
             } else {
                 let baseline = self.sample(&baseline);
                 (self.sample(&subject), baseline)
-            });
-        }
-        let ratios = sorted(samples.iter().map(|(subject, baseline)| subject / baseline));
-        let middle = |part: fn(&(f64, f64)) -> f64| quantile(&sorted(samples.iter().map(part)), 0.5);
-        Ratio {
-            median: quantile(&ratios, 0.5),
-            quartiles: (quantile(&ratios, 0.25), quantile(&ratios, 0.75)),
-            nanoseconds: (middle(|sample| sample.0), middle(|sample| sample.1)),
-        }
+            }
+        };
+        (0..self.rounds).map(round).collect()
     }
 
     /// Nanoseconds a call, as the threads see it in the mean.
@@ -126,33 +180,15 @@ impl Rounds {
         nanoseconds(all) / count(self.calls) / count(self.threads as u64)
     }
 
+    /// By which clock calls that wait for no other task are timed.
+    pub fn clock(self) -> Clock {
+        if self.threads == 1 { Clock::Thread } else { Clock::Wall }
+    }
+
     /// How many calls [`compare`](Self::compare) makes of each of the two.
     pub fn calls_in_all(self) -> u64 {
         u64::from(self.rounds) * self.threads as u64 * self.calls
     }
-}
-
-/// A duration in nanoseconds.
-pub fn nanoseconds(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e9
-}
-
-/// A count as a number to calculate with.
-#[expect(clippy::cast_precision_loss, reason = "nothing is counted here to 2^53")]
-pub fn count(count: u64) -> f64 {
-    count as f64
-}
-
-fn sorted(numbers: impl Iterator<Item = f64>) -> Vec<f64> {
-    let mut numbers: Vec<_> = numbers.collect();
-    numbers.sort_by(f64::total_cmp);
-    numbers
-}
-
-/// The value below which this part of the numbers is; the numbers are sorted, and there are some.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index of a vector")]
-fn quantile(sorted: &[f64], part: f64) -> f64 {
-    sorted[(count(sorted.len() as u64 - 1) * part).round() as usize]
 }
 
 #[cfg(test)]
@@ -178,7 +214,11 @@ mod tests {
     }
 
     #[test]
-    fn the_median_does_not_see_outliers() {
-        assert!((quantile(&sorted([1.0, 900.0, 2.0, 3.0, 2.5].into_iter()), 0.5) - 2.5).abs() < 1e-9);
+    fn the_time_of_a_thread_is_without_that_of_others() {
+        let spin = || (0..3_000_000_u64).for_each(|number| _ = black_box(number));
+        let mut own = Duration::ZERO;
+        let wait = async { thread::spawn(spin).join().expect("no panic") };
+        let wall = block_on(Clock::Wall.time(async { own = Clock::Thread.time(wait).await }));
+        assert!(own < wall / 2, "{own:?} {wall:?}");
     }
 }

@@ -209,6 +209,12 @@ impl CallSite {
         }
     }
 
+    /// The cache, if it is remembered as that of the first registry.
+    #[inline]
+    pub(crate) fn first<K: Key, V: Value>(&'static self, registry: u64) -> Option<&'static Arc<Store<K, V>>> {
+        self.handle.first(registry)?.downcast_ref()
+    }
+
     /// Runs `look` on the cache, if the handle on it is remembered.
     #[inline]
     pub(crate) fn remembered<K: Key, V: Value, T>(

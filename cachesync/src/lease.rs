@@ -14,9 +14,11 @@
 //! wall, which a suspended machine finds moved on before any of its processes runs again. If the latter says that the lease is
 //! over, somebody may have set it, and boot time decides.
 //!
-//! The wall clock is looked at once for each moment that the coarse monotonic clock shows, which lasts 1 to 4 ms. Two looks that
-//! find the same moment have no sleep between them: the kernel moves that clock on to the exact time as it goes to sleep
-//! (Linux, `timekeeping_suspend`), after the last process has run, so no moment from before is shown again.
+//! Both are compared once for each moment that the coarse monotonic clock shows, which lasts 1 to 4 ms; hits of the same moment
+//! find it noted that the lease is valid then, which is one comparison. Two looks that find the same moment have no sleep between
+//! them: the kernel moves that clock on to the exact time as it goes to sleep (Linux, `timekeeping_suspend`), after the last
+//! process has run, so no moment from before is shown again. And an end is never moved back but by closing, which takes the
+//! note away for good.
 //!
 //! So between waking up and the first task that runs, nothing is served that must not be. What is left: that somebody sets the
 //! wall clock back by as much as the machine then sleeps, between two heartbeats.
@@ -38,6 +40,8 @@ use crate::{
 const CLOSED: u64 = 0;
 /// Not closed, but not valid at any moment either.
 const NOT_YET: u64 = 1;
+/// In place of a moment at which a lease was found to be valid: it is closed. No clock shows it.
+const NEVER_AGAIN: u64 = u64::MAX;
 
 #[derive(Debug)]
 pub(crate) struct Lease {
@@ -47,10 +51,12 @@ pub(crate) struct Lease {
     by_boot: AtomicU64,
     /// The same end by the wall clock, for as long as nobody sets that.
     by_wall: AtomicU64,
-    /// The moment, by the monotonic clock, at which the wall clock was last found to be before that end.
-    found_valid: AtomicU64,
+    /// By the number of the policy: the moment, by the monotonic clock, at which the lease was last found to be valid.
+    found_valid: [AtomicU64; 2],
     /// Boot time then, or earlier.
     found_valid_by_boot: AtomicU64,
+    /// Whether it has no end under any policy, until it is closed.
+    endless: bool,
     length: Duration,
     /// Wakes those who wait for it to be closed.
     closing: Notify,
@@ -75,12 +81,18 @@ impl Lease {
         Self::until(NOT_YET, length)
     }
 
+    /// Whether it has no end until it is closed, under any policy.
+    pub(crate) fn is_endless(&self) -> bool {
+        self.endless
+    }
+
     fn until(until: u64, length: Duration) -> Self {
         Self {
             until: [AtomicU64::new(until), AtomicU64::new(Moment::NEVER.0)],
             by_boot: AtomicU64::new(NOT_YET),
             by_wall: AtomicU64::new(NOT_YET),
-            found_valid: AtomicU64::new(0),
+            found_valid: [AtomicU64::new(0), AtomicU64::new(0)],
+            endless: until == Moment::NEVER.0,
             found_valid_by_boot: AtomicU64::new(Moment::PAST.0),
             length,
             closing: Notify::new(),
@@ -121,6 +133,8 @@ impl Lease {
     /// Ends the lease for good.
     pub(crate) fn close(&self) {
         self.until.iter().for_each(|until| until.store(CLOSED, Ordering::Release));
+        // After this no moment is noted any more: who is about to note one finds this in its place.
+        self.found_valid.iter().for_each(|found| found.store(NEVER_AGAIN, Ordering::Release));
         self.closing.notify_waiters();
     }
 
@@ -139,7 +153,7 @@ impl Lease {
 
     /// The moment at which the lease was found to be valid under this policy, or `None`.
     ///
-    /// Without a limit and without need for the time (`timed` is false) the clock is not read.
+    /// The clock is not read if `timed` is false, which it may be of an [endless](Self::is_endless) lease alone.
     ///
     /// The check must come before the cache is read. The other way round a reader could take an old value, be
     /// overtaken by eviction and renewal, and then find the lease valid.
@@ -147,28 +161,32 @@ impl Lease {
     #[expect(clippy::inline_always, reason = "a call costs a tenth of it")]
     #[inline(always)]
     pub(crate) fn valid_at(&self, policy: OnPartition, clock: &Clock, timed: bool) -> Option<Moment> {
-        let until = self.until[policy.place()].load(Ordering::Acquire);
-        if until == Moment::NEVER.0 {
-            return Some(if timed { clock.now() } else { Moment::PAST });
+        if !timed {
+            return (self.until[policy.place()].load(Ordering::Acquire) != CLOSED).then_some(Moment::PAST);
         }
         let now = clock.now();
-        let valid =
-            now.0 < until && (self.found_valid.load(Ordering::Relaxed) == now.0 || self.is_valid_awake(now, clock));
-        let valid = valid || Mutation::IgnoreSleep.is_on() && now.0 < until;
-        (valid || Mutation::ServePastTheLease.is_on() && until > NOT_YET).then_some(now)
+        // Acquire, of what was noted by one who saw the end: so the evictions that were applied before the renewal are seen here,
+        // too.
+        let noted = self.found_valid[policy.place()].load(Ordering::Acquire) == now.0;
+        (noted || self.is_valid(policy, now, clock)).then_some(now)
     }
 
-    /// Whether the lease is valid if the machine has slept meanwhile, too.
+    /// Whether the lease is valid at this moment; notes it if so.
     #[cold]
-    fn is_valid_awake(&self, now: Moment, clock: &Clock) -> bool {
+    fn is_valid(&self, policy: OnPartition, now: Moment, clock: &Clock) -> bool {
+        let until = self.until[policy.place()].load(Ordering::Acquire);
+        if Mutation::ServePastTheLease.is_on() && until > NOT_YET {
+            return true;
+        }
         let boot = clock.boot();
-        let valid = clock.wall().0 < self.by_wall.load(Ordering::Acquire) || self.is_valid_since_boot(clock);
+        let awake = || clock.wall().0 < self.by_wall.load(Ordering::Acquire) || self.is_valid_since_boot(clock);
+        let valid = now.0 < until && (until == Moment::NEVER.0 || Mutation::IgnoreSleep.is_on() || awake());
+        let note = |noted| (noted != NEVER_AGAIN).then_some(now.0);
         if valid {
             // In no order with the other: whoever finds an older one thinks that it is older than it is.
             self.found_valid_by_boot.store(boot.0, Ordering::Relaxed);
-            self.found_valid.store(now.0, Ordering::Relaxed);
         }
-        valid
+        valid && self.found_valid[policy.place()].fetch_update(Ordering::AcqRel, Ordering::Acquire, note).is_ok()
     }
 
     /// [Boot time](Clock::boot) at the moment `now`, of which [`valid_at`](Self::valid_at) says that the lease is valid, or
@@ -176,10 +194,10 @@ impl Lease {
     ///
     /// Nobody needs to look at that clock: it was looked at when the wall clock was.
     pub(crate) fn boot_at(&self, now: Moment, clock: &Clock) -> Moment {
-        if self.found_valid.load(Ordering::Relaxed) == now.0 {
-            Moment(self.found_valid_by_boot.load(Ordering::Relaxed))
-        } else if self.moving().load(Ordering::Relaxed) == Moment::NEVER.0 {
+        if self.endless {
             Moment::PAST
+        } else if self.found_valid.iter().any(|found| found.load(Ordering::Relaxed) == now.0) {
+            Moment(self.found_valid_by_boot.load(Ordering::Relaxed))
         } else {
             clock.boot()
         }
@@ -218,7 +236,7 @@ mod tests {
     }
 
     fn is_valid(lease: &Lease, clock: &Clock) -> bool {
-        lease.valid_at(OnPartition::Bypass, clock, false).is_some()
+        lease.valid_at(OnPartition::Bypass, clock, !lease.is_endless()).is_some()
     }
 
     #[test]
@@ -283,7 +301,7 @@ mod tests {
     #[test]
     fn boot_time_at_which_a_lease_was_valid_is_known_and_never_later_than_it_was() {
         let (manual, clock, lease) = fresh();
-        let look = || (lease.valid_at(OnPartition::Bypass, &clock, false).unwrap(), clock.boot());
+        let look = || (lease.valid_at(OnPartition::Bypass, &clock, true).unwrap(), clock.boot());
         let (now, boot) = look();
         assert_eq!(lease.boot_at(now, &clock), boot);
         manual.advance(LENGTH / 4);

@@ -27,13 +27,21 @@ impl<T> Remembered<T> {
         Self { first: OnceLock::new(), last: ArcSwapOption::const_empty() }
     }
 
+    /// What was found in this registry, if that is the first.
+    #[inline]
+    pub(crate) fn first(&self, registry: u64) -> Option<&T> {
+        match self.first.get() {
+            Some(found) if found.registry == registry => Some(&found.what),
+            _ => None,
+        }
+    }
+
     /// Looks at what was found in this registry, if that is remembered.
     #[inline]
     pub(crate) fn with<R>(&self, registry: u64, look: impl FnOnce(&T) -> R) -> Option<R> {
-        match self.first.get() {
-            Some(found) if found.registry == registry => Some(look(&found.what)),
-            Some(_) => self.with_last(registry, look),
-            None => None,
+        match self.first(registry) {
+            Some(what) => Some(look(what)),
+            None => self.with_last(registry, look),
         }
     }
 

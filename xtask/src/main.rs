@@ -3,6 +3,7 @@
 mod bench;
 mod chaos;
 mod model;
+mod packages;
 mod rabbitmq;
 mod simulate;
 
@@ -63,10 +64,13 @@ enum Task {
                             cargo xtask model fills::a_load_meets --preemptions 3\n  \
                             cargo xtask model --iterations 100000")]
     Model(model::Options),
-    /// Runs the benchmarks and writes `docs/benchmarks.md` and `docs/benchmarks.svg`.
+    /// Runs the benchmarks and writes `docs/benchmarks.md`, with a chart (`.svg`) and the same as data (`.json`).
     ///
-    /// Instructions are counted by valgrind, which is installed as RabbitMQ is for the tests.
+    /// Some need RabbitMQ, Redis or valgrind, which are installed as RabbitMQ is for the tests; what is started is private,
+    /// hears nobody from outside, and ends with its program. A program that fails costs the rows of no other: they are
+    /// written, the report says what is missing, and the command fails.
     #[command(after_help = "Examples:\n  cargo xtask bench\n  cargo xtask bench --quick --into /tmp/report\n  \
+                            cargo xtask bench --into /tmp/report hits latency\n  cargo xtask bench --again\n  \
                             cargo xtask bench --check")]
     Bench(bench::Options),
     /// Floods the nodes of a namespace with messages of every kind that mean no good, as fast as the broker takes them.

@@ -1,5 +1,5 @@
 //! What the measurements over a broker share. Each program of this package measures its subjects and their baselines in
-//! one run, alternately, and prints one [`Row`](rows::Row) for each as a line of JSON.
+//! one run, alternately, and prints one [`Row`](cachesync_benches_report::row::Row) for each as a line of JSON.
 //!
 //! | program | measures |
 //! |---|---|
@@ -15,4 +15,3 @@
 
 pub mod raw;
 pub mod redis;
-pub mod rows;

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use cachesync::cacheable;
 use cachesync_benches::{
     node::{self, Node},
-    rounds::count,
+    numbers::count,
     row::Row,
 };
 use futures_util::{FutureExt, future::join_all};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use allocation_counter::measure;
 use cachesync::{CacheConfig, Registry, UnknownCaches};
-use cachesync_benches::{node::TTL, rounds::count, row::Row};
+use cachesync_benches::{node::TTL, numbers::count, row::Row};
 use quick_cache::sync::Cache as Bare;
 use tokio::runtime;
 

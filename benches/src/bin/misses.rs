@@ -15,7 +15,8 @@ use cachesync::{Cache, Transaction, cacheable};
 use cachesync_benches::{
     is_quick,
     node::{self, CAPACITY, Node},
-    rounds::{Rounds, block_on, count, nanoseconds},
+    numbers::{count, nanoseconds},
+    rounds::{Rounds, block_on},
     row::Row,
 };
 use futures_util::future::join_all;

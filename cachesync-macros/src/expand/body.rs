@@ -37,6 +37,15 @@ pub(super) fn load<'a>(used: &Use, after: impl IntoIterator<Item = &'a Mentions>
     }
 }
 
+/// The same for an `async` body of which nothing is decided: what the caller has in the end, loaded here or elsewhere, and
+/// kept.
+pub(super) fn answer(used: &Use) -> Option<TokenStream> {
+    (used.function.form == Form::Async).then(|| {
+        let made = made(used, None);
+        quote_spanned!(Place::of(used.output()).start=> __cachesync_miss.answer(#made).await)
+    })
+}
+
 /// The body as it is made: what the caller has in the end, or a future of that. In an `async` function it is an `async`
 /// block, in others a closure, so that `return` and `?` in it are its own.
 ///

@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote_spanned;
 
 use super::{
-    body::{load, mentions},
+    body::{answer, load, mentions},
     call::call,
     keyed::keyed,
     policy::{Statements, declare, negative},
@@ -19,7 +19,8 @@ use crate::{
 /// The cache is asked before anything is moved; a hit returns at once. On a miss another caller may be loading: then this
 /// one waits for the answer. Or else it loads, and what holds the place for its value is settled after the body.
 ///
-/// The steps are separate statements so that neither the borrowed key nor the `Step` lives across the `.await`.
+/// The steps are separate statements so that neither the borrowed key nor the `Step` lives across the `.await`. Where nothing
+/// is decided between them, waiting and loading are one step.
 pub(super) fn expand(used: &Use, key: &Key, policy: &Policy) -> TokenStream {
     let private = private(Span::mixed_site());
     let begin = |call: &TokenStream| {
@@ -33,10 +34,7 @@ pub(super) fn expand(used: &Use, key: &Key, policy: &Policy) -> TokenStream {
     };
     let bypassed = quote_spanned!(Span::mixed_site()=> #private::Step::Miss(#private::Loading::bypassed()));
     let step = call(used, begin, &bypassed);
-    let lead = lead(used.function.form);
-    let body = load(used, mentions(policy.expressions_after_body()));
-    let Decisions { before, after } = Decisions::of(used, policy);
-    quote_spanned! {Span::mixed_site()=>
+    let miss = quote_spanned! {Span::mixed_site()=>
         let __cachesync_miss = {
             let __cachesync_step = #step;
             match __cachesync_step {
@@ -44,6 +42,15 @@ pub(super) fn expand(used: &Use, key: &Key, policy: &Policy) -> TokenStream {
                 #private::Step::Miss(__cachesync_miss) => __cachesync_miss,
             }
         };
+    };
+    if let Some(answer) = answer(used).filter(|_| policy.is_plain()) {
+        return quote_spanned!(Span::mixed_site()=> #miss #answer);
+    }
+    let lead = lead(used.function.form);
+    let body = load(used, mentions(policy.expressions_after_body()));
+    let Decisions { before, after } = Decisions::of(used, policy);
+    quote_spanned! {Span::mixed_site()=>
+        #miss
         let __cachesync_load = #lead;
         #before
         let __cachesync_output = #body;

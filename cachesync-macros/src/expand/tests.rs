@@ -196,11 +196,8 @@ fn the_expansion_names_nothing_but_what_it_declares_itself() {
 fn each_form_of_a_function_waits_as_it_can() {
     let arguments = quote!(cache = "a", key = id);
     let [asynchronous, plain, future, boxed] = forms().map(|item| expanded(Attribute::Cacheable, &arguments, &item));
-    assert!(
-        asynchronous.contains(". lead ()")
-            && asynchronous.contains("__cachesync_wait . await")
-            && asynchronous.contains("async move { if false")
-    );
+    assert!(asynchronous.contains("__cachesync_miss . answer (async move { if false"), "{asynchronous}");
+    assert!(future.contains("__cachesync_miss . lead ()") && future.contains("__cachesync_wait . await"), "{future}");
     assert!(plain.contains(". lead_now ()") && !plain.contains("await") && plain.contains("run (move || { if false"));
     assert!(future.contains("} async move {") || future.contains("; async move {"), "{future}");
     assert!(

@@ -34,6 +34,8 @@ pub(crate) struct CacheInfo {
     pub(crate) lease: Arc<Lease>,
     /// An [`OnPartition`].
     on_partition: AtomicU8,
+    /// Whether a hit has to know the time.
+    timed: bool,
     /// Whether that is its own, and not the registry's. Changed under the registry's lock alone.
     has_own_policy: AtomicBool,
     pub(crate) counters: Counters,
@@ -69,8 +71,9 @@ impl CacheInfo {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             name,
             clock,
-            lease,
             on_partition: AtomicU8::new(on_partition as u8),
+            timed: config.ttl.is_some() || !lease.is_endless(),
+            lease,
             has_own_policy: AtomicBool::new(has_own_policy),
             counters: Counters::default(),
             admissions: Admissions::new(config.max_concurrent_loads),
@@ -87,14 +90,14 @@ impl CacheInfo {
 
     /// The moment at which this cache was found to be allowed to serve, or `None`. See [`Lease::valid_at`].
     #[inline]
-    pub(crate) fn serves_at(&self, timed: bool) -> Option<Moment> {
-        self.lease.valid_at(self.on_partition(), &self.clock, timed)
+    pub(crate) fn serves_at(&self) -> Option<Moment> {
+        self.lease.valid_at(self.on_partition(), &self.clock, self.timed)
     }
 
     #[inline]
     pub(crate) fn on_partition(&self) -> OnPartition {
         // Relaxed: a caller may see the old policy for a moment, which is as if it had come before the change.
-        match self.on_partition.load(Ordering::Relaxed) {
+        match self.on_partition.load(Ordering::Relaxed) & 1 {
             0 => OnPartition::Bypass,
             _ => OnPartition::ServeStale,
         }

@@ -30,7 +30,7 @@ use super::{
     flight::Outcome,
     info::CacheInfo,
     lead::Lead,
-    nesting::{self, Flights, Place},
+    nesting::{self, Flights, Within},
     store::{Begun, Manner, Store},
     waiter::{Waited, Waiter},
 };
@@ -249,7 +249,7 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
     ///
     /// Dropping the future leaves nothing behind; if others wait for this caller, one of them loads.
     #[inline]
-    pub fn lead(self) -> Leading<K, V, O, impl Future<Output = Led<K, V, O>>> {
+    pub fn lead(self) -> Leading<K, V, O, impl Future<Output = Led<K, V, O>> + use<K, V, O>> {
         let Self { way, outcome, others, patience } = self;
         let way = match way {
             Way::Load(mut role) => match role.admit_now(patience) {
@@ -361,16 +361,16 @@ impl<K: Key, V: Value, O> Load<K, V, O> {
     ///
     /// That of `body`.
     pub fn run<F: Future<Output = O>>(&self, body: F) -> impl Future<Output = O> + use<K, V, O, F> {
-        self.place().run(body)
+        self.within().scope(body)
     }
 
-    /// Apart from the body, of which each function has another.
-    fn place(&self) -> Place {
+    /// Where its body runs.
+    pub(super) fn within(&self) -> Within {
         let flight = match &self.role {
             Role::Lead(lead) => Some(&lead.flight),
             Role::Uncached | Role::Alone { .. } => None,
         };
-        Place::new(Flights::of(flight.into_iter()), self.role.info().map_or(0, |info| info.id))
+        Within::new(Flights::of(flight.into_iter()), self.role.info().map_or(0, |info| info.id))
     }
 
     /// Whether the outcome may be kept.

@@ -1,6 +1,7 @@
 //! Caches: named, bounded, typed maps in a registry.
 
 pub(crate) mod admission;
+mod answer;
 pub(crate) mod batch;
 pub(crate) mod content;
 pub(crate) mod flight;
@@ -22,7 +23,7 @@ use std::{convert::Infallible, fmt, fmt::Display, sync::Arc, time::Duration};
 
 use content::{Content, Terms};
 use flight::Outcome;
-use load::{How, Leading, Led, Miss, Verdict};
+use load::{How, Miss};
 use place::{Entries, Place};
 pub use reservation::Reservation;
 use store::{Begun, Manner, Store};
@@ -116,18 +117,9 @@ impl<K: Key, V: Value> Cache<K, V> {
             _ => Miss::begin(&self.store, Vec::new(), &key, by_hand(), false),
         };
         drop(key);
-        let led = match miss.map(Miss::lead) {
-            Ok(Leading::Load(load)) => Led::Load(load),
-            Ok(Leading::Wait(wait)) => wait.await,
-            Err(output) => return output,
-        };
-        match led {
-            Led::Answer(output) => output,
-            Led::Load(load) => {
-                let output = load.run(async { loader().await }).await;
-                load.settle(&output, Verdict::default());
-                output
-            }
+        match miss {
+            Ok(miss) => miss.answer(async { loader().await }).await,
+            Err(output) => output,
         }
     }
 

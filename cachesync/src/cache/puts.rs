@@ -58,7 +58,7 @@ impl<K: Key, V: Value> Store<K, V> {
         let overtaken = if Mutation::DoNotOvertakeByPuts.is_on() { Vec::new() } else { stripe.overtake(hash, &key) };
         let keepable = !info.config.evict_only
             && !info.key_codec_is_bad()
-            && info.serves_at(false).is_some()
+            && info.serves_at().is_some()
             && !self.is_held(&stripe, hash, &&key)
             && (terms.tags.is_empty() || !info.tagged_are_held());
         let kept = if let Some(began) = began.filter(|_| keepable) {

@@ -45,7 +45,7 @@ use quick_cache::{Lifecycle, UnitWeighter, sync::Cache as QuickCache};
 use tokio::sync::Semaphore;
 
 use super::{
-    content::{Content, Stored, Terms},
+    content::{Content, Expiry, Stored, Terms},
     flight::Flight,
     info::CacheInfo,
     lead::Lead,
@@ -134,23 +134,44 @@ impl<K: Key, V: Value> Store<K, V> {
     /// The hit path: the answer that `answer` makes of the entry, if there is one that may be served now.
     #[inline]
     pub(crate) fn hit<Q: KeyForm<K>, T>(&self, key: &Q, answer: impl FnOnce(Content<V>) -> Option<T>) -> Option<T> {
-        let (stored, now) = self.look(key)?;
-        self.serve(stored, now, answer)
-    }
-
-    /// The entry, if one may be served now; it may have expired.
-    #[inline]
-    fn look<Q: KeyForm<K>>(&self, key: &Q) -> Option<(Stored<V>, Moment)> {
-        let now = self.info.serves_at(self.info.config.ttl.is_some())?;
-        Some((self.entries.get(&Probe::new(key))?, now))
-    }
-
-    #[inline]
-    fn serve<T>(&self, stored: Stored<V>, now: Moment, answer: impl FnOnce(Content<V>) -> Option<T>) -> Option<T> {
-        if self.has_expired(&stored, now) {
+        let now = self.info.serves_at()?;
+        // Taken apart where it is: moved as a whole it would be written to memory once more.
+        let (value, expiry) = match self.entries.get(&Probe::new(key)) {
+            Some(Stored::Value(value, expiry)) => (value, expiry),
+            Some(negative) => return self.serve_negative(negative, now, answer),
+            None => return None,
+        };
+        if self.has_expired(expiry, now) {
             return None;
         }
-        let answer = answer(stored.content)?;
+        let answer = answer(Content::Value(value))?;
+        self.info.counters.hit();
+        Some(answer)
+    }
+
+    #[inline(never)]
+    fn serve_negative<T>(
+        &self,
+        negative: Stored<V>,
+        now: Moment,
+        answer: impl FnOnce(Content<V>) -> Option<T>,
+    ) -> Option<T> {
+        let expiry = negative.expiry();
+        self.serve(negative.content(), expiry, now, answer)
+    }
+
+    #[inline]
+    fn serve<T>(
+        &self,
+        content: Content<V>,
+        expiry: Expiry,
+        now: Moment,
+        answer: impl FnOnce(Content<V>) -> Option<T>,
+    ) -> Option<T> {
+        if self.has_expired(expiry, now) {
+            return None;
+        }
+        let answer = answer(content)?;
         self.info.counters.hit();
         Some(answer)
     }
@@ -165,20 +186,26 @@ impl<K: Key, V: Value> Store<K, V> {
         // Under the stripe's lock, so that entry and tags are of one load.
         let stripe = self.stripe(hash_of::<K, Q, _>(&self.hasher, key));
         let avoid = self.index().carries_any(key, avoided);
-        let found = if avoid { None } else { self.look(key) };
+        let now = if avoid { None } else { self.info.serves_at() };
+        let found = now.and_then(|now| Some((self.entries.get(&Probe::new(key))?, now)));
         drop(stripe);
         let (stored, now) = found?;
-        self.serve(stored, now, answer)
+        let expiry = stored.expiry();
+        self.serve(stored.content(), expiry, now, answer)
     }
 
     /// Whether an entry is too old; `now` is [`Moment::PAST`] where nobody has asked for the time yet.
     #[inline]
-    fn has_expired(&self, stored: &Stored<V>, now: Moment) -> bool {
-        if stored.expires == Moment::NEVER || Mutation::ServeExpired.is_on() {
+    fn has_expired(&self, expiry: Expiry, now: Moment) -> bool {
+        if now > Moment::PAST && expiry.is_after(now) {
             return false;
         }
-        let now = if now == Moment::PAST { self.info.clock.now() } else { now };
-        stored.expires <= now
+        self.has_expired_by_the_clock(expiry)
+    }
+
+    #[inline(never)]
+    fn has_expired_by_the_clock(&self, expiry: Expiry) -> bool {
+        expiry != Expiry::NEVER && !expiry.is_after(self.info.clock.now()) && !Mutation::ServeExpired.is_on()
     }
 
     /// For a caller who missed: what to do about it.
@@ -192,7 +219,7 @@ impl<K: Key, V: Value> Store<K, V> {
         answers: impl Fn(&Content<V>) -> bool,
     ) -> Begun<K, V> {
         let info = &self.info;
-        let serves = info.serves_at(info.config.ttl.is_some());
+        let serves = info.serves_at();
         if serves.is_none() && info.lease.is_closed() {
             return Begun::Alone;
         }
@@ -232,17 +259,18 @@ impl<K: Key, V: Value> Store<K, V> {
         {
             absent = Some(stripe.inserted);
             if let Some(stored) = self.entries.get(&Probe::new(key)) {
+                let (expiry, content) = (stored.expiry(), stored.content());
                 let mut expired = None;
-                if self.has_expired(&stored, now) {
+                if self.has_expired(expiry, now) {
                     count(&info.counters.expired, 1);
                     expired = Some(self.take(owned.insert(key.to_key())));
-                } else if answers(&stored.content) {
+                } else if answers(&content) {
                     info.counters.hit();
-                    return Begun::Hit(stored.content);
+                    return Begun::Hit(content);
                 } else {
                     absent = None;
                 }
-                unserved = Some((stored, expired));
+                unserved = Some((content, expired));
             }
         }
         if !keeps && manner != Manner::Shared {
@@ -355,7 +383,7 @@ impl<K: Key, V: Value> Store<K, V> {
         let leftover = if fresh {
             let expires = ttl.map_or(Moment::NEVER, |ttl| self.info.clock.now().after(ttl));
             stripe.inserted += 1;
-            self.entries.insert_with_lifecycle(key, Stored { content, expires }, &mut displaced);
+            self.entries.insert_with_lifecycle(key, Stored::new(content, expires), &mut displaced);
             None
         } else {
             Some((key, content))

@@ -33,7 +33,7 @@ fn renewed_and_asleep() {
     });
     let reader = world.spawn(move |world| {
         let before = world.node.clock.boot();
-        let serves = world.slot.info.serves_at(true).is_some();
+        let serves = world.slot.info.serves_at().is_some();
         let end = since.load(Ordering::SeqCst) + u64::try_from(LEASE.as_nanos()).unwrap();
         assert!(!serves || before.0 < end, "served past the lease");
     });
@@ -49,7 +49,7 @@ fn closed() {
     let end = world.spawn(|world| {
         world.clock.advance(Duration::from_secs(1));
         world.node.lease.close();
-        assert!(world.slot.info.serves_at(false).is_none());
+        assert!(world.slot.info.serves_at().is_none());
     });
     engine.join().unwrap();
     end.join().unwrap();

@@ -25,27 +25,60 @@ pub enum Step<K: Key, V: Value, O> {
 
 /// Looks a key up in the caches of a function.
 #[inline]
-pub fn begin<Q: Keyed, R: Returned, E: SharedError<Output = R::Output>>(
-    sites: &'static [CallSite],
+pub fn begin<const N: usize, Q: Keyed, R: Returned, E: SharedError<Output = R::Output>>(
+    sites: &'static [CallSite; N],
     call: Call<'_>,
     keyed: Q,
     returned: R,
     shared_error: E,
 ) -> Step<Q::Key, R::Value, R::Output> {
     _ = (returned, shared_error);
-    let found = if call.may_be_in_transaction() {
-        hit_in_transaction::<_, R, E>(sites, &call, &keyed)
-    } else {
-        hit(sites, &call, |store| store.hit(&keyed, answer::<R, E>))
-    };
+    if call.may_be_in_transaction() {
+        return begin_in_transaction::<_, R, E>(sites, call, keyed);
+    }
+    // Most functions have one cache. What this calls is not inlined, so that a hit stays small.
+    if N == 1
+        && let Some(store) = sites[0].first::<Q::Key, R::Value>(call.registry_id())
+    {
+        return match store.hit(&keyed, answer::<R, E>) {
+            Some(output) => Step::Hit(output),
+            None => miss(sites, call, keyed, how::<R, E>()),
+        };
+    }
+    begin_anywhere::<_, R, E>(sites, call, keyed)
+}
+
+/// The same in several caches, or in a registry that is not the first, or not remembered yet.
+#[inline(never)]
+fn begin_anywhere<Q: Keyed, R: Returned, E: SharedError<Output = R::Output>>(
+    sites: &'static [CallSite],
+    call: Call<'_>,
+    keyed: Q,
+) -> Step<Q::Key, R::Value, R::Output> {
+    match hit(sites, &call, |store| store.hit(&keyed, answer::<R, E>)) {
+        Some(output) => Step::Hit(output),
+        None => miss(sites, call, keyed, how::<R, E>()),
+    }
+}
+
+/// The same where the call may be in a transaction.
+#[inline(never)]
+fn begin_in_transaction<Q: Keyed, R: Returned, E: SharedError<Output = R::Output>>(
+    sites: &'static [CallSite],
+    call: Call<'_>,
+    keyed: Q,
+) -> Step<Q::Key, R::Value, R::Output> {
+    let transaction = call.current_transaction();
+    let found = hit(sites, &call, |store: &Store<Q::Key, R::Value>| {
+        load::find(store, &keyed, transaction.as_deref(), answer::<R, E>)
+    });
     match found {
         Some(output) => Step::Hit(output),
-        None => miss(sites, &call, &keyed, how::<R, E>()),
+        None => miss(sites, call, keyed, how::<R, E>()),
     }
 }
 
 /// The answer of the first cache that has one.
-#[inline]
 fn hit<K: Key, V: Value, O>(
     sites: &'static [CallSite],
     call: &Call<'_>,
@@ -59,17 +92,6 @@ fn hit<K: Key, V: Value, O>(
         }
     }
     None
-}
-
-/// Not inlined: what a call outside of transactions does stays small.
-#[inline(never)]
-fn hit_in_transaction<Q: Keyed, R: Returned, E: SharedError<Output = R::Output>>(
-    sites: &'static [CallSite],
-    call: &Call<'_>,
-    keyed: &Q,
-) -> Option<R::Output> {
-    let transaction = call.current_transaction();
-    hit(sites, call, |store: &Store<Q::Key, R::Value>| load::find(store, keyed, transaction.as_deref(), answer::<R, E>))
 }
 
 /// The output that an entry stands for, as [`How::answer`] knows it, too.
@@ -97,10 +119,11 @@ fn outcome<R: Returned, E: SharedError<Output = R::Output>>(output: &R::Output) 
 #[cold]
 fn miss<K: Key, V: Value, Q: KeyForm<K>, O>(
     sites: &'static [CallSite],
-    call: &Call<'_>,
-    key: &Q,
+    call: Call<'_>,
+    key: Q,
     how: How<O, V>,
 ) -> Step<K, V, O> {
+    let (call, key) = (&call, &key);
     let transaction = call.current_transaction();
     if let ([site], None) = (sites, &transaction) {
         // It was asked, and will be once more when nobody can store; nothing else has to be found out.

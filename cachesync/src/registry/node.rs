@@ -388,7 +388,7 @@ mod tests {
         registry.shutdown().await.unwrap();
         for name in ["users", "met after the end"] {
             let name = name.replace(' ', "-");
-            assert!(registry.0.node.slot(&name).unwrap().info.serves_at(false).is_none(), "{name}");
+            assert!(registry.0.node.slot(&name).unwrap().info.serves_at().is_none(), "{name}");
         }
     }
 }

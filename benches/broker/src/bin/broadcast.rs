@@ -17,10 +17,15 @@ use cachesync::{Cache, CacheConfig, Registry, amqp::AmqpBackend};
 use cachesync_benches_broker::{
     raw::{Raw, until},
     redis::{PubSub, Server},
-    rows::{Row, median, millis, ratio},
+};
+use cachesync_benches_report::{
+    is_quick,
+    numbers::{count, median, millis, ratio},
+    row::Row,
 };
 use cachesync_tests::broker::Broker;
 
+const GROUP: &str = "broadcast of 50,000 evictions";
 const KEYS: u64 = 50_000;
 const CAPACITY: usize = 200_000;
 /// How lapin sends them: so many messages, of so many keys each.
@@ -205,35 +210,26 @@ impl Bench {
         if self.redis.is_some() {
             baselines.push(("Redis pub/sub, 500 messages, each answered before the next", &times.redis, None));
         }
-        let copies = u32::try_from(MESSAGES * others).expect("some thousands");
+        let copies = (MESSAGES * others) as u64;
         let seconds = median(&times.at_once) / 1e3;
-        Row {
-            group: "broadcast",
-            what: format!("copies of 400 bytes that RabbitMQ delivers a second, to as many queues as nodes: {others}"),
-            ratio: Some((f64::from(copies) / seconds).round()),
-            note: "lapin's 500 messages, confirmed together".into(),
-            ..Row::default()
-        }
+        Row::new(
+            GROUP,
+            format!("copies of 400 bytes that RabbitMQ delivers a second, to as many queues as nodes: {others}"),
+        )
+        .ratio((count(copies) / seconds).round())
+        .note(format!("lapin's 500 messages, confirmed together; {rounds} rounds"))
         .print();
+        let nodes = if others == 1 { "node" } else { "nodes" };
         for (what, subject, messages) in subjects {
             for (against, baseline, bar) in &baselines {
-                Row {
-                    group: "broadcast",
-                    what: format!(
-                        "50,000 evictions by {what}, applied on {others} other {}",
-                        if others == 1 { "node" } else { "nodes" }
-                    ),
-                    against: (*against).into(),
-                    ratio: Some(ratio(subject, baseline)),
-                    bar: *bar,
-                    note: format!(
-                        "{:.0} ms against {:.0} ms, in {:.0} messages; {rounds} rounds",
-                        median(subject),
-                        median(baseline),
-                        median(messages)
-                    ),
-                }
-                .print();
+                let row = Row::new(GROUP, format!("by {what}, applied on {others} other {nodes}"));
+                let row = row.against(*against, ratio(subject, baseline)).note(format!(
+                    "{:.0} ms to {:.0} ms, in {:.0} messages; {rounds} rounds",
+                    median(subject),
+                    median(baseline),
+                    median(messages)
+                ));
+                Row { bar: *bar, ..row }.print();
             }
         }
     }
@@ -253,7 +249,7 @@ async fn main() -> Result<()> {
 }
 
 async fn measure() -> Result<()> {
-    let rounds = if std::env::args().any(|argument| argument == "--quick") { 3 } else { 15 };
+    let rounds = if is_quick() { 3 } else { 15 };
     let (broker, server) = tokio::task::spawn_blocking(|| (Broker::start(), Server::start())).await?;
     let server = server?;
     for others in [1, 4, 16] {

@@ -13,7 +13,11 @@ use cachesync::{Cache, CacheConfig, Registry, Transaction, amqp::AmqpBackend};
 use cachesync_benches_broker::{
     raw::{Raw, until},
     redis::{PubSub, Server},
-    rows::{Row, median, millis, quantile},
+};
+use cachesync_benches_report::{
+    is_quick,
+    numbers::{median, millis, quantile, ratio},
+    row::Row,
 };
 use cachesync_tests::broker::Broker;
 use tokio::{
@@ -23,7 +27,10 @@ use tokio::{
 
 /// What has not arrived after this time does not arrive.
 const PATIENCE: Duration = Duration::from_secs(10);
+const GROUP: &str = "latency from a commit to its eviction on another node";
 const A_SECOND: usize = 1_000;
+/// How many of each come one by one in a round: so many that there is a p99.
+const IN_A_ROUND: usize = 100;
 
 /// When what of which number arrived.
 type Arrivals = mpsc::UnboundedReceiver<(u64, Instant)>;
@@ -97,15 +104,28 @@ struct Subject {
     arrivals: Arrivals,
     next: u64,
     /// One by one.
-    low: Vec<f64>,
-    /// At 1,000 a second; the quantiles of each second.
-    high_p50: Vec<f64>,
-    high_p99: Vec<f64>,
+    low: Quantiles,
+    /// At 1,000 a second.
+    high: Quantiles,
+}
+
+/// The quantiles of each round.
+#[derive(Default)]
+struct Quantiles {
+    p50: Vec<f64>,
+    p99: Vec<f64>,
+}
+
+impl Quantiles {
+    fn push(&mut self, times: &[f64]) {
+        self.p50.push(median(times));
+        self.p99.push(quantile(times, 0.99));
+    }
 }
 
 impl Subject {
     fn new(way: Way, arrivals: Arrivals) -> Self {
-        Self { way, arrivals, next: 0, low: Vec::new(), high_p50: Vec::new(), high_p99: Vec::new() }
+        Self { way, arrivals, next: 0, low: Quantiles::default(), high: Quantiles::default() }
     }
 
     /// One, at rest.
@@ -192,17 +212,15 @@ async fn redis(server: &Server) -> Result<Subject> {
     Ok(Subject::new(Way::Redis(PubSub::connect(server, 1, hear(arrived)).await?), arrivals))
 }
 
-fn report(what: &str, against: &str, subject: [f64; 2], baseline: [f64; 2], bar: Option<f64>, note: &str) {
-    for (index, (name, bar)) in [("p50", bar), ("p99", None)].into_iter().enumerate() {
-        Row {
-            group: "latency",
-            what: format!("one commit to applied on another node, {what}, {name}"),
-            against: against.to_owned(),
-            ratio: Some(subject[index] / baseline[index]),
-            bar,
-            note: format!("{:.2} ms against {:.2} ms; {note}", subject[index], baseline[index]),
-        }
-        .print();
+fn report(what: &str, against: &str, subject: &Quantiles, baseline: &Quantiles, bar: Option<f64>, note: &str) {
+    let quantiles = [("p50", &subject.p50, &baseline.p50, bar), ("p99", &subject.p99, &baseline.p99, None)];
+    for (name, subject, baseline, bar) in quantiles {
+        let row = Row::new(GROUP, format!("{what}, {name}")).against(against, ratio(subject, baseline)).note(format!(
+            "{:.2} ms to {:.2} ms; {note}",
+            median(subject),
+            median(baseline)
+        ));
+        Row { bar, ..row }.print();
     }
 }
 
@@ -213,8 +231,7 @@ async fn main() -> Result<()> {
 }
 
 async fn measure() -> Result<()> {
-    let is_quick = std::env::args().any(|argument| argument == "--quick");
-    let (one_by_one, seconds) = if is_quick { (300, 3) } else { (2_000, 15) };
+    let (rounds, seconds) = if is_quick() { (3, 3) } else { (25, 15) };
     let (broker, server) = tokio::task::spawn_blocking(|| (Broker::start(), Server::start())).await?;
     let server = server?;
     let mut subjects = vec![nodes(broker.url()).await?, lapin(broker.url(), 1).await?, lapin(broker.url(), 2).await?];
@@ -229,19 +246,23 @@ async fn measure() -> Result<()> {
         subject.many().await?;
     }
     let mut order: Vec<_> = (0..subjects.len()).collect();
-    for _ in 0..one_by_one {
-        fastrand::shuffle(&mut order);
-        for &index in &order {
-            let time = subjects[index].one().await?;
-            subjects[index].low.push(time);
+    for _ in 0..rounds {
+        let mut times = vec![Vec::with_capacity(IN_A_ROUND); subjects.len()];
+        for _ in 0..IN_A_ROUND {
+            fastrand::shuffle(&mut order);
+            for &index in &order {
+                times[index].push(subjects[index].one().await?);
+            }
+        }
+        for (subject, times) in subjects.iter_mut().zip(&times) {
+            subject.low.push(times);
         }
     }
     for _ in 0..seconds {
         fastrand::shuffle(&mut order);
         for &index in &order {
             let times = subjects[index].many().await?;
-            subjects[index].high_p50.push(median(&times));
-            subjects[index].high_p99.push(quantile(&times, 0.99));
+            subjects[index].high.push(&times);
         }
     }
     let [subject, baselines @ ..] = &subjects[..] else { unreachable!("there are three at least") };
@@ -251,12 +272,10 @@ async fn measure() -> Result<()> {
         ("Redis pub/sub, publish to receipt", None),
     ];
     for (baseline, (against, bar)) in baselines.iter().zip(names) {
-        let low = |subject: &Subject| [median(&subject.low), quantile(&subject.low, 0.99)];
-        let note = format!("{one_by_one} of each");
-        report("one at a time", against, low(subject), low(baseline), bar, &note);
-        let high = |subject: &Subject| [median(&subject.high_p50), median(&subject.high_p99)];
-        let note = format!("medians of {seconds} seconds");
-        report("1,000 commits/s", against, high(subject), high(baseline), bar, &note);
+        let note = format!("medians of {rounds} rounds of {IN_A_ROUND}");
+        report("one at a time", against, &subject.low, &baseline.low, bar, &note);
+        let note = format!("medians of {seconds} rounds of {A_SECOND}");
+        report("1,000 commits/s", against, &subject.high, &baseline.high, bar, &note);
     }
     Ok(())
 }

@@ -6,12 +6,19 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use cachesync::{CacheConfig, Registry, Transaction};
-use cachesync_benches_broker::rows::Row;
+use cachesync::{CacheConfig, Committed, Registry, Transaction};
+use cachesync_benches_report::{
+    numbers::{count, grouped},
+    row::Row,
+};
 use cachesync_tests::counting::{CountingBackend, Counts};
-use tokio::time::sleep;
+use tokio::time::{interval, sleep};
 
 const COMMITS: u32 = 100;
+const AT_ONCE: u32 = 1_000;
+/// Commits a second over all nodes, as of the team that this was made for, and for how many seconds.
+const PER_SECOND: u32 = 200;
+const STEADY: u32 = 10;
 const SECONDS: u32 = 30;
 /// In which what is silent gets its trailers.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -52,21 +59,42 @@ async fn pass(time: Duration) -> Result<()> {
     Ok(())
 }
 
-/// Commits of one key each, by one node after the other.
-async fn commit_single_keys(nodes: &[Registry], cache: &str) -> Result<()> {
+/// A commit of one key, by one node after the other.
+async fn commit(nodes: &[Registry], cache: &str, number: u32) -> Result<Committed> {
+    let node = &nodes[usize::try_from(number)? % nodes.len()];
+    let cache = node.cache::<u32, ()>(cache)?;
+    let transaction = Transaction::begin();
+    transaction.scope(async { cache.evict(&number) }).await;
+    Ok(transaction.commit())
+}
+
+/// Each when the one before is confirmed.
+async fn commit_one_by_one(nodes: &[Registry], cache: &str) -> Result<()> {
     for number in 0..COMMITS {
-        let node = &nodes[usize::try_from(number)? % nodes.len()];
-        let cache = node.cache::<u32, ()>(cache)?;
-        let transaction = Transaction::begin();
-        transaction.scope(async { cache.evict(&number) }).await;
-        transaction.commit().confirmed().await?;
+        commit(nodes, cache, number).await?.confirmed().await?;
     }
     Ok(())
 }
 
-#[allow(clippy::cast_precision_loss, reason = "they are some thousands")]
-fn per(count: u64, number: u32) -> f64 {
-    count as f64 / f64::from(number)
+/// So many a second, by one node after the other, for some seconds.
+async fn commit_steadily(nodes: &[Registry], cache: &str) -> Result<()> {
+    let mut pace = interval(Duration::from_secs(1) / PER_SECOND);
+    for number in 0..PER_SECOND * STEADY {
+        pace.tick().await;
+        drop(commit(nodes, cache, number).await?);
+    }
+    Ok(())
+}
+
+/// All before the first is confirmed.
+async fn commit_at_once(nodes: &[Registry], cache: &str) -> Result<()> {
+    for number in 0..AT_ONCE {
+        drop(commit(nodes, cache, number).await?);
+    }
+    for node in nodes {
+        node.flush().await?;
+    }
+    Ok(())
 }
 
 #[tokio::main(flavor = "current_thread", start_paused = true)]
@@ -74,25 +102,40 @@ async fn main() -> Result<()> {
     for nodes in [10, 100, 1_000] {
         let service = Service::of(nodes).await?;
         let row = |what: &str, number: f64, note: String| {
-            let what = format!("{nodes} nodes: {what}");
-            Row { group: "growth in nodes", what, ratio: Some(number), note, ..Row::default() }.print();
+            let what = format!("{} nodes: {what}", grouped(nodes as u64));
+            Row::new("growth in nodes", what).ratio(number).note(note).print();
         };
-        let everywhere = service.count(async |nodes| commit_single_keys(nodes, "everywhere").await).await?;
-        let note = format!("{:.0} bytes each", per(everywhere.bytes, COMMITS));
-        row("messages to the broker for a commit of one key", per(everywhere.published, COMMITS), note);
+        let everywhere = service.count(async |nodes| commit_one_by_one(nodes, "everywhere").await).await?;
+        let note = format!("{:.0} bytes each", count(everywhere.bytes) / f64::from(COMMITS));
+        row("messages to the broker for a commit of one key", count(everywhere.published) / f64::from(COMMITS), note);
         let note = "one for each node that has the cache, also the one that sent it";
-        row("messages from the broker for it", per(everywhere.delivered, COMMITS), note.into());
+        row("messages from the broker for it", count(everywhere.delivered) / f64::from(COMMITS), note.into());
         let some = |nodes: &[Registry]| nodes[..nodes.len() / 10].to_vec();
-        let here = service.count(async |nodes| commit_single_keys(&some(nodes), "here-and-there").await).await?;
+        let here = service.count(async |nodes| commit_one_by_one(&some(nodes), "here-and-there").await).await?;
         let note = "the same";
         row(
             "messages from the broker if a tenth of the nodes have the cache",
-            per(here.delivered, COMMITS),
+            count(here.delivered) / f64::from(COMMITS),
             note.into(),
         );
         let trailers = service.count(async |_| pass(SILENCE).await).await?;
         let note = "trailers: one for each cache of each node that has evicted from it and then been silent";
-        row("messages to the broker after these", per(trailers.published, 1), note.into());
+        row("messages to the broker after these", count(trailers.published), note.into());
+        let steady = service.count(async |nodes| commit_steadily(nodes, "everywhere").await).await?;
+        let per_second = |counted: u64| count(counted) / f64::from(STEADY);
+        let note = format!(
+            "{} from the broker; a node that commits less than once a second sends a trailer after each",
+            grouped(steady.delivered / u64::from(STEADY))
+        );
+        row("messages to the broker per second at 200 commits/s over all nodes", per_second(steady.published), note);
+        sleep(SILENCE).await;
+        for (whose, some) in [("one node", &service.nodes[..1]), ("all nodes in turn", &service.nodes[..])] {
+            let counts = service.count(async |_| commit_at_once(some, "everywhere").await).await?;
+            let note =
+                format!("{} from the broker; what waits for a confirm goes out together", grouped(counts.delivered));
+            let what = format!("messages to the broker for 1,000 commits at once, by {whose}");
+            row(&what, count(counts.published), note);
+        }
         let many = service
             .count(async |nodes| {
                 nodes[0].cache::<u32, ()>("everywhere")?.evict_many(0..50_000);
@@ -100,12 +143,12 @@ async fn main() -> Result<()> {
             })
             .await?;
         let note = format!("{} KB in all", many.bytes / 1_000);
-        row("messages to the broker for 50,000 evictions at once", per(many.published, 1), note);
+        row("messages to the broker for 50,000 evictions at once", count(many.published), note);
         sleep(SILENCE).await;
         let rest = service.count(async |_| pass(Duration::from_secs(1) * SECONDS).await).await?;
         assert_eq!(rest.published, 0, "at rest");
         let note = "heartbeats, each of which comes back to its own node and to no other";
-        row("messages to the broker per second at rest", per(rest.heartbeats, SECONDS), note.into());
+        row("messages to the broker per second at rest", count(rest.heartbeats) / f64::from(SECONDS), note.into());
     }
     Ok(())
 }

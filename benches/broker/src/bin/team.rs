@@ -16,7 +16,11 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 use cachesync::{CacheConfig, Registry, RegistryBuilder, amqp::AmqpBackend};
-use cachesync_benches_broker::rows::{Row, quantile};
+use cachesync_benches_report::{
+    is_quick,
+    numbers::{count, nanoseconds, quantile},
+    row::Row,
+};
 use cachesync_tests::broker::Broker;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::time::{MissedTickBehavior, interval};
@@ -53,7 +57,7 @@ macro_rules! caches {
                     if number % SAMPLED == 0 {
                         let start = Instant::now();
                         std::hint::black_box($function(key).await);
-                        times.push(start.elapsed().as_secs_f64() * 1e9);
+                        times.push(nanoseconds(start.elapsed()));
                     } else {
                         std::hint::black_box($function(key).await);
                     }
@@ -133,7 +137,6 @@ fn processor_time() -> Duration {
     Duration::new(time.tv_sec.try_into().expect("not negative"), time.tv_nsec.try_into().expect("not negative"))
 }
 
-#[allow(clippy::cast_precision_loss, reason = "a millionth more or less")]
 async fn measure(url: &str, duration: Duration) -> Result<()> {
     let namespace = format!("bench-{:016x}", fastrand::u64(..));
     let registry = node(url, &namespace)?.start().await?;
@@ -158,16 +161,16 @@ async fn measure(url: &str, duration: Duration) -> Result<()> {
     }
     let seconds = start.elapsed().as_secs_f64();
     let share = processor_time().saturating_sub(used).as_secs_f64() / seconds / 2.0;
-    let (rate, evictions) = (reads as f64 / seconds, (applied() - evicted) as f64 / seconds);
+    let (rate, evictions) = (count(reads) / seconds, count(applied() - evicted) / seconds);
     let stats = registry.stats();
     let loads: u64 = stats.caches.values().map(|cache| cache.loads).sum();
     ensure!(stats.gaps == 0 && stats.caches.values().all(|cache| cache.cleared == 0), "it was cleared: {stats:?}");
 
     let row = |what: &str, ratio: f64, bar: Option<f64>, note: String| {
         let what = format!("30 caches, 90,000 reads/s of each, 200 remote evictions/s: {what}");
-        Row { group: "the load of the team", what, ratio: Some(ratio), bar, note, ..Row::default() }.print();
+        Row { bar, ..Row::new("the load of the team", what).ratio(ratio).note(note) }.print();
     };
-    let due = (READS_PER_CACHE * CACHES as u64) as f64;
+    let due = count(READS_PER_CACHE * CACHES as u64);
     let note =
         format!("{:.2} million reads/s, {evictions:.0} remote evictions/s, {loads} loads, {seconds:.0} s", rate / 1e6);
     row("reads that were due, as a multiple of those that were made", due / rate, Some(1.01), note);
@@ -186,7 +189,7 @@ async fn main() -> Result<()> {
     {
         return evict(url, namespace).await;
     }
-    let seconds = if arguments.iter().any(|argument| argument == "--quick") { 3 } else { 20 };
+    let seconds = if is_quick() { 3 } else { 20 };
     let broker = tokio::task::spawn_blocking(Broker::start).await?;
     measure(broker.url(), Duration::from_secs(seconds)).await
 }

@@ -29,11 +29,17 @@ impl Row {
         Self { group: group.to_owned(), what: what.into(), ..Self::default() }
     }
 
+    /// With a baseline.
+    #[must_use]
+    pub fn beside(mut self, baseline: impl Into<String>) -> Self {
+        self.against = baseline.into();
+        self
+    }
+
     /// With a baseline and the ratio to it.
     #[must_use]
-    pub fn against(mut self, baseline: impl Into<String>, ratio: f64) -> Self {
-        self.against = baseline.into();
-        self.ratio(ratio)
+    pub fn against(self, baseline: impl Into<String>, ratio: f64) -> Self {
+        self.beside(baseline).ratio(ratio)
     }
 
     /// With a number that is no ratio to anything.
