@@ -138,20 +138,6 @@ mod checked {
             Scoped { local: self, value: Some(value), future: Some(Box::pin(future)) }
         }
 
-        pub(crate) fn sync_scope<R>(&'static self, value: T, work: impl FnOnce() -> R) -> R {
-            struct Restoring<T: 'static>(&'static TaskLocal<T>, Option<T>);
-
-            impl<T: 'static> Drop for Restoring<T> {
-                fn drop(&mut self) {
-                    self.0.0.with(|value| *value.borrow_mut() = self.1.take());
-                }
-            }
-
-            let outer = self.0.with(|current| current.borrow_mut().replace(value));
-            let _restoring = Restoring(self, outer);
-            work()
-        }
-
         pub(crate) fn try_with<R>(&'static self, read: impl FnOnce(&T) -> R) -> Result<R, OutOfScope> {
             self.0.with(|value| value.borrow().as_ref().map(read).ok_or(OutOfScope))
         }

@@ -113,8 +113,8 @@ impl<K: Key, V: Value> Cache<K, V> {
             return Ok(value);
         }
         let miss = match transaction {
-            Some(_) if !Mutation::FillInsideTransactions.is_on() => Ok(Miss::alone(&self.store.info, by_hand())),
-            _ => Miss::begin(&self.store, Vec::new(), &key, by_hand(), false),
+            Some(_) if !Mutation::FillInsideTransactions.is_on() => Ok(Miss::alone(&self.store.info, &by_hand())),
+            _ => Miss::begin(&self.store, Vec::new(), &key, &by_hand(), false),
         };
         drop(key);
         match miss {

@@ -17,10 +17,8 @@ use pin_project_lite::pin_project;
 use super::flight::Flight;
 use crate::sync::thread_local;
 
-// In place of tokio's task-local, whose scope is compiled once for each body, which is for each annotated function, and was
-// more than the rest of the function.
 thread_local! {
-    /// Those of the task that this thread polls, or drops.
+    /// Those of the task that this thread polls.
     static LOADING: RefCell<Option<Loading>> = const { RefCell::new(None) };
 }
 
@@ -58,76 +56,83 @@ impl Flights {
     }
 }
 
-/// Where a body runs: in the middle of loads.
-pub(super) struct Within(Loading);
-
-impl Within {
-    /// In the middle of these flights, of the cache with this id, and of what the calling task is in the middle of.
-    pub(super) fn new(flights: Flights, cache: u64) -> Self {
-        let Flights { one, more: flights } = flights;
-        let outer = LOADING.try_with(|loading| loading.borrow().clone()).ok().flatten();
-        let more = (!flights.is_empty() || outer.is_some()).then(|| Arc::new(More { flights, outer }));
-        Self(Loading { flight: one, cache, more })
-    }
-
-    /// Runs a step of the body there.
-    pub(super) fn run<R>(&self, step: impl FnOnce() -> R) -> R {
-        let _entered = self.enter();
-        step()
-    }
-
-    fn enter(&self) -> Entered {
-        Entered { before: swapped(Some(self.0.clone())) }
-    }
-
-    /// Runs all of the body there.
-    ///
-    /// # Cancel safety
-    ///
-    /// That of `body`.
-    pub(super) fn scope<F: Future>(self, body: F) -> impl Future<Output = F::Output> + use<F> {
-        Scoped { body: Some(body), within: self }
-    }
-}
-
-/// A step of a body. Dropped, also if the step panics, the thread is where it was before.
-struct Entered {
-    before: Option<Loading>,
-}
-
-impl Drop for Entered {
-    fn drop(&mut self) {
-        drop(swapped(self.before.take()));
-    }
-}
-
-/// What the thread was in the middle of. One that ends polls nothing any more, but may drop a body.
-fn swapped(loading: Option<Loading>) -> Option<Loading> {
-    LOADING.try_with(|place| mem::replace(&mut *place.borrow_mut(), loading)).ok().flatten()
-}
-
 pin_project! {
-    struct Scoped<F> {
+    /// A body, polled and dropped within its load.
+    ///
+    /// In place of tokio's task-local, whose scope is compiled once for each body, which is for each annotated function, and
+    /// is more than the rest of the function. Here it is a few calls.
+    struct Within<F> {
         #[pin]
-        body: Option<F>,
-        within: Within,
+        body: F,
+        // Dropped after the body.
+        after: After,
     }
 
-    impl<F> PinnedDrop for Scoped<F> {
+    impl<F> PinnedDrop for Within<F> {
         fn drop(this: Pin<&mut Self>) {
-            let mut this = this.project();
-            this.within.run(|| this.body.set(None));
+            this.project().after.0.swap();
         }
     }
 }
 
-impl<F: Future> Future for Scoped<F> {
+impl<F: Future> Future for Within<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        let body = this.body.as_pin_mut().expect("it is there until it is dropped");
-        this.within.run(|| body.poll(context))
+        this.after.0.within(|| this.body.poll(context))
+    }
+}
+
+/// What the thread's task is in the middle of: between polls that of the body, during one that of whoever polls it.
+pub(super) struct Place(Option<Loading>);
+
+impl Place {
+    /// In the middle of these flights, of the cache with this id.
+    pub(super) fn new(flights: Flights, cache: u64) -> Self {
+        let Flights { one, more: flights } = flights;
+        let outer = LOADING.try_with(|outer| outer.borrow().clone()).ok().flatten();
+        let more = (!flights.is_empty() || outer.is_some()).then(|| Arc::new(More { flights, outer }));
+        Self(Some(Loading { flight: one, cache, more }))
+    }
+
+    /// Runs a body there.
+    ///
+    /// # Cancel safety
+    ///
+    /// That of `body`.
+    pub(super) fn run<F: Future>(self, body: F) -> impl Future<Output = F::Output> + use<F> {
+        Within { body, after: After(self) }
+    }
+
+    /// Runs a step of a body there.
+    pub(super) fn within<R>(&mut self, step: impl FnOnce() -> R) -> R {
+        /// Leaves also if the step panics.
+        struct Leaving<'a>(&'a mut Place);
+
+        impl Drop for Leaving<'_> {
+            fn drop(&mut self) {
+                self.0.swap();
+            }
+        }
+
+        self.swap();
+        let _leaving = Leaving(self);
+        step()
+    }
+
+    /// Enters, and the next time leaves. A thread that ends has no tasks any more, but may drop what it has.
+    fn swap(&mut self) {
+        _ = LOADING.try_with(|loading| mem::swap(&mut *loading.borrow_mut(), &mut self.0));
+    }
+}
+
+/// What comes after the drop of the body, for which its place was entered.
+struct After(Place);
+
+impl Drop for After {
+    fn drop(&mut self) {
+        self.0.swap();
     }
 }
 
@@ -186,8 +191,8 @@ mod tests {
     #[test]
     fn a_body_is_within_its_load_and_those_around_it_whenever_it_is_polled_and_never_between() {
         let mut inner = None;
-        let mut outer = Box::pin(Within::new(Flights::default(), 1).scope(async {
-            inner = Some(Box::pin(Within::new(Flights::default(), 2).scope(async {
+        let mut outer = Box::pin(Place::new(Flights::default(), 1).run(async {
+            inner = Some(Box::pin(Place::new(Flights::default(), 2).run(async {
                 assert_eq!(caches(), [true, true, false]);
                 pending::<()>().await;
             })));
@@ -216,7 +221,7 @@ mod tests {
         for polls in 0..2 {
             let seen = Cell::new([false; 3]);
             let noting = Noting(&seen);
-            let mut body = Box::pin(Within::new(Flights::default(), 3).scope(async move {
+            let mut body = Box::pin(Place::new(Flights::default(), 3).run(async move {
                 let _noting = noting;
                 pending::<()>().await;
             }));
@@ -231,7 +236,7 @@ mod tests {
     #[test]
     fn a_body_that_panics_has_left_its_load() {
         let mut panics =
-            Box::pin(Within::new(Flights::default(), 1).scope(poll_fn(|_| -> Poll<()> { panic!("in the body") })));
+            Box::pin(Place::new(Flights::default(), 1).run(poll_fn(|_| -> Poll<()> { panic!("in the body") })));
         assert!(catch_unwind(AssertUnwindSafe(|| poll(panics.as_mut()))).is_err());
         assert_eq!(caches(), [false; 3]);
         drop(panics);

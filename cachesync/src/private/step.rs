@@ -128,13 +128,13 @@ fn miss<K: Key, V: Value, Q: KeyForm<K>, O>(
     if let ([site], None) = (sites, &transaction) {
         // It was asked, and will be once more when nobody can store; nothing else has to be found out.
         let begin = |store: &Arc<Store<K, V>>| {
-            (!store.info.lease.is_closed()).then(|| Miss::begin(store, Vec::new(), key, how, site.function.tagged))
+            (!store.info.lease.is_closed()).then(|| Miss::begin(store, Vec::new(), key, &how, site.function.tagged))
         };
         if let Some(miss) = site.remembered(call.registry_id(), begin).flatten() {
             return Step::of(miss);
         }
     }
-    miss_in_any(sites, call, transaction.as_deref(), key, how)
+    miss_in_any(sites, call, transaction.as_deref(), key, &how)
 }
 
 /// The same for a function that has several caches, or has not remembered its own, and inside a transaction.
@@ -144,7 +144,7 @@ fn miss_in_any<K: Key, V: Value, Q: KeyForm<K>, O>(
     call: &Call<'_>,
     transaction: Option<&Inner>,
     key: &Q,
-    how: How<O, V>,
+    how: &How<O, V>,
 ) -> Step<K, V, O> {
     let mut stores: Vec<_> = sites.iter().filter_map(|site| site.find::<K, V>(call)).collect();
     if stores.is_empty() {
