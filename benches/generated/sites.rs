@@ -16,7 +16,7 @@ use allocation_counter::measure;
 use cachesync::{CacheConfig, Registry, __private, memory::MemoryBackend};
 use cachesync_benches::{
     node::Node,
-    rounds::{Keys, block_on, timed},
+    rounds::{Clock, Keys, block_on, timed},
 };
 use functions::{CACHES, Function};
 
@@ -43,7 +43,7 @@ fn main() {
         let (what, calls) = line.split_once(' ').expect("two words");
         let calls: u64 = calls.parse().expect("a number");
         let answer = match what {
-            "one" => nanoseconds(block_on(timed(calls, Keys::below(keys), functions::annotated_0))),
+            "one" => nanoseconds(block_on(timed(Clock::Thread, calls, Keys::below(keys), functions::annotated_0))),
             "spread" => nanoseconds(spread(&annotated, calls, keys)),
             "spread-by-hand" => nanoseconds(spread(&by_hand, calls, keys)),
             "start" => (0..calls).map(|_| nanoseconds(start(names()))).sum(),
@@ -63,11 +63,12 @@ fn main() {
 /// Calls functions at random, with keys at random.
 fn spread(functions: &[Function], calls: u64, keys: u64) -> Duration {
     let (mut sites, mut keys) = (Keys::below(functions.len() as u64), Keys::below(keys));
-    let started = Instant::now();
-    for _ in 0..calls {
-        black_box(functions[sites.draw() as usize](black_box(keys.draw())));
-    }
-    started.elapsed()
+    let work = async {
+        for _ in 0..calls {
+            black_box(functions[sites.draw() as usize](black_box(keys.draw())));
+        }
+    };
+    block_on(Clock::Thread.time(work))
 }
 
 /// Starts a registry that has all the caches, so that nothing is wrong with any function.

@@ -28,9 +28,12 @@ fn main() -> Result<()> {
         let row = crates.compare(what, &[command], incremental, rounds)?;
         row.bar(2.0).print();
     }
-    // Takes longer than all of the above.
-    crates.compare("cargo build --release", &["build", "--release"], false, rounds / 3)?.print();
-    crates.do_the_same()
+    crates.do_the_same()?;
+    if !is_quick() {
+        // Takes longer than all of the above.
+        crates.compare("cargo build --release", &["build", "--release"], false, rounds / 3)?.print();
+    }
+    Ok(())
 }
 
 struct Crates {
@@ -84,7 +87,7 @@ impl Crates {
     /// Whether the programs do the same, as they were built last.
     fn do_the_same(&self) -> Result<()> {
         let said = |generated: &Generated| -> Result<String> {
-            let output = Command::new(generated.program("release")).output().context("it cannot be started")?;
+            let output = Command::new(generated.program("debug")).output().context("it cannot be started")?;
             ensure!(output.status.success(), "{generated:?}: {}", output.status);
             Ok(String::from_utf8(output.stdout)?)
         };
