@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![allow(clippy::unused_async, reason = "what is compared are async functions whose bodies return at once")]
 
+pub mod generated;
 pub mod instances;
 pub mod node;
 #[cfg(feature = "peers")]

@@ -3,8 +3,12 @@
 //! Invariant: a message is acknowledged only after the next one was asked for, which says that it was applied; it is never
 //! requeued, since a queue ends with its session, and a stream does not care. The broker keeps at most [`PREFETCH`]
 //! messages under way, so a slow node leaves its backlog at the broker and not in its own memory.
+//!
+//! Nobody waits for an acknowledgement, and each is work for two programs while others wait for messages. So they are
+//! gathered, and the few that are left when nothing comes follow after [`ACK_PAUSE`]: a broker gives up a consumer that
+//! keeps a message for long.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use cachesync_core::{
     BackendError, Name,
@@ -13,6 +17,7 @@ use cachesync_core::{
 };
 use futures_util::{FutureExt, StreamExt};
 use lapin::{Channel, Consumer, options::BasicAckOptions};
+use tokio::time::{Instant, timeout_at};
 
 use crate::{
     error::{lost, lost_by},
@@ -22,8 +27,9 @@ use crate::{
 
 /// How many messages the broker sends ahead of their acknowledgement.
 pub(crate) const PREFETCH: u16 = 512;
-/// Acknowledgements go out when this many are due, or when there is nothing else to do.
+/// Acknowledgements go out when this many are due, or when there is nothing else to do and one has been due for this long.
 const ACK_BATCH: u16 = PREFETCH / 4;
+const ACK_PAUSE: Duration = Duration::from_millis(100);
 
 pub(crate) struct Intake {
     consumer: Consumer,
@@ -52,12 +58,16 @@ impl Intake {
         self.acks.all_applied();
         // lapin's channel is not known to tokio: under a flood this would never be pending, and starve its neighbours.
         tokio::task::coop::consume_budget().await;
-        let delivery = if let Some(delivery) = self.consumer.next().now_or_never() {
-            self.acknowledge(ACK_BATCH)?;
-            delivery
-        } else {
-            self.acknowledge(1)?;
-            self.consumer.next().await
+        self.acknowledge(ACK_BATCH)?;
+        let delivery = loop {
+            if let Some(delivery) = self.consumer.next().now_or_never() {
+                break delivery;
+            }
+            let Some(due) = self.acks.due_at(Instant::now()) else { break self.consumer.next().await };
+            match timeout_at(due, self.consumer.next()).await {
+                Ok(delivery) => break delivery,
+                Err(_) => self.acknowledge(1)?,
+            }
         };
         match delivery {
             Some(Ok(delivery)) => {
@@ -109,6 +119,8 @@ struct Acks {
     /// The tag of the last one that was applied, and of the last one that was acknowledged.
     applied: u64,
     acknowledged: u64,
+    /// Since when somebody has known that the first of them is due.
+    since: Option<Instant>,
 }
 
 impl Acks {
@@ -126,9 +138,15 @@ impl Acks {
         // The tags of a channel count up one by one.
         let due = self.applied - self.acknowledged >= u64::from(batch);
         due.then(|| {
-            self.acknowledged = self.applied;
+            (self.acknowledged, self.since) = (self.applied, None);
             self.applied
         })
+    }
+
+    /// When what is due has waited for long enough; `None` if nothing is.
+    fn due_at(&mut self, now: Instant) -> Option<Instant> {
+        let is_due = self.applied > self.acknowledged;
+        is_due.then(|| *self.since.get_or_insert(now) + ACK_PAUSE)
     }
 }
 
@@ -172,6 +190,21 @@ mod tests {
         }
         assert_eq!(acks.due(4), None);
         assert_eq!(acks.due(3), Some(3));
+    }
+
+    #[test]
+    fn an_acknowledgement_waits_for_its_pause_however_many_come_after_it() {
+        let (mut acks, start) = (Acks::default(), Instant::now());
+        assert_eq!(acks.due_at(start), None);
+        for tag in 1..=3u32 {
+            acks.delivered(tag.into());
+            acks.all_applied();
+            assert_eq!(acks.due_at(start + tag * ACK_PAUSE / 4), Some(start + ACK_PAUSE + ACK_PAUSE / 4));
+        }
+        assert_eq!(acks.due(1), Some(3));
+        assert_eq!(acks.due_at(start), None);
+        acks.delivered(4);
+        assert_eq!(acks.due_at(start), None, "it is not applied");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+pub use crate::encoded_key::EncodedKey;
 use crate::{name::Name, shape::KeyShape};
 
 /// The id of a node: 128 random bits, new at each start.
@@ -80,7 +81,3 @@ pub struct Authentication {
     /// The code itself.
     pub mac: Vec<u8>,
 }
-
-/// A key as it travels: its own bincode bytes.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct EncodedKey(pub Box<[u8]>);

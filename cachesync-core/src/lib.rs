@@ -16,6 +16,7 @@
 
 pub mod backend;
 pub mod codec;
+mod encoded_key;
 pub mod frame;
 pub mod mac;
 pub mod name;

@@ -170,6 +170,12 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// The transaction that the attribute names.
+    #[inline]
+    pub(crate) fn explicit_transaction(&self) -> Option<&Transaction> {
+        self.transaction
+    }
+
     /// Whether it may be in one; if not, that is known at once.
     #[inline]
     pub(crate) fn may_be_in_transaction(&self) -> bool {

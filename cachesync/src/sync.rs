@@ -10,7 +10,10 @@
 //! ours runs under their locks but comparisons.
 
 #[cfg(not(all(test, cachesync_shuttle)))]
-pub(crate) use std::sync::{Mutex, MutexGuard, OnceLock, RwLock, atomic};
+pub(crate) use std::{
+    sync::{Mutex, MutexGuard, OnceLock, RwLock, atomic},
+    thread_local,
+};
 
 #[cfg(not(all(test, cachesync_shuttle)))]
 pub(crate) use quick_cache::DefaultHashBuilder;
@@ -20,7 +23,10 @@ pub(crate) use tokio::{sync::Notify, task_local};
 #[cfg(all(test, cachesync_shuttle))]
 pub(crate) use checked::{DefaultHashBuilder, Notify, OnceLock, TaskLocal, task_local};
 #[cfg(all(test, cachesync_shuttle))]
-pub(crate) use shuttle::sync::{Mutex, MutexGuard, RwLock, atomic};
+pub(crate) use shuttle::{
+    sync::{Mutex, MutexGuard, RwLock, atomic},
+    thread_local,
+};
 
 /// What shuttle does not have: the same types with a point before each step at which another thread may run.
 #[cfg(all(test, cachesync_shuttle))]
@@ -130,20 +136,6 @@ mod checked {
     impl<T: 'static> TaskLocal<T> {
         pub(crate) fn scope<F: Future>(&'static self, value: T, future: F) -> Scoped<T, F> {
             Scoped { local: self, value: Some(value), future: Some(Box::pin(future)) }
-        }
-
-        pub(crate) fn sync_scope<R>(&'static self, value: T, work: impl FnOnce() -> R) -> R {
-            struct Restoring<T: 'static>(&'static TaskLocal<T>, Option<T>);
-
-            impl<T: 'static> Drop for Restoring<T> {
-                fn drop(&mut self) {
-                    self.0.0.with(|value| *value.borrow_mut() = self.1.take());
-                }
-            }
-
-            let outer = self.0.with(|current| current.borrow_mut().replace(value));
-            let _restoring = Restoring(self, outer);
-            work()
         }
 
         pub(crate) fn try_with<R>(&'static self, read: impl FnOnce(&T) -> R) -> Result<R, OutOfScope> {

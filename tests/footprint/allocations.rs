@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use allocation_counter::measure;
-use cachesync::{Registry, cacheable};
+use cachesync::{CacheConfig, Registry, Transaction, UnknownCaches, cacheable, memory::MemoryBackend};
 use futures_util::FutureExt;
 use serde::{Deserialize, Serialize};
 
@@ -115,6 +115,44 @@ async fn a_hit_allocates_nothing() {
     caches.scope(work).await;
     let stats = caches.stats();
     assert!(stats.caches.values().all(|cache| cache.hits == 2 && cache.loads == 1), "{stats:?}");
+}
+
+/// Not one for each key: neither where it is evicted, nor on the way, nor where it is applied.
+#[test]
+fn a_thousand_evictions_take_some_allocations_on_two_nodes_together() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("there is memory");
+    let hub = MemoryBackend::new();
+    let node = || {
+        let node = Registry::builder().namespace("shop").unknown_caches(UnknownCaches::Bypass);
+        let node = node.cache(CacheConfig::new("users").capacity(20_000)).backend(hub.clone());
+        runtime.block_on(node.start()).expect("the hub is there")
+    };
+    let nodes = [node(), node()];
+    let [users, theirs] = nodes.each_ref().map(|node| node.cache::<(u32, u64), u64>("users").expect("declared"));
+    let mut took: Vec<_> = (0..9u32)
+        .map(|round| {
+            let keys = || (0..1_000).map(|key| (round, key));
+            for key in keys() {
+                users.reserve(key).fill(1);
+                theirs.reserve(key).fill(1);
+            }
+            let transaction = Transaction::begin();
+            runtime.block_on(transaction.scope(async { users.evict_many(keys()) }));
+            let applied = theirs.stats().evicted_by_others + 1_000;
+            let work = async {
+                transaction.commit().confirmed().await.expect("the hub takes them");
+                while theirs.stats().evicted_by_others < applied {
+                    tokio::task::yield_now().await;
+                }
+            };
+            let counted = measure(|| runtime.block_on(work));
+            assert!(users.is_empty() && theirs.is_empty());
+            counted.count_total
+        })
+        .collect();
+    // Now and then a heartbeat is among them.
+    took.sort_unstable();
+    assert!(took[took.len() / 2] < 200, "{took:?}");
 }
 
 /// A key that counts its clones.

@@ -90,7 +90,7 @@ fn message(number: u64) -> Delivery {
             Frame { origin: NodeId(11), shape, ..frame }
         }
         // Keys that are none.
-        6 => Frame { origin: NodeId(12), operation: Operation::Keys(vec![EncodedKey([255; 20].into())]), ..frame },
+        6 => Frame { origin: NodeId(12), operation: Operation::Keys(vec![EncodedKey::from([255; 20])]), ..frame },
         // Caches that nobody has.
         7 | 8 => Frame { cache: Some(name(&format!("cache-{number}"))), origin: NodeId(13), ..frame },
         _ => {

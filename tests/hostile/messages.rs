@@ -86,7 +86,7 @@ async fn bad_frames_are_counted_clear_their_cache_and_are_survived() {
     expect(node, "of 20 MB", &frames(), &vec![0xC5; 20_000_000], BAD).await;
     let with = |operation| codec::encode(&Frame { operation, ..frame() });
     expect(node, "an operation of the future", &frames(), &with(Operation::Unknown(200)), CLEARS).await;
-    let no_number = Operation::Keys(vec![EncodedKey([0xFD, 1].into())]);
+    let no_number = Operation::Keys(vec![EncodedKey::from([0xFD, 1])]);
     expect(node, "a key that is none", &frames(), &with(no_number), BAD).await;
     let foreign = Frame { shape: KeyShape::of::<(u32, String)>(), ..frame() };
     expect(node, "keys of another shape", &frames(), &codec::encode(&foreign), CLEARS).await;

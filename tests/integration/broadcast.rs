@@ -147,6 +147,25 @@ async fn resent_after(fault: fn(&FaultyBackend)) {
 }
 
 #[tokio::test]
+async fn keys_are_told_in_the_order_in_which_they_were_evicted_first() {
+    let (here, there) = pair().await;
+    here.backend.take_messages(false);
+    let shuffled = || (0..2_500u64).map(|key| key * 1_237 % 2_500);
+    here.users.evict_many(shuffled());
+    shuffled().rev().for_each(|key| here.users.evict(&key));
+    here.backend.take_messages(true);
+    eventually(DEADLINE, || there.users.stats().evicted_by_others >= 2_500).await;
+    let published = here.backend.published();
+    let frames = published.iter().map(|message| codec::decode(&message.body).unwrap());
+    let told: Vec<u64> = frames
+        .filter_map(|frame| if let Operation::Keys(keys) = frame.operation { Some(keys) } else { None })
+        .flatten()
+        .map(|key| codec::decode_key(&key).unwrap())
+        .collect();
+    assert!(told.into_iter().eq(shuffled()));
+}
+
+#[tokio::test]
 async fn fifty_thousand_evictions_are_tens_of_messages() {
     let (here, there) = pair().await;
     let before = here.backend.published().len();

@@ -38,6 +38,21 @@ async fn fifty_thousand_evictions_take_fifty_messages_however_they_are_made() {
     assert_eq!((backend.counts() - before).published, 50);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_sent_while_the_rest_is_still_being_evicted_is_whole_messages() {
+    let backend = CountingBackend::default();
+    let nodes = nodes(&backend, 2).await;
+    let users = nodes[0].cache::<u64, ()>("users").expect("declared");
+    for _ in 0..20 {
+        let before = backend.counts();
+        // Not on a worker, which would have nobody else take up what it wakes.
+        let users = users.clone();
+        tokio::task::spawn_blocking(move || users.evict_many(0..50_000u64)).await.expect("it evicts");
+        nodes[0].flush().await.expect("the hub takes them");
+        assert_eq!((backend.counts() - before).published, 50);
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_commit_is_one_message_to_the_broker_at_any_number_of_nodes_and_one_from_it_to_each() {
     for count in [2, 20, 200] {

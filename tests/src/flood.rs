@@ -97,7 +97,7 @@ fn message(number: u64, namespace: &Name, cache: &str) -> (Properties, Vec<u8>) 
         hold: Duration::ZERO,
         cache: cache.parse().ok(),
         shape: KeyShape::of::<u64>(),
-        operation: Operation::Keys(vec![EncodedKey(Box::new([u8::try_from(number % 250).expect("less")]))]),
+        operation: Operation::Keys(vec![EncodedKey::from([u8::try_from(number % 250).expect("less")])]),
         authentication: None,
     };
     match number % 10 {

@@ -18,7 +18,7 @@ use crate::{
 /// What is counted: the same on a machine that others use, too.
 const COUNTED: [&str; 2] = ["counts", "instructions"];
 /// What is timed, and too much for each change.
-const TIMED: [&str; 4] = ["hits", "misses", "memory", "growth"];
+const TIMED: [&str; 6] = ["hits", "misses", "memory", "growth", "sites", "compile"];
 /// What is over a broker, or is about one: of another package, so that who measures hits builds no client.
 const BROKER: [&str; 4] = ["broadcast", "latency", "team", "nodes"];
 

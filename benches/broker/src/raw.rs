@@ -13,8 +13,8 @@ use futures_util::StreamExt;
 use lapin::{
     BasicProperties, Channel, Connection, ConnectionProperties, ExchangeKind, PublisherConfirm,
     options::{
-        BasicConsumeOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueBindOptions,
-        QueueDeclareOptions,
+        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+        ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions,
     },
     types::{FieldTable, ShortString},
 };
@@ -26,10 +26,27 @@ pub struct Raw {
     received: Vec<Arc<AtomicU64>>,
     /// Open as long as this value.
     connections: Vec<Connection>,
+    manner: Manner,
 }
 
+/// How lapin is used.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// As costs least: a fanout exchange, and nothing is acknowledged.
+    Least,
+    /// As nodes have to: a topic exchange, since not every node has every cache, and what was received is acknowledged, since
+    /// a broker would send a slow node all it has otherwise.
+    AsNodes,
+}
+
+/// What a message is about, on a topic exchange.
+const TOPIC: &str = "bench.users";
+/// As many as a node takes, and acknowledges together.
+const PREFETCH: u16 = 512;
+const ACK_BATCH: u64 = 128;
+
 impl Raw {
-    /// Connects; `heard` is called with each message that a consumer receives, and which one that is. Nothing is acknowledged, which costs least.
+    /// Connects; `heard` is called with each message that a consumer receives, and which one that is.
     ///
     /// # Errors
     ///
@@ -37,6 +54,7 @@ impl Raw {
     pub async fn connect(
         url: &str,
         consumers: usize,
+        manner: Manner,
         heard: impl Fn(usize, &[u8]) + Clone + Send + 'static,
     ) -> Result<Self> {
         let exchange: ShortString = format!("raw-{:016x}", fastrand::u64(..)).into();
@@ -44,8 +62,9 @@ impl Raw {
         let channel = publisher.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         let options = ExchangeDeclareOptions { auto_delete: true, ..ExchangeDeclareOptions::default() };
-        channel.exchange_declare(exchange.clone(), ExchangeKind::Fanout, options, FieldTable::default()).await?;
-        let mut raw = Self { channel, exchange, received: Vec::new(), connections: vec![publisher] };
+        let kind = if manner == Manner::Least { ExchangeKind::Fanout } else { ExchangeKind::Topic };
+        channel.exchange_declare(exchange.clone(), kind, options, FieldTable::default()).await?;
+        let mut raw = Self { channel, exchange, received: Vec::new(), connections: vec![publisher], manner };
         for index in 0..consumers {
             let heard = heard.clone();
             raw.add_consumer(url, move |body| heard(index, body)).await?;
@@ -60,8 +79,12 @@ impl Raw {
         let options = QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
         let queue = channel.queue_declare("".into(), options, none()).await?.name().clone();
         let bind = QueueBindOptions::default();
-        channel.queue_bind(queue.clone(), self.exchange.clone(), "".into(), bind, none()).await?;
-        let options = BasicConsumeOptions { no_ack: true, ..BasicConsumeOptions::default() };
+        channel.queue_bind(queue.clone(), self.exchange.clone(), TOPIC.into(), bind, none()).await?;
+        let acknowledges = self.manner == Manner::AsNodes;
+        if acknowledges {
+            channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+        }
+        let options = BasicConsumeOptions { no_ack: !acknowledges, ..BasicConsumeOptions::default() };
         let mut consumer = channel.basic_consume(queue, "".into(), options, none()).await?;
         let received = Arc::new(AtomicU64::new(0));
         self.received.push(received.clone());
@@ -72,6 +95,10 @@ impl Raw {
             while let Some(Ok(delivery)) = consumer.next().await {
                 heard(&delivery.data);
                 received.fetch_add(1, Ordering::Relaxed);
+                if acknowledges && delivery.delivery_tag.is_multiple_of(ACK_BATCH) {
+                    let all = BasicAckOptions { multiple: true };
+                    delivery.acker.ack(all).await.expect("the broker runs");
+                }
             }
         });
         Ok(())
@@ -84,7 +111,7 @@ impl Raw {
     /// What lapin says.
     pub async fn publish(&self, body: &[u8]) -> Result<PublisherConfirm> {
         let (exchange, options) = (self.exchange.clone(), BasicPublishOptions::default());
-        Ok(self.channel.basic_publish(exchange, "".into(), options, body, BasicProperties::default()).await?)
+        Ok(self.channel.basic_publish(exchange, TOPIC.into(), options, body, BasicProperties::default()).await?)
     }
 
     /// Publishes `count` messages of this body, each when the one before is confirmed.

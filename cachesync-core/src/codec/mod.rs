@@ -24,7 +24,7 @@
 mod head;
 mod json;
 
-use std::{borrow::Cow, mem, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
 use bincode::{config, enc::write::Writer, error::EncodeError};
 use head::Fields;
@@ -32,9 +32,10 @@ pub(crate) use head::with_room_for_mac;
 pub use head::{Head, decode_head};
 pub use json::{JsonEviction, JsonTarget, SignedJson, decode_json, decode_json_key, decode_signed_json};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use serde_bytes::ByteBuf;
+use serde_bytes::Bytes;
 
 use crate::{
+    encoded_key::KeyWriter,
     frame::{Authentication, EncodedKey, Frame, NodeId, Operation},
     name::Name,
     shape::KeyShape,
@@ -117,9 +118,11 @@ pub enum KeyError {
 struct Body<'a> {
     #[serde(borrow)]
     fields: Fields<'a>,
-    mac: ByteBuf,
+    #[serde(borrow)]
+    mac: &'a Bytes,
     operation: u8,
-    payload: ByteBuf,
+    #[serde(borrow)]
+    payload: &'a Bytes,
 }
 
 /// The bytes of `frame`.
@@ -138,9 +141,9 @@ pub fn encode(frame: &Frame) -> Vec<u8> {
     };
     let body = Body {
         fields,
-        mac: ByteBuf::from(frame.authentication.as_ref().map_or_else(Vec::new, |a| a.mac.clone())),
+        mac: Bytes::new(frame.authentication.as_ref().map_or(&[], |authentication| &authentication.mac)),
         operation,
-        payload: ByteBuf::from(payload),
+        payload: Bytes::new(&payload),
     };
     let mut bytes = vec![MAGIC, VERSION, OLDEST_READER];
     bytes.extend(to_bytes(&body));
@@ -150,7 +153,7 @@ pub fn encode(frame: &Frame) -> Vec<u8> {
 fn encode_operation(operation: &Operation) -> (u8, Vec<u8>) {
     match operation {
         Operation::Keys(keys) => {
-            let keys: Vec<_> = keys.iter().map(|key| serde_bytes::Bytes::new(&key.0)).collect();
+            let keys: Vec<_> = keys.iter().map(|key| Bytes::new(key)).collect();
             (OP_KEYS, to_bytes(&keys))
         }
         Operation::All => (OP_ALL, Vec::new()),
@@ -193,7 +196,7 @@ pub fn decode(bytes: &[u8]) -> Result<Frame, DecodeError> {
         name => Some(Name::new(name).map_err(|_| unreadable(DecodeReason::Malformed))?),
     };
     let operation =
-        decode_operation(operation, &payload).map_err(|reason| DecodeError { reason, cache: cache.clone() })?;
+        decode_operation(operation, payload).map_err(|reason| DecodeError { reason, cache: cache.clone() })?;
     if cache.is_none() != matches!(operation, Operation::Heartbeat { .. }) {
         return Err(DecodeError { reason: DecodeReason::Malformed, cache });
     }
@@ -206,18 +209,18 @@ pub fn decode(bytes: &[u8]) -> Result<Frame, DecodeError> {
         cache,
         shape: KeyShape::from_wire(&fields.shape),
         operation,
-        authentication: (!mac.is_empty()).then(|| Authentication { key_id: fields.key_id, mac: mac.into_vec() }),
+        authentication: (!mac.is_empty()).then(|| Authentication { key_id: fields.key_id, mac: mac.to_vec() }),
     })
 }
 
 fn decode_operation(operation: u8, payload: &[u8]) -> Result<Operation, DecodeReason> {
     match operation {
         OP_KEYS => {
-            let keys: Vec<ByteBuf> = from_bytes_exactly(payload)?;
+            let keys: Vec<&Bytes> = from_bytes_exactly(payload)?;
             if keys.len() > MAX_KEYS {
                 return Err(DecodeReason::TooLarge);
             }
-            Ok(Operation::Keys(keys.into_iter().map(|key| EncodedKey(key.into_vec().into_boxed_slice())).collect()))
+            Ok(Operation::Keys(keys.into_iter().map(|key| EncodedKey::from(&**key)).collect()))
         }
         OP_ALL => Ok(Operation::All),
         OP_TAGS => {
@@ -249,45 +252,21 @@ fn from_bytes_exactly<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, Deco
 ///
 /// [`KeyError`] when the key's `Serialize` fails, or the bytes are more than [`MAX_KEY_BYTES`].
 pub fn encode_key<K: Serialize + ?Sized>(key: &K) -> Result<EncodedKey, KeyError> {
-    let mut bytes = KeyBytes { short: [0; SHORT_KEY], length: 0, long: Vec::new() };
-    bincode::serde::encode_into_writer(key, &mut bytes, config::standard())
+    let mut bytes = KeyWriter::default();
+    bincode::serde::encode_into_writer(key, To(&mut bytes), config::standard())
         .map_err(|error| KeyError::Serialize(error.to_string()))?;
-    let bytes = bytes.as_slice();
     if bytes.len() > MAX_KEY_BYTES {
         return Err(KeyError::TooLong(bytes.len()));
     }
-    Ok(EncodedKey(bytes.into()))
+    Ok(bytes.finish())
 }
 
-/// Most keys are no longer.
-const SHORT_KEY: usize = 64;
+/// Where bincode writes a key to.
+struct To<'a>(&'a mut KeyWriter);
 
-/// The bytes of a key, which go to the heap once, when it is known how many they are, unless they are many.
-struct KeyBytes {
-    short: [u8; SHORT_KEY],
-    /// Of those in `short`; none are when there are any in `long`.
-    length: usize,
-    long: Vec<u8>,
-}
-
-impl KeyBytes {
-    fn as_slice(&self) -> &[u8] {
-        if self.long.is_empty() { &self.short[..self.length] } else { &self.long }
-    }
-}
-
-impl Writer for KeyBytes {
-    #[inline]
+impl Writer for To<'_> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), EncodeError> {
-        if self.long.is_empty()
-            && let Some(place) = self.short.get_mut(self.length..self.length + bytes.len())
-        {
-            place.copy_from_slice(bytes);
-            self.length += bytes.len();
-            return Ok(());
-        }
-        self.long.extend_from_slice(&self.short[..mem::take(&mut self.length)]);
-        self.long.extend_from_slice(bytes);
+        self.0.write(bytes);
         Ok(())
     }
 }
@@ -301,8 +280,8 @@ pub fn decode_key<K: DeserializeOwned>(key: &EncodedKey) -> Result<K, KeyError> 
     // The limit counts what values take in memory, up to 16 times of what they take on the wire. It guards against
     // forged lengths; how long the bytes themselves are is known here.
     let limit = config::standard().with_limit::<{ 16 * MAX_KEY_BYTES }>();
-    match bincode::serde::decode_from_slice(&key.0, limit) {
-        Ok((value, consumed)) if consumed == key.0.len() => Ok(value),
+    match bincode::serde::decode_from_slice(key, limit) {
+        Ok((value, consumed)) if consumed == key.len() => Ok(value),
         Ok(_) => Err(KeyError::Deserialize("it has bytes left over".into())),
         Err(error) => Err(KeyError::Deserialize(error.to_string())),
     }
@@ -347,10 +326,10 @@ mod tests {
 
     #[test]
     fn a_key_of_any_length_is_its_own_bytes() {
-        for length in 0..3 * SHORT_KEY {
+        for length in 0..70 {
             let key = (7u8, "a".repeat(length), vec![300u32; length / 2]);
             let encoded = encode_key(&key).unwrap();
-            assert_eq!(*encoded.0, bincode::serde::encode_to_vec(&key, config::standard()).unwrap());
+            assert_eq!(encoded[..], bincode::serde::encode_to_vec(&key, config::standard()).unwrap());
             assert_eq!(decode_key::<(u8, String, Vec<u32>)>(&encoded).unwrap(), key);
         }
     }
@@ -401,7 +380,7 @@ mod tests {
         let huge = [0xFD, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F];
         assert_eq!(decode_operation(OP_KEYS, &huge), Err(DecodeReason::Malformed));
         assert_eq!(decode_operation(OP_TAGS, &huge), Err(DecodeReason::Malformed));
-        assert!(decode_key::<String>(&EncodedKey(huge.into())).is_err());
+        assert!(decode_key::<String>(&EncodedKey::from(huge)).is_err());
         let mut bytes = vec![MAGIC, VERSION, OLDEST_READER];
         bytes.extend(huge);
         assert!(decode(&bytes).is_err());
@@ -451,7 +430,7 @@ mod tests {
         let key = (7u32, String::from("ada"), Some(-3i64));
         let mut encoded = encode_key(&key).unwrap();
         assert_eq!(decode_key::<(u32, String, Option<i64>)>(&encoded).as_ref(), Ok(&key));
-        encoded.0 = [&encoded.0[..], &[0]].concat().into();
+        encoded = [&encoded[..], &[0]].concat().into();
         assert!(decode_key::<(u32, String, Option<i64>)>(&encoded).is_err());
     }
 

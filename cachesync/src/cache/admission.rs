@@ -41,6 +41,7 @@ impl Admissions {
     }
 
     /// Whether one was taken. Not past those who wait: what is given back is theirs.
+    #[inline]
     fn take_now(&self) -> bool {
         let one_less = |free: usize| free.checked_sub(1);
         // The orderings matter between `free` and `waiting`, in `take` and `give_back`.
@@ -122,6 +123,7 @@ impl Admission {
     }
 
     /// The same for who sees to it that it is [given back](Self::give_back); whether it has to be.
+    #[inline]
     pub(super) fn take_now(info: &CacheInfo) -> Result<bool, Full> {
         if nesting::is_within_cache(info.id) || info.lease.is_closed() {
             return Ok(false);

@@ -13,7 +13,7 @@ use pin_project_lite::pin_project;
 
 use super::{
     load::{Leading, Led, Load, Miss, Verdict},
-    nesting::Within,
+    nesting::Place,
 };
 use crate::key::{Key, Value};
 
@@ -50,23 +50,14 @@ enum Stage<K: Key, V: Value, O, W> {
     /// It waits for another caller.
     Waits(Pin<Box<W>>),
     /// The body runs.
-    Runs(Load<K, V, O>, Within),
+    Runs(Load<K, V, O>, Place),
     Ended,
-}
-
-/// A body that is dropped with this.
-struct Leaving<'a, F>(Pin<&'a mut Option<F>>);
-
-impl<F> Drop for Leaving<'_, F> {
-    fn drop(&mut self) {
-        self.0.set(None);
-    }
 }
 
 impl<K: Key, V: Value, O, W> Stage<K, V, O, W> {
     fn runs(load: Load<K, V, O>) -> Self {
-        let within = load.within();
-        Self::Runs(load, within)
+        let place = load.place();
+        Self::Runs(load, place)
     }
 }
 
@@ -75,9 +66,9 @@ impl<K: Key, V: Value, O, F, W> Answer<K, V, O, F, W> {
     #[cold]
     #[inline(never)]
     fn end(self: Pin<&mut Self>) {
-        let this = self.project();
-        if let Stage::Runs(_, within) = this.stage {
-            within.leave(Leaving(this.body));
+        let mut this = self.project();
+        if let Stage::Runs(_, place) = this.stage {
+            place.within(|| this.body.set(None));
         }
         *this.stage = Stage::Ended;
     }
@@ -105,8 +96,8 @@ where
                     }
                     Led::Load(load) => *this.stage = Stage::runs(load),
                 },
-                Stage::Runs(_, within) => {
-                    let output = within.run(|| {
+                Stage::Runs(_, place) => {
+                    let output = place.within(|| {
                         let body = this.body.as_mut().as_pin_mut().expect("it is not polled again after it was ready");
                         let output = ready!(body.poll(context));
                         this.body.set(None);

@@ -22,7 +22,7 @@ use super::{
     flight::{Flight, Outcome},
     lead::Lead,
     load::{self, Verdict},
-    nesting::{Flights, Within},
+    nesting::{Flights, Place},
     store::{Begun, Manner, Store},
 };
 use crate::{
@@ -323,7 +323,7 @@ pub(crate) fn run<I, N: Eq + Hash, K: Key, V: Value, F: Future>(
 ) -> impl Future<Output = F::Output> + use<I, N, K, V, F> {
     let leads = batch.into_iter().flat_map(Batch::leads);
     let cache = batch.map_or(0, |batch| batch.store.info.id);
-    Within::new(Flights::of(leads.map(|lead| &lead.flight)), cache).scope(body)
+    Place::new(Flights::of(leads.map(|lead| &lead.flight)), cache).run(body)
 }
 
 /// What an entry says to a batch; `None` if nothing.

@@ -216,7 +216,7 @@ impl CacheInfo {
 
     fn try_round_trip<K: Key>(&self, key: &K) -> Result<EncodedKey, KeyFault> {
         let encoded = match codec::encode_key(key) {
-            Ok(encoded) if encoded.0.len() > self.longest_key() => {
+            Ok(encoded) if encoded.len() > self.longest_key() => {
                 return Err(KeyFault::Length);
             }
             Ok(encoded) => encoded,

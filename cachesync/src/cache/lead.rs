@@ -44,6 +44,7 @@ impl<K: Key, V: Value> Lead<K, V> {
     }
 
     /// Is admitted, if that is possible at once.
+    #[inline]
     pub(super) fn admit_now(&mut self) -> Result<(), Full> {
         self.admitted = Admission::take_now(&self.store.info)?;
         Ok(())

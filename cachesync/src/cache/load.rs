@@ -30,14 +30,14 @@ use super::{
     flight::Outcome,
     info::CacheInfo,
     lead::Lead,
-    nesting::{self, Flights, Within},
+    nesting::{self, Flights, Place},
     store::{Begun, Manner, Store},
     waiter::{Waited, Waiter},
 };
 use crate::{
     key::{Key, KeyForm, Value},
     statistics::count,
-    transaction::{Concern, Inner},
+    transaction::{self, Concern, Inner, Transaction},
 };
 
 /// How the output of a body relates to the cached value, to those who wait, and back.
@@ -100,6 +100,31 @@ pub(crate) fn find<K: Key, V: Value, Q: KeyForm<K>, T>(
         Concern::Key => None,
         Concern::Tags => store.hit_without_tags(key, |tag| transaction.is_tag_pending(&store.info, tag), answer),
         Concern::Nothing => store.hit(key, answer),
+    }
+}
+
+/// The same under the transaction of the calling task, or this one.
+///
+/// Of that it is asked what concerns the key, and no more: only where tags do it is held on to, for the time of the look.
+#[inline]
+pub(crate) fn find_here<K: Key, V: Value, Q: KeyForm<K>, T>(
+    store: &Store<K, V>,
+    key: &Q,
+    transaction: Option<&Transaction>,
+    answer: impl FnOnce(Content<V>) -> Option<T>,
+) -> Option<T> {
+    let concerns = |transaction: &Inner| transaction.concerns(&store.info, key);
+    let concern = match transaction {
+        Some(transaction) => Some(concerns(transaction.inner())),
+        None => transaction::with_current(concerns),
+    };
+    match concern {
+        None | Some(Concern::Nothing) => store.hit(key, answer),
+        Some(Concern::Key) => None,
+        Some(Concern::Tags) => {
+            let transaction = transaction.map(|transaction| transaction.inner().clone()).or_else(transaction::current);
+            find(store, key, transaction.as_deref(), answer)
+        }
     }
 }
 
@@ -187,6 +212,7 @@ impl<K: Key, V: Value> Role<K, V> {
     }
 
     /// Is admitted, or goes without; or would have to wait.
+    #[inline]
     fn admit_now(&mut self, patience: Patience) -> Result<(), Full> {
         let admitted = match self {
             Self::Uncached => return Ok(()),
@@ -215,17 +241,18 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
 
     /// Inside a transaction: it may read what is not committed, or an old snapshot. Nothing of that is kept, and nobody
     /// joins. It does not wait either, see [`admission`](super::admission).
-    pub(crate) fn alone(info: &Arc<CacheInfo>, how: How<O, V>) -> Self {
+    pub(crate) fn alone(info: &Arc<CacheInfo>, how: &How<O, V>) -> Self {
         let way = Way::Load(Role::alone(info));
         Self { way, outcome: Some(how.outcome), others: None, patience: Patience::Goes }
     }
 
     /// Outside of a transaction, in `store` and those after it; or the answer, if there is one after all.
+    #[inline]
     pub(crate) fn begin<Q: KeyForm<K>>(
         store: &Arc<Store<K, V>>,
         others: Vec<Arc<Store<K, V>>>,
         key: &Q,
-        how: How<O, V>,
+        how: &How<O, V>,
         tagged: bool,
     ) -> Result<Self, O> {
         let way = match begin(store, key, Manner::Shared, tagged, |content| how.answers(content)) {
@@ -235,11 +262,12 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
             },
             Begun::Lead(lead) => Way::Load(Role::Lead(lead)),
             Begun::Wait(flight) => {
-                Way::Wait(Box::new(Waiter { store: store.clone(), key: key.to_key(), flight, how, tagged }))
+                Way::Wait(Box::new(Waiter { store: store.clone(), key: key.to_key(), flight, how: *how, tagged }))
             }
             Begun::Alone => Way::Load(Role::alone(&store.info)),
         };
-        let others = (!others.is_empty()).then(|| Box::new(Others { stores: others, key: key.to_key(), how, tagged }));
+        let others =
+            (!others.is_empty()).then(|| Box::new(Others { stores: others, key: key.to_key(), how: *how, tagged }));
         Ok(Self { way, outcome: Some(how.outcome), others, patience: Patience::Waits })
     }
 
@@ -361,16 +389,16 @@ impl<K: Key, V: Value, O> Load<K, V, O> {
     ///
     /// That of `body`.
     pub fn run<F: Future<Output = O>>(&self, body: F) -> impl Future<Output = O> + use<K, V, O, F> {
-        self.within().scope(body)
+        self.place().run(body)
     }
 
-    /// Where its body runs.
-    pub(super) fn within(&self) -> Within {
+    /// Apart from the body, of which each function has another.
+    pub(super) fn place(&self) -> Place {
         let flight = match &self.role {
             Role::Lead(lead) => Some(&lead.flight),
             Role::Uncached | Role::Alone { .. } => None,
         };
-        Within::new(Flights::of(flight.into_iter()), self.role.info().map_or(0, |info| info.id))
+        Place::new(Flights::of(flight.into_iter()), self.role.info().map_or(0, |info| info.id))
     }
 
     /// Whether the outcome may be kept.

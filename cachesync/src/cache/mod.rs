@@ -4,6 +4,7 @@ pub(crate) mod admission;
 mod answer;
 pub(crate) mod batch;
 pub(crate) mod content;
+pub(crate) mod evict_many;
 pub(crate) mod flight;
 pub(crate) mod info;
 pub(crate) mod lead;
@@ -72,7 +73,7 @@ impl<K: Key, V: Value> Cache<K, V> {
 
     /// As [`get`](Self::get), for a key in any of its forms.
     pub(crate) fn look<Q: KeyForm<K>>(&self, key: &Q) -> Option<V> {
-        load::find(&self.store, key, transaction::current().as_deref(), Content::into_value)
+        load::find_here(&self.store, key, None, Content::into_value)
     }
 
     /// The value of a key; `loader` is run if it is not cached. Callers who want the same key at the same time share
@@ -113,8 +114,8 @@ impl<K: Key, V: Value> Cache<K, V> {
             return Ok(value);
         }
         let miss = match transaction {
-            Some(_) if !Mutation::FillInsideTransactions.is_on() => Ok(Miss::alone(&self.store.info, by_hand())),
-            _ => Miss::begin(&self.store, Vec::new(), &key, by_hand(), false),
+            Some(_) if !Mutation::FillInsideTransactions.is_on() => Ok(Miss::alone(&self.store.info, &by_hand())),
+            _ => Miss::begin(&self.store, Vec::new(), &key, &by_hand(), false),
         };
         drop(key);
         match miss {

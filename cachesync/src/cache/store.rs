@@ -9,6 +9,9 @@
 //! order. If the eviction is first, the ticket is gone and nothing is stored. If the store is first, the eviction
 //! removes what was stored. Either way the value whose load began before the eviction is not there after it.
 //!
+//! Many keys are evicted stripe by stripe, those of one stripe in one critical section, see
+//! [`evict_many`](super::evict_many). For each of them that is what is said above.
+//!
 //! A store puts its entry in the place of another, which is taken out first. That is left out where there is none: the ticket
 //! knows how many entries were inserted under its stripe's mutex when none of its key was found there, and if it is as many
 //! now, none is.
@@ -36,6 +39,7 @@
 
 use std::{
     hash::BuildHasher,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, PoisonError},
     time::Duration,
@@ -66,7 +70,7 @@ use crate::{
 /// How many waiters of a failed load try for themselves at the same time.
 const RETRIES_AT_ONCE: usize = 16;
 /// Under the model checker few, so that there are few schedules.
-const STRIPES: usize = if cfg!(all(test, cachesync_shuttle)) { 2 } else { 64 };
+pub(super) const STRIPES: usize = if cfg!(all(test, cachesync_shuttle)) { 2 } else { 64 };
 
 /// Collects what was displaced, so that it is dropped after the locks are released.
 #[derive(Clone)]
@@ -317,16 +321,21 @@ impl<K: Key, V: Value> Store<K, V> {
         let overtaken = stripe.overtake(hash, key);
         let removed = self.take(key);
         if !hold.is_zero() {
-            let now = self.info.clock.now();
-            let until = now.after(hold);
-            if !stripe.hold(hash, key, until, now) {
-                // So many keys are held that all may as well be.
-                self.info.hold_all(until);
-            }
+            self.hold(&mut stripe, hash, key, hold);
         }
         drop(stripe);
         discard(overtaken);
         discard(removed);
+    }
+
+    /// Lets no load of this key be kept for so long.
+    pub(super) fn hold(&self, stripe: &mut Stripe<K, V>, hash: u64, key: &K, hold: Duration) {
+        let now = self.info.clock.now();
+        let until = now.after(hold);
+        if !stripe.hold(hash, key, until, now) {
+            // So many keys are held that all may as well be.
+            self.info.hold_all(until);
+        }
     }
 
     /// Evicts every key.
@@ -456,9 +465,7 @@ impl<K: Key, V: Value> Store<K, V> {
     }
 
     pub(super) fn stripe(&self, hash: u64) -> MutexGuard<'_, Stripe<K, V>> {
-        // The high bits: the low ones choose the place within hash tables.
-        let stripe = usize::try_from(hash >> 48).unwrap_or(0) % STRIPES;
-        lock(&self.stripes[stripe])
+        lock(&self.stripes[stripe_of(hash)])
     }
 
     fn index(&self) -> MutexGuard<'_, TagIndex<K>> {
@@ -466,11 +473,27 @@ impl<K: Key, V: Value> Store<K, V> {
     }
 }
 
+/// Which stripe a hash belongs to.
+pub(super) fn stripe_of(hash: u64) -> usize {
+    // The high bits: the low ones choose the place within hash tables.
+    usize::try_from(hash >> 48).unwrap_or(0) % STRIPES
+}
+
 /// Drops keys and values of the user's when no lock is held, since their `Drop` may use the cache. Should it panic, that
 /// is the end of that value and not of the eviction, of which others have yet to hear.
 pub(crate) fn discard<T>(leftover: T) {
     if catch_unwind(AssertUnwindSafe(|| drop(leftover))).is_err() {
         tracing::error!("a key or value that left a cache panicked in its `Drop`");
+    }
+}
+
+/// Many keys or values of the user's, which [`discard`] drops one by one: a panic of one is not the end of another, nor,
+/// where this is dropped by a panic, of the process.
+pub(crate) struct Leftovers<T>(pub(crate) Vec<T>);
+
+impl<T> Drop for Leftovers<T> {
+    fn drop(&mut self) {
+        mem::take(&mut self.0).into_iter().for_each(discard);
     }
 }
 

@@ -160,9 +160,9 @@ mod tests {
         }
         assert!(echoes.due.len() <= 200, "{}", echoes.due.len());
         while let Some(due) = echoes.first_due() {
-            let told = echoes.take_due(due).unwrap().into_caches();
-            for tag in told[&name("users")].tags.keys() {
-                let (over, grain) = over.remove(tag).expect("each is told again once");
+            let mut told = echoes.take_due(due).unwrap().into_caches();
+            for (tag, _) in told.remove(&name("users")).unwrap().tags {
+                let (over, grain) = over.remove(&tag).expect("each is told again once");
                 assert!(due >= over && due <= over + grain, "{:?} after its hold", due.checked_duration_since(over));
             }
         }

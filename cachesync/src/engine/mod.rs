@@ -20,6 +20,7 @@ mod authenticity;
 pub(crate) mod depth;
 mod echoes;
 mod generations;
+mod ordered;
 pub(crate) mod outbox;
 pub(crate) mod publisher;
 mod receiver;

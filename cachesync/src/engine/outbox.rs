@@ -87,15 +87,11 @@ impl Default for Outbox {
 
 impl Outbox {
     pub(crate) fn push_key(&self, cache: &Name, shape: &KeyShape, key: EncodedKey, hold: Duration) -> u64 {
-        self.push(key, hold, |waiting, key, hold| waiting.add_key(cache, shape, key, hold))
+        self.push(key, hold, |waiting, key, hold| waiting.add_keys(cache, shape, [key], hold))
     }
 
     pub(crate) fn push_keys(&self, cache: &Name, shape: &KeyShape, keys: Vec<EncodedKey>, hold: Duration) -> u64 {
-        self.push(keys, hold, |waiting, keys, hold| {
-            for key in keys {
-                waiting.add_key(cache, shape, key, hold);
-            }
-        })
+        self.push(keys, hold, |waiting, keys, hold| waiting.add_keys(cache, shape, keys, hold))
     }
 
     pub(crate) fn push_tags(&self, cache: &Name, tags: &[Tag], hold: Duration) -> u64 {
@@ -328,7 +324,7 @@ mod tests {
         push(&outbox, "users", 1, 5);
         push(&outbox, "users", 1, 2);
         let batch = outbox.take().unwrap();
-        let holds: Vec<_> = batch.caches[&name("users")].keys.values().copied().collect();
+        let holds: Vec<_> = batch.caches[&name("users")].holds().collect();
         assert_eq!(holds, [Duration::from_secs(5)]);
         assert_eq!(batch.ticket, 3);
         assert!(outbox.take().is_none());
@@ -343,7 +339,7 @@ mod tests {
         assert_eq!(outbox.push_keys(&name("users"), &KeyShape::of::<u64>(), keys.to_vec(), hold), 2);
         assert_eq!((outbox.depth().keys, outbox.depth().repeats), (2, 2));
         let batch = outbox.take().unwrap();
-        assert!(keys.iter().all(|key| batch.caches[&name("users")].keys[key] == hold));
+        assert!(batch.caches[&name("users")].holds().eq([hold; 2]));
     }
 
     #[test]
@@ -354,7 +350,7 @@ mod tests {
         push(&outbox, "users", 2, 4);
         let batch = outbox.take().unwrap();
         let pending = &batch.caches[&name("users")];
-        assert!(pending.keys.is_empty());
+        assert_eq!(pending.keys.len(), 0);
         assert_eq!(pending.all, Some(Duration::from_secs(4)));
     }
 
@@ -371,9 +367,8 @@ mod tests {
         assert_eq!(tags(&["a"], 2), 4);
         let batch = outbox.take().unwrap();
         let pending = &batch.caches[&name("users")];
-        let hold = |tag| pending.tags.get(&Tag::new(tag)).copied();
-        assert_eq!((hold("a"), hold("b")), (Some(Duration::from_secs(5)), Some(Duration::ZERO)));
         assert_eq!((pending.tags.len(), pending.keys.len(), pending.all), (2, 1, None));
+        assert!(pending.tags.holds().eq([Duration::from_secs(5), Duration::ZERO]));
     }
 
     #[test]
@@ -428,7 +423,7 @@ mod tests {
         let echo = outbox.take().unwrap();
         let pending = &echo.caches[&name("users")];
         assert_eq!((pending.keys.len(), pending.tags.len()), (1, 1));
-        assert!(pending.keys.values().chain(pending.tags.values()).all(Duration::is_zero));
+        assert!(pending.holds().all(|hold| hold.is_zero()));
         assert!(echo.ticket > batch.ticket);
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!((outbox.depth().len(), outbox.depth().repeats), (3, 0));
@@ -455,7 +450,7 @@ mod tests {
             tokio::time::advance(Duration::from_secs(20)).await;
             end(&outbox);
             assert_eq!((outbox.depth().keys, outbox.depth().repeats), (1, 0));
-            let holds: Vec<_> = outbox.take().unwrap().caches[&name("users")].keys.values().copied().collect();
+            let holds: Vec<_> = outbox.take().unwrap().caches[&name("users")].holds().collect();
             assert!(holds[0] >= Duration::from_secs(40) && holds[0] < Duration::from_secs(41), "{holds:?}");
         }
     }

@@ -26,7 +26,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::{
     outbox::{Batch, Outbox},
-    waiting::{Holds, Pending},
+    waiting::Pending,
 };
 use crate::{clock::Moment, mutation::Mutation, registry::node::Node, statistics::count};
 
@@ -233,7 +233,7 @@ impl Sender {
                 messages.push(self.message(&cache, KeyShape::NONE, hold, Operation::All));
             }
             let shape = shape.unwrap_or(KeyShape::NONE);
-            for (hold, keys) in frames_of(keys, |key| key.0.len()) {
+            for (hold, keys) in frames_of(keys, |key| key.len()) {
                 messages.push(self.message(&cache, shape.clone(), hold, Operation::Keys(keys)));
             }
             for (hold, tags) in frames_of(tags, |tag| tag.as_str().len()) {
@@ -297,7 +297,10 @@ fn portion(messages: &[Message]) -> &[Message] {
 }
 
 /// Divides keys or tags among frames: one hold to a frame, and no frame above the limits.
-fn frames_of<T>(waiting: Holds<T>, bytes_of: impl Fn(&T) -> usize) -> Vec<(Duration, Vec<T>)> {
+fn frames_of<T>(
+    waiting: impl IntoIterator<Item = (T, Duration)>,
+    bytes_of: impl Fn(&T) -> usize,
+) -> Vec<(Duration, Vec<T>)> {
     let mut frames = Vec::new();
     // In the order of the holds, so that a simulated run can be repeated.
     let mut open: BTreeMap<Duration, (usize, Vec<T>)> = BTreeMap::new();
@@ -324,8 +327,8 @@ mod tests {
     #[test]
     fn fifty_thousand_keys_are_tens_of_frames_and_each_hold_has_its_own() {
         let seconds = |hold| Duration::from_secs(hold);
-        let keys = (0..50_000u64).map(|key| (codec::encode_key(&key).unwrap(), seconds(key % 2))).collect();
-        let frames = frames_of(keys, |key| key.0.len());
+        let keys = (0..50_000u64).map(|key| (codec::encode_key(&key).unwrap(), seconds(key % 2)));
+        let frames = frames_of(keys, |key| key.len());
         assert!((50..=52).contains(&frames.len()), "{}", frames.len());
         assert_eq!(frames.iter().map(|(_, keys)| keys.len()).sum::<usize>(), 50_000);
         assert!(frames.iter().all(|(_, keys)| keys.len() <= MAX_KEYS));
@@ -343,8 +346,8 @@ mod tests {
 
     #[test]
     fn long_tags_make_frames_that_every_reader_accepts() {
-        let tags = (0..3_000).map(|tag| (Tag::new(&format!("{tag:1024}")), Duration::ZERO)).collect();
-        let frames = frames_of(tags, |tag| tag.as_str().len());
+        let tags = (0..3_000).map(|tag| (Tag::new(&format!("{tag:1024}")), Duration::ZERO));
+        let frames = frames_of(tags, |tag: &Tag| tag.as_str().len());
         assert_eq!(frames.iter().map(|(_, tags)| tags.len()).sum::<usize>(), 3_000);
         for (_, tags) in frames {
             let tags: Vec<_> = tags.iter().map(ToString::to_string).collect();
@@ -365,9 +368,9 @@ mod tests {
 
     #[test]
     fn long_keys_make_frames_that_every_reader_accepts() {
-        let keys = (0..100).map(|key| (codec::encode_key(&format!("{key:16000}")).unwrap(), Duration::ZERO)).collect();
-        for (hold, keys) in frames_of(keys, |key| key.0.len()) {
-            let bytes = keys.iter().map(|key| key.0.len()).sum::<usize>();
+        let keys = (0..100).map(|key| (codec::encode_key(&format!("{key:16000}")).unwrap(), Duration::ZERO));
+        for (hold, keys) in frames_of(keys, |key| key.len()) {
+            let bytes = keys.iter().map(|key| key.len()).sum::<usize>();
             assert!(bytes < codec::MAX_FRAME_BYTES / 2, "{bytes}");
             assert_eq!(hold, Duration::ZERO);
         }

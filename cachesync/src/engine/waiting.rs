@@ -3,16 +3,12 @@
 //! Invariants: a cache waits for keys and tags, or for all, never for both; of what waits too much the largest cache's
 //! becomes "all of this cache". Nothing is dropped, an eviction can only grow.
 
-use std::{collections::BTreeMap, hash::Hash, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use cachesync_core::{Name, frame::EncodedKey, shape::KeyShape};
-use hashbrown::hash_map::Entry;
 
-use super::depth::OutboxDepth;
-use crate::{cache::tags::Tag, mutation::Mutation, sync::DefaultHashBuilder};
-
-/// What waits, each with the longest hold that was asked for. Hashed as the entries of caches are, which the keys are of.
-pub(crate) type Holds<T> = hashbrown::HashMap<T, Duration, DefaultHashBuilder>;
+use super::{depth::OutboxDepth, ordered::Ordered};
+use crate::{cache::tags::Tag, mutation::Mutation};
 
 /// The most keys and tags that wait, over all caches.
 /// Where the rules are broken on purpose, and under the model checker, few, so that it comes to that. Not so in real
@@ -37,8 +33,8 @@ pub(super) struct Waiting {
 #[derive(Default)]
 pub(crate) struct Pending {
     pub(crate) shape: Option<KeyShape>,
-    pub(crate) keys: Holds<EncodedKey>,
-    pub(crate) tags: Holds<Tag>,
+    pub(crate) keys: Ordered<EncodedKey>,
+    pub(crate) tags: Ordered<Tag>,
     /// Everything, with this hold; there are no keys and no tags then.
     pub(crate) all: Option<Duration>,
     bytes: usize,
@@ -74,21 +70,33 @@ impl Waiting {
         self.caches
     }
 
-    pub(super) fn add_key(&mut self, cache: &Name, shape: &KeyShape, key: EncodedKey, hold: Duration) {
-        let bytes = key.0.len();
-        let new = |pending: &mut Pending| {
+    pub(super) fn add_keys(
+        &mut self,
+        cache: &Name,
+        shape: &KeyShape,
+        keys: impl IntoIterator<Item = EncodedKey>,
+        hold: Duration,
+    ) {
+        self.add(cache, hold, |pending| {
             pending.shape.get_or_insert_with(|| shape.clone());
-            coalesce(&mut pending.keys, key, hold).then_some(OutboxDepth { keys: 1, bytes, ..OutboxDepth::default() })
-        };
-        self.add(cache, hold, new);
+            let mut new = OutboxDepth::default();
+            for key in keys {
+                let bytes = key.len();
+                if pending.keys.add(key, hold) {
+                    new.keys += 1;
+                    new.bytes += bytes;
+                }
+            }
+            new
+        });
     }
 
     pub(super) fn add_tag(&mut self, cache: &Name, tag: Tag, hold: Duration) {
         let bytes = tag.as_str().len();
-        let new = |pending: &mut Pending| {
-            coalesce(&mut pending.tags, tag, hold).then_some(OutboxDepth { tags: 1, bytes, ..OutboxDepth::default() })
-        };
-        self.add(cache, hold, new);
+        self.add(cache, hold, |pending| {
+            let is_new = pending.tags.add(tag, hold);
+            if is_new { OutboxDepth { tags: 1, bytes, ..OutboxDepth::default() } } else { OutboxDepth::default() }
+        });
     }
 
     pub(super) fn add_all(&mut self, cache: &Name, hold: Duration) {
@@ -103,10 +111,10 @@ impl Waiting {
                 self.add_all(&cache, hold);
             }
             let shape = shape.unwrap_or(KeyShape::NONE);
-            for key in keys.into_keys() {
-                self.add_key(&cache, &shape, key, hold);
+            if keys.len() > 0 {
+                self.add_keys(&cache, &shape, keys.into_iter().map(|(key, _)| key), hold);
             }
-            for tag in tags.into_keys() {
+            for (tag, _) in tags {
                 self.add_tag(&cache, tag, hold);
             }
         }
@@ -132,14 +140,14 @@ impl Waiting {
     pub(super) fn collapse(&mut self, cache: &Name, hold: Duration) {
         if let Some(pending) = self.caches.get_mut(cache) {
             self.depth -= pending.depth();
-            let holds = pending.keys.values().chain(pending.tags.values()).copied().chain(pending.all);
-            *pending = Pending { all: Some(holds.fold(hold, Duration::max)), ..Pending::default() };
+            let all = pending.holds().chain(pending.all).fold(hold, Duration::max);
+            *pending = Pending { all: Some(all), ..Pending::default() };
             self.depth += pending.depth();
         }
     }
 
     /// Adds to what waits for `cache`, unless that is all; `add` tells how much is new.
-    fn add(&mut self, cache: &Name, hold: Duration, add: impl FnOnce(&mut Pending) -> Option<OutboxDepth>) {
+    fn add(&mut self, cache: &Name, hold: Duration, add: impl FnOnce(&mut Pending) -> OutboxDepth) {
         // Looked up first: the name is cloned once for all of its keys.
         let pending = match self.caches.get_mut(cache) {
             Some(pending) => pending,
@@ -147,7 +155,8 @@ impl Waiting {
         };
         if let Some(all) = &mut pending.all {
             *all = (*all).max(hold);
-        } else if let Some(new) = add(pending) {
+        } else {
+            let new = add(pending);
             pending.bytes += new.bytes;
             self.depth += new;
         }
@@ -164,20 +173,10 @@ impl Pending {
             repeats: 0,
         }
     }
-}
 
-/// Lets it wait once, with the longest hold that was asked for; tells whether it is new.
-fn coalesce<T: Eq + Hash>(waiting: &mut Holds<T>, what: T, hold: Duration) -> bool {
-    match waiting.entry(what) {
-        Entry::Occupied(mut known) => {
-            let longest = (*known.get()).max(hold);
-            known.insert(longest);
-            false
-        }
-        Entry::Vacant(place) => {
-            place.insert(hold);
-            true
-        }
+    /// The hold of each key and tag.
+    pub(super) fn holds(&self) -> impl Iterator<Item = Duration> {
+        self.keys.holds().chain(self.tags.holds())
     }
 }
 
@@ -193,7 +192,7 @@ mod tests {
 
     fn add_key(waiting: &mut Waiting, cache: &str, key: u64) {
         let key = codec::encode_key(&key).unwrap();
-        waiting.add_key(&name(cache), &KeyShape::of::<u64>(), key, Duration::ZERO);
+        waiting.add_keys(&name(cache), &KeyShape::of::<u64>(), [key], Duration::ZERO);
     }
 
     #[test]
@@ -244,7 +243,7 @@ mod tests {
         assert_eq!(here.depth(), once);
         let caches = here.into_caches();
         let users = &caches[&name("users")];
-        assert!(users.keys.values().chain(users.tags.values()).all(|hold| *hold == left));
+        assert!(users.holds().all(|hold| hold == left));
         assert_eq!(caches[&name("teams")].all, Some(left));
     }
 }

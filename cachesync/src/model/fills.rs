@@ -79,8 +79,8 @@ pub(super) mod evictions {
     }
 
     pub(in crate::model) fn an_eviction_by_another_node(world: &World) {
-        let key = codec::encode_key(&1u64).unwrap();
-        world.slot.any_store(Duration::ZERO).unwrap().evict_encoded(&[key], Duration::ZERO).unwrap();
+        let keys = [2u64, 1].map(|key| codec::encode_key(&key).unwrap());
+        world.slot.any_store(Duration::ZERO).unwrap().evict_encoded(&keys, Duration::ZERO).unwrap();
     }
 
     pub(in crate::model) fn a_clear(world: &World) {
@@ -89,6 +89,10 @@ pub(super) mod evictions {
 
     pub(in crate::model) fn an_eviction_with_a_hold(world: &World) {
         world.node.evict(&world.slot, &1u64, HOLD);
+    }
+
+    pub(in crate::model) fn an_eviction_of_many_keys_with_a_hold(world: &World) {
+        world.node.evict_many(&world.slot, &[2u64, 1], HOLD);
     }
 
     pub(in crate::model) fn an_eviction_of_all_with_a_hold(world: &World) {
@@ -117,7 +121,7 @@ macro_rules! meets {
     (untagged: $($test:ident $fill:ident;)+) => {
         meets! {$(
             $test $fill: an_eviction_of_its_key an_eviction_of_many_keys an_eviction_of_all an_eviction_by_another_node
-                a_clear an_eviction_with_a_hold an_eviction_of_all_with_a_hold;
+                a_clear an_eviction_with_a_hold an_eviction_of_many_keys_with_a_hold an_eviction_of_all_with_a_hold;
         )+}
     };
     (tagged: $($test:ident $fill:ident;)+) => {

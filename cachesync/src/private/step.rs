@@ -68,11 +68,8 @@ fn begin_in_transaction<Q: Keyed, R: Returned, E: SharedError<Output = R::Output
     call: Call<'_>,
     keyed: Q,
 ) -> Step<Q::Key, R::Value, R::Output> {
-    let transaction = call.current_transaction();
-    let found = hit(sites, &call, |store: &Store<Q::Key, R::Value>| {
-        load::find(store, &keyed, transaction.as_deref(), answer::<R, E>)
-    });
-    match found {
+    let look = |store: &Store<_, _>| load::find_here(store, &keyed, call.explicit_transaction(), answer::<R, E>);
+    match hit(sites, &call, look) {
         Some(output) => Step::Hit(output),
         None => miss(sites, call, keyed, how::<R, E>()),
     }
@@ -128,13 +125,13 @@ fn miss<K: Key, V: Value, Q: KeyForm<K>, O>(
     if let ([site], None) = (sites, &transaction) {
         // It was asked, and will be once more when nobody can store; nothing else has to be found out.
         let begin = |store: &Arc<Store<K, V>>| {
-            (!store.info.lease.is_closed()).then(|| Miss::begin(store, Vec::new(), key, how, site.function.tagged))
+            (!store.info.lease.is_closed()).then(|| Miss::begin(store, Vec::new(), key, &how, site.function.tagged))
         };
         if let Some(miss) = site.remembered(call.registry_id(), begin).flatten() {
             return Step::of(miss);
         }
     }
-    miss_in_any(sites, call, transaction.as_deref(), key, how)
+    miss_in_any(sites, call, transaction.as_deref(), key, &how)
 }
 
 /// The same for a function that has several caches, or has not remembered its own, and inside a transaction.
@@ -144,7 +141,7 @@ fn miss_in_any<K: Key, V: Value, Q: KeyForm<K>, O>(
     call: &Call<'_>,
     transaction: Option<&Inner>,
     key: &Q,
-    how: How<O, V>,
+    how: &How<O, V>,
 ) -> Step<K, V, O> {
     let mut stores: Vec<_> = sites.iter().filter_map(|site| site.find::<K, V>(call)).collect();
     if stores.is_empty() {

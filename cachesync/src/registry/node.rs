@@ -15,7 +15,7 @@ use super::{
     status::StatusCell,
 };
 use crate::{
-    cache::{info::CacheInfo, tags::Tag},
+    cache::{evict_many::AT_ONCE, info::CacheInfo, tags::Tag},
     clock::{Clock, Moment},
     config::{CacheConfig, OnPartition, UnknownCaches},
     engine::outbox::{NEVER, Outbox},
@@ -32,9 +32,6 @@ use crate::{
 
 /// With so many caches none is made at its first use any more: names may be made up without end.
 pub(crate) const MAX_CREATED: usize = 1_024;
-
-/// How many keys are queued at once: for so many others wait for the outbox.
-const EVICTED_AT_ONCE: usize = 256;
 
 pub(crate) struct Node {
     /// Unique in the process; call sites remember by it whose handle they hold.
@@ -237,7 +234,8 @@ impl Node {
         }
     }
 
-    /// The same for many keys, some at a time: what they wait for is waited for once, and a commit's keys go out together.
+    /// As [`evict`](Self::evict), for many keys: some are queued together, then evicted here, then the next. So sending begins
+    /// before all of them are queued.
     pub(crate) fn evict_many<K: Key>(self: &Arc<Self>, slot: &Slot, keys: &[K], hold: Duration) -> Option<Queued> {
         if keys.len() <= 1 {
             return self.evict(slot, keys.first()?, hold);
@@ -247,7 +245,7 @@ impl Node {
             return self.evict_all(slot, hold);
         }
         let mut queued = None;
-        for keys in keys.chunks(EVICTED_AT_ONCE) {
+        for keys in keys.chunks(AT_ONCE) {
             queued = self.announce_many(slot, keys, hold);
             slot.evict_many(keys, hold);
         }

@@ -13,7 +13,11 @@ use std::{
 use cachesync_core::{codec, frame::EncodedKey, shape::KeyShape};
 
 use crate::{
-    cache::{info::CacheInfo, store::Store, tags::Tag},
+    cache::{
+        info::CacheInfo,
+        store::{Leftovers, Store},
+        tags::Tag,
+    },
     key::{Key, Value},
     statistics::count,
     sync::{Mutex, OnceLock},
@@ -89,17 +93,22 @@ struct TypedStore {
 /// A store whose value type is not known.
 trait Evict<K>: Send + Sync {
     fn evict(&self, key: &K, hold: Duration);
+    fn evict_many(&self, keys: &[K], hold: Duration);
 }
 
 impl<K: Key, V: Value> Evict<K> for Store<K, V> {
     fn evict(&self, key: &K, hold: Duration) {
         Store::evict(self, key, hold);
     }
+
+    fn evict_many(&self, keys: &[K], hold: Duration) {
+        Store::evict_many(self, keys, hold);
+    }
 }
 
 /// A store of which neither type is known.
 pub(crate) trait AnyStore: Send + Sync {
-    /// Evicts keys as they travel; fails at the first that is not a key of this store.
+    /// Evicts keys as they travel; fails if one is not a key of this store, and evicts none then.
     fn evict_encoded(&self, keys: &[EncodedKey], hold: Duration) -> Result<(), codec::KeyError>;
     /// The same for keys in JSON.
     fn evict_json(&self, keys: &[serde_json::Value]) -> Result<(), codec::KeyError>;
@@ -111,13 +120,16 @@ pub(crate) trait AnyStore: Send + Sync {
 
 impl<K: Key, V: Value> AnyStore for Store<K, V> {
     fn evict_encoded(&self, keys: &[EncodedKey], hold: Duration) -> Result<(), codec::KeyError> {
-        let too_long = |key: &EncodedKey| key.0.len() > self.info.longest_key();
+        let too_long = |key: &EncodedKey| key.len() > self.info.longest_key();
         if self.info.key_codec_is_bad() || keys.iter().any(too_long) {
             // What came need not be what was meant, or cannot be read.
             self.evict_all(hold);
             return Ok(());
         }
-        keys.iter().try_for_each(|key| codec::decode_key(key).map(|key: K| self.evict(&key, hold)))
+        let mut decoded = Leftovers(Vec::with_capacity(keys.len()));
+        keys.iter().try_for_each(|key| codec::decode_key(key).map(|key: K| decoded.0.push(key)))?;
+        self.evict_many(&decoded.0, hold);
+        Ok(())
     }
 
     fn evict_json(&self, keys: &[serde_json::Value]) -> Result<(), codec::KeyError> {
@@ -264,14 +276,12 @@ impl Slot {
         }
     }
 
-    /// The same for many keys.
+    /// Evicts keys, of the type that was settled, on this node.
     pub(crate) fn evict_many<K: Key>(&self, keys: &[K], hold: Duration) {
         if let Some(typed) = self.to_evict_from(hold)
             && let Some(store) = typed.evict.downcast_ref::<Arc<dyn Evict<K>>>()
         {
-            for key in keys {
-                store.evict(key, hold);
-            }
+            store.evict_many(keys, hold);
         }
     }
 

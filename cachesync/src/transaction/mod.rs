@@ -47,6 +47,13 @@ pub(crate) fn current() -> Option<Arc<Inner>> {
     if scope::is_possible() { CURRENT.try_with(Arc::clone).ok() } else { None }
 }
 
+/// Looks at that transaction where it is, without taking part in it: cheaper. `look` must not enter a scope, so of user code
+/// it runs what keys are compared by, and nothing else.
+#[inline]
+pub(crate) fn with_current<R>(look: impl FnOnce(&Inner) -> R) -> Option<R> {
+    if scope::is_possible() { CURRENT.try_with(|inner| look(inner)).ok() } else { None }
+}
+
 /// Holds evictions back until the database has committed.
 ///
 /// Run what belongs to the transaction inside [`scope`](Self::scope), commit the database, then this: or both at

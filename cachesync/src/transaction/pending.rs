@@ -15,7 +15,10 @@ use std::{
 use hashbrown::HashTable;
 
 use crate::{
-    cache::{store::discard, tags::Tag},
+    cache::{
+        store::{Leftovers, discard},
+        tags::Tag,
+    },
     key::{Key, KeyForm, Probe},
     registry::{
         node::{Node, Queued},
@@ -182,7 +185,7 @@ impl<K: Key> AnyKeySet for KeySet<K> {
             })
         };
         let mut queued = None;
-        let mut evicted = Vec::new();
+        let mut evicted = Leftovers(Vec::new());
         for Entry { key, put } in self.entries {
             match (put, outcome) {
                 (Some(put), Outcome::Committed) => {
@@ -197,14 +200,13 @@ impl<K: Key> AnyKeySet for KeySet<K> {
                 }
                 (put, _) => {
                     discard(put);
-                    evicted.push(key);
+                    evicted.0.push(key);
                 }
             }
         }
-        if !evicted.is_empty() {
+        if !evicted.0.is_empty() {
             // What was queued last stands for all that was queued before.
-            queued = guarded(&mut || node.evict_many(slot, &evicted, outcome.hold()));
-            discard(evicted);
+            queued = guarded(&mut || node.evict_many(slot, &evicted.0, outcome.hold()));
         }
         queued
     }

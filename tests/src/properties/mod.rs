@@ -95,7 +95,7 @@ fn key_of_json<K: Serialize + DeserializeOwned + PartialEq + Debug>(json: &serde
 /// Nothing that is a key of some type reads differently when it is sent on.
 pub fn key(bytes: &[u8]) {
     // Longer ones are in no frame.
-    let encoded = EncodedKey(bytes.iter().copied().take(codec::MAX_KEY_BYTES).collect());
+    let encoded = EncodedKey::from(&bytes[..bytes.len().min(codec::MAX_KEY_BYTES)]);
     key_of::<u8>(&encoded);
     key_of::<i128>(&encoded);
     key_of::<bool>(&encoded);

@@ -15,7 +15,7 @@ use std::{
 use anyhow::Result;
 use cachesync::{Cache, CacheConfig, Registry, amqp::AmqpBackend};
 use cachesync_benches_broker::{
-    raw::{Raw, until},
+    raw::{Manner, Raw, until},
     redis::{PubSub, Server},
 };
 use cachesync_benches_report::{
@@ -100,10 +100,10 @@ impl Bench {
             let users = node.cache("users")?;
             nodes.push((node, users));
         }
-        let raw = Raw::connect(url, others, |_, _| {}).await?;
+        let raw = Raw::connect(url, others, Manner::Least, |_, _| {}).await?;
         let bare: Arc<Vec<_>> = Arc::new((0..others).map(|_| Bare::new()).collect());
         let consumers = bare.clone();
-        let removing = Raw::connect(url, others, move |index, _| consumers[index].remove_some()).await?;
+        let removing = Raw::connect(url, others, Manner::Least, move |index, _| consumers[index].remove_some()).await?;
         let redis = match server {
             Some(server) => Some(PubSub::connect(server, others, |_| {}).await?),
             None => None,

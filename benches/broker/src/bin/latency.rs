@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 use cachesync::{Cache, CacheConfig, Registry, Transaction, amqp::AmqpBackend};
 use cachesync_benches_broker::{
-    raw::{Raw, until},
+    raw::{Manner, Raw, until},
     redis::{PubSub, Server},
 };
 use cachesync_benches_report::{
@@ -196,7 +196,7 @@ fn hear(arrived: mpsc::UnboundedSender<(u64, Instant)>) -> impl Fn(&[u8]) + Clon
 }
 
 /// With so many queues; the last one's consumer counts.
-async fn lapin(url: &str, queues: usize) -> Result<Subject> {
+async fn lapin(url: &str, queues: usize, manner: Manner) -> Result<Subject> {
     let (arrived, arrivals) = mpsc::unbounded_channel();
     let hear = hear(arrived);
     let hear = move |queue, body: &[u8]| {
@@ -204,7 +204,7 @@ async fn lapin(url: &str, queues: usize) -> Result<Subject> {
             hear(body);
         }
     };
-    Ok(Subject::new(Way::Lapin(Raw::connect(url, queues, hear).await?), arrivals))
+    Ok(Subject::new(Way::Lapin(Raw::connect(url, queues, manner, hear).await?), arrivals))
 }
 
 async fn redis(server: &Server) -> Result<Subject> {
@@ -234,7 +234,13 @@ async fn measure() -> Result<()> {
     let (rounds, seconds) = if is_quick() { (3, 3) } else { (25, 15) };
     let (broker, server) = tokio::task::spawn_blocking(|| (Broker::start(), Server::start())).await?;
     let server = server?;
-    let mut subjects = vec![nodes(broker.url()).await?, lapin(broker.url(), 1).await?, lapin(broker.url(), 2).await?];
+    let url = broker.url();
+    let mut subjects = vec![
+        nodes(url).await?,
+        lapin(url, 1, Manner::Least).await?,
+        lapin(url, 2, Manner::Least).await?,
+        lapin(url, 2, Manner::AsNodes).await?,
+    ];
     if let Some(server) = &server {
         subjects.push(redis(server).await?);
     }
@@ -265,10 +271,14 @@ async fn measure() -> Result<()> {
             subjects[index].high.push(&times);
         }
     }
-    let [subject, baselines @ ..] = &subjects[..] else { unreachable!("there are three at least") };
+    let [subject, baselines @ ..] = &subjects[..] else { unreachable!("there are four at least") };
     let names = [
         ("lapin, publish to receipt", Some(1.3)),
         ("lapin, publish to receipt, with a second queue as every node hears itself", None),
+        (
+            "lapin, publish to receipt, with a second queue, a topic exchange and acknowledgements, as nodes need them",
+            None,
+        ),
         ("Redis pub/sub, publish to receipt", None),
     ];
     for (baseline, (against, bar)) in baselines.iter().zip(names) {
