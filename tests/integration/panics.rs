@@ -281,18 +281,19 @@ fn a_load_that_panics_while_it_is_kept_does_not_leave_its_end_to_the_next_one() 
     ends(async || {
         let users: Cache<Unhashable, u8> = only(CacheConfig::new("users")).await.cache("users").unwrap();
         let panics = users.clone();
-        let loader = async || {
+        let arming = async || {
             UNHASHABLE.store(true, SeqCst);
             1
         };
-        let ended = tokio::spawn(async move { panics.get_with(&Unhashable(1), loader).await }).await;
+        let task = tokio::spawn(async move { panics.get_with(&Unhashable(1), arming).await });
+        let ended = task.await;
         UNHASHABLE.store(false, SeqCst);
         assert!(ended.unwrap_err().is_panic());
-        let loads = async || {
+        let second = async || {
             tokio::task::yield_now().await;
             2
         };
-        let loaded = tokio::join!(users.get_with(&Unhashable(1), loads), users.get_with(&Unhashable(1), async || 3));
-        assert_eq!((loaded, users.stats().shared), ((2, 2), 1));
+        let answers = tokio::join!(users.get_with(&Unhashable(1), second), users.get_with(&Unhashable(1), async || 3));
+        assert_eq!((answers, users.stats().shared), ((2, 2), 1));
     });
 }
