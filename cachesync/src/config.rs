@@ -82,6 +82,8 @@ impl CacheConfig {
     }
 
     /// How long an entry is served after it was stored; without end by default.
+    ///
+    /// It is measured by a clock that advances every few milliseconds. Of less than 0.1 ms nothing may be served at all.
     #[must_use]
     pub fn ttl(mut self, ttl: Duration) -> Self {
         self.ttl = Some(ttl);
