@@ -351,7 +351,13 @@ impl<K: Key, V: Value> Store<K, V> {
             discard(overtaken);
         }
         // Not `clear`: it drops the values under the shard's lock.
-        self.entries.drain().for_each(|left| self.dismiss(left));
+        let drain = || self.entries.drain().for_each(|left| self.dismiss(left));
+        if catch_unwind(AssertUnwindSafe(drain)).is_err() {
+            tracing::error!(cache = %self.info.name, "a key that left a cache panicked in its `Hash`");
+            // It hashes nothing, so it is all that is left to do. Of a shard where it panics over a `Drop` nothing is left, so
+            // it gets further each time.
+            while catch_unwind(AssertUnwindSafe(|| self.entries.clear())).is_err() {}
+        }
     }
 
     /// Evicts every entry that carries one of these tags.
