@@ -5,6 +5,7 @@ mod answer;
 pub(crate) mod batch;
 pub(crate) mod content;
 pub(crate) mod evict_many;
+mod evictions;
 pub(crate) mod flight;
 pub(crate) mod info;
 pub(crate) mod lead;
