@@ -1,5 +1,5 @@
-//! So many keys that they are evicted in several portions: a key that panics in the middle of them costs none of the others,
-//! neither here nor on other nodes.
+//! A key that panics when it is hashed or compared, in the middle of so many that they are evicted in several portions,
+//! costs none of the others, neither here nor on other nodes.
 
 use std::{
     cell::Cell,
@@ -105,6 +105,25 @@ async fn a_key_that_panics_among_many_of_a_commit_costs_none_of_them() {
         };
         all_are_gone_after(armed, evict).await;
     }
+}
+
+#[tokio::test]
+async fn a_key_that_panics_when_it_is_hashed_by_the_engine_takes_all_and_does_not_end_it() {
+    let hub = MemoryBackend::new();
+    let start = async || another(CacheConfig::new("picky"), hub.clone()).await;
+    let (here, there) = (start().await, start().await);
+    let [mine, theirs] = [&here, &there].map(|node| node.cache::<Picky, u32>("picky").expect("configured"));
+    for key in [1, PANICS, 2] {
+        theirs.get_with(&Picky(key), async || key).await;
+    }
+    mine.evict(&Picky(PANICS));
+    ARMED.set(Armed::Hash);
+    eventually(DEADLINE, || theirs.is_empty()).await;
+    ARMED.set(Armed::No);
+    theirs.get_with(&Picky(1), async || 1).await;
+    mine.evict(&Picky(1));
+    eventually(DEADLINE, || theirs.is_empty()).await;
+    assert_eq!((there.stats().sessions, there.stats().bad_messages), (1, 1));
 }
 
 /// A key that evicts in its drop, and panics when it is hashed.
