@@ -124,6 +124,25 @@ async fn a_put_overtaken_by_a_local_eviction_is_not_kept() {
     overtaken_by(async |here, _| numbers(&here.registry).evict(&1)).await;
 }
 
+/// So many that they are evicted in several portions, of which the key is in the last.
+fn many() -> impl Iterator<Item = u64> {
+    (0..2_500).rev()
+}
+
+#[tokio::test]
+async fn a_put_overtaken_by_a_local_eviction_of_many_is_not_kept() {
+    overtaken_by(async |here, _| numbers(&here.registry).evict_many(many())).await;
+}
+
+#[tokio::test]
+async fn a_put_overtaken_by_a_remote_eviction_of_many_is_not_kept() {
+    overtaken_by(async |here, there| {
+        numbers(&there.registry).evict_many(many());
+        here.hears("put-race", 2_500).await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_put_overtaken_by_a_local_eviction_of_all_is_not_kept() {
     overtaken_by(async |here, _| numbers(&here.registry).evict_all()).await;

@@ -50,6 +50,25 @@ async fn a_load_overtaken_by_a_local_eviction_is_not_kept() {
     overtaken_by(async |here, _| here.users.evict(&1)).await;
 }
 
+/// So many that they are evicted in several portions, of which the key is in the last.
+fn many() -> impl Iterator<Item = u64> {
+    (0..2_500).rev()
+}
+
+#[tokio::test]
+async fn a_load_overtaken_by_a_local_eviction_of_many_is_not_kept() {
+    overtaken_by(async |here, _| here.users.evict_many(many())).await;
+}
+
+#[tokio::test]
+async fn a_load_overtaken_by_a_remote_eviction_of_many_is_not_kept() {
+    overtaken_by(async |here, there| {
+        there.users.evict_many(many());
+        eventually(DEADLINE, || here.users.stats().evicted_by_others == 2_500).await;
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_load_overtaken_by_a_local_eviction_of_all_is_not_kept() {
     overtaken_by(async |here, _| here.users.evict_all()).await;
