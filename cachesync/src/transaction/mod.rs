@@ -53,7 +53,7 @@ pub(crate) fn current() -> Option<Arc<Inner>> {
 }
 
 /// Looks at that transaction where it is, without taking part in it: cheaper. `look` must not enter a scope, so of user code
-/// it runs what keys are compared by, and nothing else.
+/// it runs what keys are hashed and compared by, and nothing else.
 #[inline]
 pub(crate) fn with_current<R>(look: impl FnOnce(&Inner) -> R) -> Option<R> {
     if scope::is_possible() { CURRENT.try_with(|inner| look(inner)).ok() } else { None }
