@@ -1,4 +1,5 @@
-//! Instructions of a hit and of a miss, as callgrind counts them: the same on any machine with the same compiler.
+//! Instructions of a hit and of a miss, as callgrind counts them: the same on any machine with the same compiler, to
+//! some 3 %, since maps hash by random numbers.
 //!
 //! The program runs itself under valgrind, twice for each subject, with different numbers of calls: the difference is what
 //! the calls cost, without start and end. The loop is a subject of its own, and subtracted.
@@ -33,11 +34,13 @@ fn main() -> Result<()> {
     let empty = counted("loop", calls)?;
     let cost = |subject| Ok::<_, anyhow::Error>(counted(subject, calls)? - empty);
     for (what, subject, against, baseline, bar, limit) in [
-        ("`u64` key", "number", "quick_cache `get`", "get", Some(2.0), 3.6),
-        ("`u64` key", "number", "`async fn` around quick_cache `get`", "bare number", None, 3.0),
-        ("`&str` key", "text", "`async fn` around quick_cache `get`", "bare text", Some(2.0), 2.0),
-        ("`(u32, &str)` key", "pair", "`async fn` around quick_cache `get`", "bare pair", Some(2.0), 2.2),
-        ("in a transaction with pending evictions", "in transaction", "the same hit outside", "number", None, 2.6),
+        ("`u64` key", "number", "quick_cache `get`", "get", Some(2.0), 2.9),
+        ("`u64` key", "number", "`async fn` around quick_cache `get`", "bare number", None, 2.25),
+        ("`&str` key", "text", "quick_cache `get`", "get text", Some(2.0), 1.95),
+        ("`&str` key", "text", "`async fn` around quick_cache `get`", "bare text", None, 1.6),
+        ("`(u32, &str)` key", "pair", "quick_cache `get`", "get pair", Some(2.0), 2.25),
+        ("`(u32, &str)` key", "pair", "`async fn` around quick_cache `get`", "bare pair", None, 1.9),
+        ("in a transaction with pending evictions", "in transaction", "the same hit outside", "number", None, 2.4),
     ] {
         let (cost, baseline) = (cost(subject)?, cost(baseline)?);
         let mut row = Row::new("instructions of a hit", what).against(against, cost / baseline);
@@ -110,6 +113,8 @@ fn repeat(subject: &str, calls: u64) -> Result<()> {
         match subject {
             "loop" => repeat!(calls, key => key),
             "get" => repeat!(calls, key => numbers.get(&key)),
+            "get text" => repeat!(calls, key => names.get(text(key))),
+            "get pair" => repeat!(calls, key => pairs.get(&node::Pair(tenant(key), text(key)))),
             "number" => repeat!(calls, key => node::user(key).await),
             "text" => repeat!(calls, key => node::name(text(key)).await),
             "pair" => repeat!(calls, key => node::pair(tenant(key), text(key)).await),
