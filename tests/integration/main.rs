@@ -46,6 +46,7 @@ mod nodes;
 mod outcomes;
 mod panics;
 mod partition;
+mod portions;
 mod predicate;
 mod reentry;
 mod resume;

@@ -5,6 +5,7 @@ mod answer;
 pub(crate) mod batch;
 pub(crate) mod content;
 pub(crate) mod evict_many;
+mod evictions;
 pub(crate) mod flight;
 pub(crate) mod info;
 pub(crate) mod lead;
@@ -166,11 +167,19 @@ impl<K: Key, V: Value> Cache<K, V> {
     /// commit.
     ///
     /// It is gone here when this returns; the broadcast is queued. To wait for the broker use [`Registry::flush`].
+    ///
+    /// # Panics
+    ///
+    /// When a key does that is hashed or compared; every key is evicted then.
     pub fn evict<Q: KeyRef<K>>(&self, key: Q) {
         self.place.evict(Entries::Key(key.to_key()));
     }
 
     /// Evicts many keys, as [`evict`](Self::evict) does one.
+    ///
+    /// # Panics
+    ///
+    /// When a key does that is hashed or compared; every key is evicted then.
     pub fn evict_many<Q: KeyForm<K>>(&self, keys: impl IntoIterator<Item = Q>) {
         self.place.evict(Entries::Keys(keys.into_iter().map(|key| key.to_key()).collect()));
     }

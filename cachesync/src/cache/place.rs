@@ -1,7 +1,7 @@
 //! Where the writes of a cache go: into a transaction, or else to this node and all others.
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::Arc,
     time::Duration,
 };
@@ -40,9 +40,15 @@ pub(crate) struct Target {
 }
 
 impl Place {
-    /// Evicts, in the transaction of the calling task.
+    /// Evicts, in the transaction of the calling task. Should a key panic, everything is evicted, so that this costs none of
+    /// the others that were to be evicted with it, and the panic goes on.
     pub(crate) fn evict<K: Key>(&self, entries: Entries<K>) {
-        self.evict_in(transaction::current().as_deref(), entries, Duration::ZERO);
+        let transaction = transaction::current();
+        let evict = || self.evict_in(transaction.as_deref(), entries, Duration::ZERO);
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(evict)) {
+            self.evict_in::<()>(transaction.as_deref(), Entries::All, Duration::ZERO);
+            resume_unwind(panic);
+        }
     }
 
     /// The same in this transaction; `hold` is for outside of one.

@@ -313,66 +313,6 @@ impl<K: Key, V: Value> Store<K, V> {
             || began > Moment::PAST && self.info.clock.boot().since(began) < self.info.lease.length()
     }
 
-    /// Evicts a key: nothing that was loaded before this is left when it returns.
-    pub(crate) fn evict(&self, key: &K, hold: Duration) {
-        let hash = self.hasher.hash_one(key);
-        let mut stripe = self.stripe(hash);
-        stripe.marks.mark(hash, self.info.next_eviction());
-        let overtaken = stripe.overtake(hash, key);
-        let removed = self.take(key);
-        if !hold.is_zero() {
-            self.hold(&mut stripe, hash, key, hold);
-        }
-        drop(stripe);
-        discard(overtaken);
-        discard(removed);
-    }
-
-    /// Lets no load of this key be kept for so long.
-    pub(super) fn hold(&self, stripe: &mut Stripe<K, V>, hash: u64, key: &K, hold: Duration) {
-        let now = self.info.clock.now();
-        let until = now.after(hold);
-        if !stripe.hold(hash, key, until, now) {
-            // So many keys are held that all may as well be.
-            self.info.hold_all(until);
-        }
-    }
-
-    /// Evicts every key.
-    pub(crate) fn evict_all(&self, hold: Duration) {
-        if !hold.is_zero() {
-            self.info.hold_all(self.info.clock.now().after(hold));
-        }
-        for stripe in &self.stripes {
-            let mut stripe = lock(stripe);
-            stripe.marks.mark_all(self.info.next_eviction());
-            let overtaken = stripe.overtake_all();
-            drop(stripe);
-            discard(overtaken);
-        }
-        // Not `clear`: it drops the values under the shard's lock.
-        self.entries.drain().for_each(|left| self.dismiss(left));
-    }
-
-    /// Evicts every entry that carries one of these tags.
-    pub(crate) fn evict_tags(&self, tags: &[Tag], hold: Duration) {
-        if !hold.is_zero() {
-            self.info.hold_tagged(self.info.clock.now().after(hold));
-        }
-        for tag in tags {
-            let number = self.info.next_eviction();
-            let keys = self.index().evict(tag, number);
-            for key in &keys {
-                self.evict(key, Duration::ZERO);
-            }
-            discard(keys);
-        }
-        // Which tags the loads in flight will carry is not known: whoever comes now does not join them.
-        if !Mutation::DoNotDetachTaggedLoads.is_on() {
-            self.stripes.iter().for_each(|stripe| lock(stripe).detach_tagged());
-        }
-    }
-
     /// Puts an entry in the place of another, unless there is none, under the stripe's lock, and releases it; whether it was
     /// kept. Without that, the key is absent.
     pub(super) fn replace(
@@ -424,7 +364,7 @@ impl<K: Key, V: Value> Store<K, V> {
     }
 
     /// Drops an entry that has left by itself, when no lock is held. Its tags go, unless the key is there again.
-    fn dismiss(&self, left: (K, Stored<V>)) {
+    pub(super) fn dismiss(&self, left: (K, Stored<V>)) {
         if self.has_tags.load(Ordering::Relaxed) {
             let forget = || {
                 let key = &left.0;
@@ -468,7 +408,7 @@ impl<K: Key, V: Value> Store<K, V> {
         lock(&self.stripes[stripe_of(hash)])
     }
 
-    fn index(&self) -> MutexGuard<'_, TagIndex<K>> {
+    pub(super) fn index(&self) -> MutexGuard<'_, TagIndex<K>> {
         lock(&self.tags)
     }
 }
@@ -503,15 +443,13 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{sync::Barrier, thread};
-
+pub(super) mod tests {
     use cachesync_core::Name;
 
     use super::*;
     use crate::{cache::flight::Outcome, clock::Clock, config::CacheConfig, lease::Lease};
 
-    fn store() -> Arc<Store<u64, u64>> {
+    pub(in crate::cache) fn store() -> Arc<Store<u64, u64>> {
         let (name, lease) = (Name::new("users").unwrap(), Arc::new(Lease::endless(Duration::from_secs(10))));
         let config = CacheConfig::new("users").capacity(4);
         Store::new(Arc::new(CacheInfo::new(name, config, Clock::System, lease, tokio::runtime::Handle::current())))
@@ -529,28 +467,5 @@ mod tests {
         assert!(second.keep(Outcome::Value(2), &Terms::default()));
         assert_eq!(store.hit(&&1, Content::into_value), Some(2));
         assert_eq!(store.info.counters.snapshot(store.len()).displaced, 0);
-    }
-
-    #[tokio::test]
-    async fn a_load_that_begins_during_an_eviction_by_tag_is_overtaken_or_held() {
-        for round in 0..20_000 {
-            let store = store();
-            let terms = Terms { ttl: None, tags: vec![Tag::new("a")] };
-            let barrier = Barrier::new(2);
-            thread::scope(|scope| {
-                scope.spawn(|| {
-                    barrier.wait();
-                    store.evict_tags(&terms.tags, Duration::from_mins(1));
-                });
-                barrier.wait();
-                for _ in 0..round % 50 {
-                    std::hint::spin_loop();
-                }
-                if let Begun::Lead(lead) = store.begin(&&1, Manner::Shared, true, |_| true) {
-                    lead.keep(Outcome::Value(1), &terms);
-                }
-            });
-            assert_eq!(store.len(), 0, "round {round}");
-        }
     }
 }

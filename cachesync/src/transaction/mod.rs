@@ -17,6 +17,7 @@ use std::{
     collections::{BTreeMap, btree_map::Entry},
     fmt,
     future::Future,
+    mem,
     sync::{Arc, PoisonError},
 };
 
@@ -26,7 +27,11 @@ pub(crate) use pending::StagedPut;
 use pending::{Outcome, Pending, Replaced};
 
 use crate::{
-    cache::{info::CacheInfo, store::discard, tags::Tag},
+    cache::{
+        info::CacheInfo,
+        store::{Leftovers, discard},
+        tags::Tag,
+    },
     key::{Key, KeyForm},
     mutation::Mutation,
     registry::{
@@ -299,9 +304,15 @@ impl Inner {
 
     /// Notes that keys are to be evicted.
     pub(crate) fn evict_many<K: Key>(&self, node: &Arc<Node>, slot: &Arc<Slot>, keys: Vec<K>) {
-        if !keys.is_empty() {
-            self.note(node, slot, |pending, _| pending.set_many(keys));
+        if keys.is_empty() {
+            return;
         }
+        // Out here, so that what a key that panics leaves over is dropped when no lock is held.
+        let (mut keys, mut replaced) = (Leftovers(keys), Replaced::default());
+        self.note(node, slot, |pending, _| {
+            pending.set_many(&mut keys.0, &mut replaced);
+            mem::take(&mut replaced)
+        });
     }
 
     /// Notes that every entry that carries one of these tags is to be evicted.

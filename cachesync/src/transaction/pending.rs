@@ -247,13 +247,12 @@ impl Pending {
         replaced
     }
 
-    /// The same for keys to be evicted.
-    pub(super) fn set_many<K: Key>(&mut self, keys: Vec<K>) -> Replaced {
-        let mut replaced = Replaced::default();
-        for key in keys {
+    /// The same for keys to be evicted, which are taken out one by one. Both are the caller's, who drops them also if a key
+    /// panics.
+    pub(super) fn set_many<K: Key>(&mut self, keys: &mut Vec<K>, replaced: &mut Replaced) {
+        while let Some(key) = keys.pop() {
             replaced.append(self.set(key, None));
         }
-        replaced
     }
 
     pub(super) fn set_tags(&mut self, evicted: Vec<Tag>) -> Replaced {
