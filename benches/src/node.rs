@@ -66,8 +66,8 @@ pub async fn bare_pair(cache: &Bare<(u32, String), Arc<u64>>, tenant: u32, name:
 }
 
 /// The borrowed form of a pair, as one has to write it for `quick_cache`.
-#[derive(Hash)]
-struct Pair<'a>(u32, &'a str);
+#[derive(Debug, Hash)]
+pub struct Pair<'a>(pub u32, pub &'a str);
 
 impl Equivalent<(u32, String)> for Pair<'_> {
     fn equivalent(&self, key: &(u32, String)) -> bool {

@@ -10,8 +10,7 @@ use rand::random;
 use rustix::time::{ClockId, clock_gettime};
 use tokio::runtime;
 
-pub use crate::numbers::{count, nanoseconds};
-use crate::numbers::{median, quantile};
+use crate::numbers::{count, median, nanoseconds, quantile};
 
 /// Keys at random, the same for all that is timed: a linear congruential generator, of which one step costs a nanosecond.
 #[derive(Debug, Clone, Copy)]

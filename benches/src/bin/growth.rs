@@ -6,7 +6,7 @@
 use std::env;
 
 use anyhow::{Result, bail};
-use cachesync::{Registry, UnknownCaches, memory::MemoryBackend};
+use cachesync::{CacheConfig, Registry, UnknownCaches, memory::MemoryBackend};
 use cachesync_benches::{
     instances::{Sampled, gather},
     is_quick,
@@ -55,7 +55,9 @@ fn point(kind: &str, number: u64) -> Result<()> {
     let capacity = CAPACITY.max(usize::try_from(2 * keys)?);
     let node = Node::start_with(backend.clone(), capacity, (0..caches).map(|number| format!("cache-{number}")));
     let others = (0..nodes).map(|_| {
-        let builder = Registry::builder().namespace("bench").backend(backend.clone());
+        // Small, since each makes room for its capacity at once.
+        let users = CacheConfig::new("users").capacity(1_000);
+        let builder = Registry::builder().namespace("bench").backend(backend.clone()).cache(users);
         node.block_on(builder.unknown_caches(UnknownCaches::Bypass).start())
     });
     let others: Vec<_> = others.collect::<Result<_, _>>()?;
@@ -63,7 +65,8 @@ fn point(kind: &str, number: u64) -> Result<()> {
     let rounds = Rounds { rounds: if is_quick() { 5 } else { 31 }, threads: 1, calls: users.calls() };
     let samples = users.samples(&node, rounds);
     drop(others);
-    let what = format!("{} {kind}", grouped(number));
+    let what =
+        if number == 1 { format!("1 {}", kind.trim_end_matches('s')) } else { format!("{} {kind}", grouped(number)) };
     Sampled::new(Row::new("growth of a hit", what).beside(BASELINE), samples).tell();
     Ok(())
 }

@@ -17,7 +17,8 @@ use anyhow::{Context, Result, ensure};
 use cachesync_benches::{
     generated::Generated,
     is_quick,
-    rounds::{Rounds, count},
+    numbers::{count, grouped},
+    rounds::Rounds,
     row::Row,
 };
 
@@ -36,7 +37,8 @@ fn main() -> Result<()> {
     let sites = if is_quick() { 200 } else { 10_000 };
     let (few, _) = Program::build(FEW)?;
     let (many, built) = Program::build(sites)?;
-    let here = format!("in a program with {sites} call sites");
+    let shown = grouped(sites as u64);
+    let here = format!("in a program with {shown} call sites");
     let rounds = Rounds { rounds: if is_quick() { 15 } else { 301 }, threads: 1, calls: 20_000 };
 
     let one =
@@ -49,7 +51,7 @@ fn main() -> Result<()> {
     row.note(format!("{}; with what the processor's caches do not hold", spread.note())).print();
     let by_hand = rounds.compare(|calls| many.timed("spread", calls), |calls| many.timed("spread-by-hand", calls));
     Row::new(GROUP, format!("hits of all functions at random, {here}"))
-        .against(format!("{sites} functions by hand around quick_cache `get`"), by_hand.median)
+        .against(format!("{shown} functions by hand around quick_cache `get`"), by_hand.median)
         .note(by_hand.note())
         .print();
 
@@ -59,7 +61,7 @@ fn main() -> Result<()> {
     Row::new(GROUP, format!("microseconds of `start()`, {here}"))
         .ratio(with)
         .note(format!(
-            "{without:.0} with 10: {:.0} ns a call site; 103 caches",
+            "{without:.0} microseconds with 10, so {:.0} ns for each call site; 103 caches in both",
             (with - without) * 1e3 / count((sites - FEW) as u64)
         ))
         .print();
@@ -74,7 +76,7 @@ fn main() -> Result<()> {
     Row::new(GROUP, "bytes of the program a function")
         .ratio(each)
         .note(format!(
-            "stripped, both an annotated function and one by hand: {:.1} MB with {sites} of each; compiled with `opt-level = 1` in {:.0} s",
+            "stripped, both an annotated function and one by hand: {:.1} MB with {shown} of each; compiled with `opt-level = 1` in {:.0} s",
             many.bytes / 1e6,
             built.as_secs_f64()
         ))

@@ -208,7 +208,11 @@ impl Bench {
             ("lapin, 500 messages, confirmed together", &times.at_once, None),
         ];
         if self.redis.is_some() {
-            baselines.push(("Redis pub/sub, 500 messages, each answered before the next", &times.redis, None));
+            baselines.push((
+                "Redis pub/sub over a Unix socket, 500 messages, each answered before the next",
+                &times.redis,
+                None,
+            ));
         }
         let copies = (MESSAGES * others) as u64;
         let seconds = median(&times.at_once) / 1e3;

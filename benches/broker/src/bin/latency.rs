@@ -279,7 +279,7 @@ async fn measure() -> Result<()> {
             "lapin, publish to receipt, with a second queue, a topic exchange and acknowledgements, as nodes need them",
             None,
         ),
-        ("Redis pub/sub, publish to receipt", None),
+        ("Redis pub/sub over a Unix socket, publish to receipt", None),
     ];
     for (baseline, (against, bar)) in baselines.iter().zip(names) {
         let note = format!("medians of {rounds} rounds of {IN_A_ROUND}");

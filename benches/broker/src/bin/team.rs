@@ -176,7 +176,10 @@ async fn measure(url: &str, duration: Duration) -> Result<()> {
     row("reads that were due, as a multiple of those that were made", due / rate, Some(1.01), note);
     row("share of two cores", share, None, format!("{:.0} % of both, by the process's clock", share * 100.0));
     let [p50, p99, p999] = [0.5, 0.99, 0.999].map(|share| quantile(&times, share));
-    let note = format!("p50 {p50:.0} ns, p99 {p99:.0} ns; {} of the reads were timed, loads among them", times.len());
+    let note = format!(
+        "p50 {p50:.0} ns, p99 {p99:.0} ns; {} of the reads were timed, loads among them, each with a reading of the clock",
+        times.len()
+    );
     row("p99.9 of a read, in nanoseconds", p999, None, note);
     Ok(())
 }
