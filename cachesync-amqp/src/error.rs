@@ -75,8 +75,12 @@ pub(crate) fn connect_error(url: &BrokerUrl, stage: Stage<'_>, error: &lapin::Er
             AMQPErrorKind::Soft(AMQPSoftError::NOTFOUND | AMQPSoftError::PRECONDITIONFAILED),
             Stage::Stream(stream, _),
         ) => return stream_refusal(url, stream, error),
-        // So it ends the connection of who consumes a stream that another node is making (seen on 3.10.8).
-        (AMQPErrorKind::Hard(AMQPHardError::INTERNALERROR), Stage::Stream(stream, _)) => {
+        // So it ends the connection of who declares or consumes a stream that another node is making: by an internal error, or
+        // because it finds none for the queue (both seen on 3.10.8).
+        (
+            AMQPErrorKind::Hard(AMQPHardError::INTERNALERROR | AMQPHardError::RESOURCEERROR),
+            Stage::Stream(stream, _),
+        ) => {
             return lost(format!(
                 "RabbitMQ at {address} failed over the stream `{stream}`: {error}; see the broker's log"
             ));
@@ -284,6 +288,15 @@ mod tests {
             let error = connect_error(&url(), stage, &refused(kind));
             assert_eq!(error.kind(), BackendErrorKind::Refused, "{error}");
             assert!(error.to_string().contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_stream_that_is_being_made_is_no_refusal() {
+        for kind in [AMQPHardError::INTERNALERROR, AMQPHardError::RESOURCEERROR] {
+            let error = connect_error(&url(), Stage::Stream("s", "cs"), &refused(kind.into()));
+            assert_eq!(error.kind(), BackendErrorKind::Lost, "{error}");
+            assert!(error.to_string().contains("the stream `s`"), "{error}");
         }
     }
 
