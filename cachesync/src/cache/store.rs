@@ -145,12 +145,7 @@ impl<K: Key, V: Value> Store<K, V> {
             Some(negative) => return self.serve_negative(negative, now, answer),
             None => return None,
         };
-        if self.has_expired(expiry, now) {
-            return None;
-        }
-        let answer = answer(Content::Value(value))?;
-        self.info.counters.hit();
-        Some(answer)
+        self.serve(Content::Value(value), expiry, now, answer)
     }
 
     #[inline(never)]
