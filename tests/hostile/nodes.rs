@@ -22,12 +22,13 @@ pub(crate) fn namespace() -> String {
     format!("hostile-{:016x}", rand::random::<u64>())
 }
 
-/// A registry with two caches.
+/// A registry with two caches, and one that nobody but [`Node::hears`] speaks of.
 pub(crate) fn builder(backend: AmqpBackend, namespace: &str) -> RegistryBuilder {
     Registry::builder()
         .namespace(namespace)
         .cache(CacheConfig::new("users"))
         .cache(CacheConfig::new("roles"))
+        .cache(CacheConfig::new("marks"))
         .unknown_caches(UnknownCaches::Bypass)
         .backend(backend)
 }
@@ -37,6 +38,9 @@ pub(crate) struct Node {
     pub(crate) users: Cache<u64, u64>,
     pub(crate) roles: Cache<(u32, String), u8>,
     pub(crate) namespace: String,
+    marks: Cache<u64, u64>,
+    /// How many marks were published.
+    marked: u64,
     stranger: Stranger,
 }
 
@@ -48,6 +52,8 @@ impl Node {
         Self {
             users: registry.cache("users").expect("configured"),
             roles: registry.cache("roles").expect("configured"),
+            marks: registry.cache("marks").expect("configured"),
+            marked: 0,
             registry,
             namespace,
             stranger: Stranger::connect(url).expect("the broker runs"),
@@ -72,12 +78,12 @@ impl Node {
         self.stranger.settle().expect("the broker takes it");
     }
 
-    /// Waits until everything has been applied that was published so far.
+    /// Waits until everything has been applied that was published so far: messages are applied in their order, and behind
+    /// them comes a mark.
     pub(crate) async fn hears(&mut self) {
-        let before = self.registry.stats().json_applied;
-        let nothing = br#"{"cache": "users", "keys": []}"#;
-        self.publish("users", &json(), nothing);
-        eventually(DEADLINE, || self.registry.stats().json_applied > before).await;
+        self.marked += 1;
+        self.publish("marks", &json(), br#"{"cache": "marks", "keys": [1]}"#);
+        eventually(DEADLINE, || self.marks.stats().evicted_by_others == self.marked).await;
     }
 
     pub(crate) fn is_coherent(&self) -> bool {
