@@ -4,6 +4,7 @@
 //! of three traits that applies (autoref specialization): [`KeyByStructure`] for what has a borrowed form (`&str`
 //! for `String`), [`KeyByReference`] for a reference to any other key, [`KeyByValue`] for any other key. What is no key
 //! goes on to `refused`.
+#![expect(clippy::inline_always, reason = "a hash is inlined as a whole, see `crate::key`")]
 
 use std::{borrow::Cow, hash::Hasher, marker::PhantomData};
 
@@ -231,7 +232,7 @@ impl<K: Key, Q: KeyForm<K>> Keyed for ByStructure<K, Q> {
 }
 
 impl<K, Q: KeyForm<K>> KeyForm<K> for ByStructure<K, Q> {
-    #[inline]
+    #[inline(always)]
     fn hash_key<H: Hasher>(&self, state: &mut H) {
         self.0.hash_key(state);
     }
@@ -251,7 +252,7 @@ impl<K: Key> Keyed for ByValue<'_, K> {
 }
 
 impl<K: Key> KeyForm<K> for ByValue<'_, K> {
-    #[inline]
+    #[inline(always)]
     fn hash_key<H: Hasher>(&self, state: &mut H) {
         self.0.hash(state);
     }
