@@ -1,14 +1,21 @@
 //! What is said when there is no session to be had.
 
-use std::time::{Duration, Instant};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    time::{Duration, Instant},
+};
 
+use cachesync_amqp::AmqpBackend;
 use cachesync_core::{BackendError, BackendErrorKind};
 use cachesync_tests::{
     broker::Broker,
     wait::{DEADLINE, eventually},
 };
 use lapin::{Connection, ConnectionProperties, ExchangeKind, options::ExchangeDeclareOptions, types::FieldTable};
-use tokio::{io::AsyncWriteExt, net::TcpListener};
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpListener, TcpSocket},
+};
 
 use crate::session::{backend, everything_shown, interest, open, refusal};
 
@@ -103,9 +110,10 @@ async fn an_exchange_of_another_kind_is_refused() {
 
 #[tokio::test]
 async fn nobody_listening_is_unreachable() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("its address");
-    drop(listener);
+    // Bound, so that nobody else gets it, and not listened to.
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
+    let address = socket.local_addr().expect("its address");
     let error = refusal(&backend(&format!("amqp://shop:hunter2@{address}"))).await;
     assert_says(&error, BackendErrorKind::Unreachable, &[&address.to_string(), "check host, port and firewall"]);
     assert!(!everything_shown(&error).contains("hunter2"));
@@ -131,6 +139,7 @@ async fn a_silent_listener_is_given_up_in_time_and_its_connection_closed() {
     let limit = Duration::from_millis(300);
     let start = Instant::now();
     let error = refusal(&backend(&format!("amqp://shop:hunter2@{address}")).connect_timeout(limit)).await;
+    // Far less than this backend waits for otherwise.
     assert!(start.elapsed() >= limit && start.elapsed() < DEADLINE / 4, "{:?}", start.elapsed());
     assert_says(&error, BackendErrorKind::Timeout, &[&address.to_string(), "does not speak AMQP within 300ms"]);
 
@@ -159,7 +168,7 @@ async fn a_listener_that_speaks_something_else_is_no_rabbitmq() {
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.expect("written");
         stream
     });
-    let error = refusal(&backend(&format!("amqp://{address}")).connect_timeout(Duration::from_secs(5))).await;
+    let error = refusal(&backend(&format!("amqp://{address}")).connect_timeout(DEADLINE)).await;
     assert!(error.to_string().contains("check that the port"), "{error}");
     drop(serving.await);
 }
@@ -168,6 +177,8 @@ async fn a_listener_that_speaks_something_else_is_no_rabbitmq() {
 #[tokio::test]
 async fn each_impossible_option_is_refused_at_connect_as_configuration() {
     let (zero, too_long) = (Duration::ZERO, Duration::from_hours(2));
+    // What a URL says counts where no option is set.
+    let backend = |url: &str| AmqpBackend::new(url).expect("a URL");
     let plain = |parameters: &str| backend(&format!("amqp://localhost:1{parameters}"));
     for (backend, text) in [
         (plain("").exchange("amq.topic"), "`amq.topic`"),

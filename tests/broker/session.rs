@@ -10,12 +10,13 @@ use cachesync_core::{
 };
 use cachesync_tests::{
     broker::Broker,
+    patient,
     wait::{DEADLINE, within},
 };
 use lapin::{Channel, Connection, ConnectionProperties};
 
 pub(crate) fn backend(url: &str) -> AmqpBackend {
-    AmqpBackend::new(url).expect("a URL")
+    patient::backend(url)
 }
 
 pub(crate) fn name(text: &str) -> Name {

@@ -1,6 +1,6 @@
 //! Registries over RabbitMQ: what the rules promise, end to end.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use cachesync::{
     Cache, CacheConfig, Coherence, Registry, RegistryBuilder, Transaction, UnknownCaches, amqp::AmqpBackend,
@@ -8,14 +8,13 @@ use cachesync::{
 };
 use cachesync_tests::{
     broker::Broker,
-    wait::{eventually, within},
+    patient,
+    wait::{DEADLINE, eventually, within},
 };
 use lapin::{BasicProperties, Connection, ConnectionProperties, options::BasicPublishOptions};
 use tokio::sync::Mutex;
 
 mod streams;
-
-const DEADLINE: Duration = Duration::from_mins(1);
 
 /// A namespace that no other test has.
 fn namespace() -> String {
@@ -23,12 +22,9 @@ fn namespace() -> String {
 }
 
 fn node(url: &str, namespace: &str) -> RegistryBuilder {
-    Registry::builder()
-        .namespace(namespace)
-        .node_name("node.under/test")
-        .cache(CacheConfig::new("users"))
-        .unknown_caches(UnknownCaches::Bypass)
-        .backend(AmqpBackend::new(url).expect("a good URL"))
+    let builder = Registry::builder().namespace(namespace).node_name("node.under/test");
+    let builder = builder.cache(CacheConfig::new("users")).unknown_caches(UnknownCaches::Bypass);
+    patient::registry(builder.backend(patient::backend(url)))
 }
 
 /// A node: its repository, over the table that all share.
@@ -146,7 +142,7 @@ async fn connections_closed_by_the_operator_are_opened_again_and_nothing_stale_i
     broker.ctl(&["close_all_connections", "the test says so"]);
     nodes[0].rename(1, "Bob").await;
     for node in &nodes {
-        eventually(DEADLINE, || node.caches.stats().sessions == 2 && node.is_coherent()).await;
+        eventually(DEADLINE, || node.caches.stats().sessions >= 2 && node.is_coherent()).await;
     }
     nodes[0].caches.flush().await.expect("delivered");
     // A node hears the eviction, or it subscribed after it and cleared.

@@ -2,17 +2,15 @@
 
 use std::{fs, path::Path};
 
-use cachesync::{
-    Cache, CacheConfig, Coherence, Registry, UnknownCaches,
-    amqp::{AmqpBackend, Stream},
-};
+use cachesync::{Cache, CacheConfig, Coherence, Registry, UnknownCaches, amqp::Stream};
 use cachesync_tests::{
     broker::Broker,
+    patient,
     proxy::Proxy,
-    wait::{eventually, within},
+    wait::{DEADLINE, eventually, within},
 };
 
-use crate::{DEADLINE, namespace};
+use crate::namespace;
 
 struct Node {
     registry: Registry,
@@ -21,15 +19,10 @@ struct Node {
 
 impl Node {
     async fn on(url: &str, namespace: &str) -> Self {
-        let backend = AmqpBackend::new(url).expect("a good URL").stream(Stream::new());
-        let registry = Registry::builder()
-            .namespace(namespace)
-            .cache(CacheConfig::new("users"))
-            .unknown_caches(UnknownCaches::Bypass)
-            .backend(backend)
-            .start()
-            .await
-            .expect("the broker runs");
+        let builder = Registry::builder().namespace(namespace).cache(CacheConfig::new("users"));
+        let builder = builder.unknown_caches(UnknownCaches::Bypass);
+        let backend = patient::backend(url).stream(Stream::new());
+        let registry = patient::registry(builder.backend(backend)).start().await.expect("the broker runs");
         let users = registry.cache("users").expect("configured");
         Self { registry, users }
     }

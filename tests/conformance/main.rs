@@ -8,7 +8,7 @@ use std::{num::NonZeroUsize, sync::Arc};
 
 use cachesync::memory::MemoryBackend;
 use cachesync_amqp::{AmqpBackend, Stream};
-use cachesync_tests::broker::Broker;
+use cachesync_tests::{broker::Broker, patient};
 
 mod behaviours;
 mod peer;
@@ -74,5 +74,5 @@ conformance!(memory, Arc::new(MemoryBackend::new()));
 conformance!(memory_that_replays, Arc::new(MemoryBackend::replaying(NonZeroUsize::new(10_000).unwrap())), replays);
 
 fn amqp() -> AmqpBackend {
-    AmqpBackend::new(Broker::shared().url()).expect("the broker's URL")
+    patient::backend(Broker::shared().url())
 }

@@ -10,9 +10,10 @@ use cachesync_core::{
     frame::{Frame, NodeId, Operation},
     shape::KeyShape,
 };
-use cachesync_tests::{faulty::FaultyBackend, wait::eventually};
-
-const DEADLINE: Duration = Duration::from_secs(20);
+use cachesync_tests::{
+    faulty::FaultyBackend,
+    wait::{DEADLINE, eventually},
+};
 
 async fn creating(backend: FaultyBackend) -> Registry {
     let create = UnknownCaches::Create(CacheConfig::new("any").capacity(7));

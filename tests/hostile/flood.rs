@@ -9,9 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cachesync_tests::{broker::Broker, flood::Flood, wait::eventually};
+use cachesync_tests::{
+    broker::Broker,
+    flood::Flood,
+    wait::{DEADLINE, eventually},
+};
 
-use crate::nodes::{BUSY, DEADLINE, Node, json};
+use crate::nodes::{BUSY, Node, json};
 
 /// How much memory this process has, in bytes.
 fn resident() -> i64 {
@@ -33,7 +37,7 @@ async fn a_flood_of_garbage_leaves_hits_sessions_and_memory_as_they_are() {
     let (mut hits, mut most) = (0u64, 0);
     let loads = Arc::new(AtomicU64::new(0));
     while start.elapsed() < Duration::from_secs(10) || node.registry.stats().bad_messages < 20_000 {
-        assert!(start.elapsed() < DEADLINE, "{:?}", node.registry.stats());
+        assert!(start.elapsed() < DEADLINE * 2, "{:?}", node.registry.stats());
         // A cache that the flood does not name keeps what it has.
         let loading = loads.clone();
         let load = async move || {
@@ -49,9 +53,8 @@ async fn a_flood_of_garbage_leaves_hits_sessions_and_memory_as_they_are() {
     let sent = flood.end().expect("the broker took all of it");
     println!("{sent} sent, {heard:?}, {hits} hits, {loads:?} loads, {most} bytes more, {:?}", node.registry.status());
     assert!(most < 128 << 20, "{most} bytes more than before");
-    // Each session that the flood ends, by a heartbeat that comes too late behind it, costs a load, and the time without.
-    assert!(heard.sessions <= 3, "{heard:?}");
-    if heard.sessions == 1 && heard.gaps == 0 {
+    assert_eq!(heard.sessions, 1, "{heard:?}");
+    if heard.gaps == 0 {
         assert_eq!(loads.load(Relaxed), 0, "every read was a hit");
     }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use cachesync::{CacheConfig, Registry, UnknownCaches, amqp::AmqpBackend};
+use cachesync::{CacheConfig, Registry, UnknownCaches};
 use cachesync_core::{
     codec,
     frame::{EncodedKey, Frame, NodeId, Operation},
@@ -11,11 +11,12 @@ use cachesync_core::{
 };
 use cachesync_tests::{
     broker::Broker,
+    patient,
     stranger::{Properties, Stranger},
-    wait::eventually,
+    wait::{DEADLINE, eventually},
 };
 
-use crate::nodes::{BUSY, DEADLINE, Node, frames, json, namespace};
+use crate::nodes::{BUSY, Node, frames, json, namespace};
 
 /// The first frame of somebody, of two keys of `users`.
 fn frame() -> Frame {
@@ -167,7 +168,8 @@ async fn an_address_that_names_no_cache_clears_all_that_is_here_and_is_survived(
     let (url, namespace) = (Broker::shared().url(), namespace());
     let created = UnknownCaches::Create(CacheConfig::new("any"));
     let builder = Registry::builder().namespace(&namespace).unknown_caches(created);
-    let registry = builder.backend(AmqpBackend::new(url).expect("a URL")).start().await.expect("the broker runs");
+    let registry = patient::registry(builder.backend(patient::backend(url)));
+    let registry = registry.start().await.expect("the broker runs");
     let [users, roles] = ["users", "roles"].map(|name| registry.cache::<u64, u8>(name).expect("made"));
     let mut stranger = Stranger::connect(url).expect("the broker runs");
     for (bad, address) in [&b"users\xFF\xFE"[..], b"not a name", b"", "größe".as_bytes()].into_iter().enumerate() {

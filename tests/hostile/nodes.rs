@@ -1,20 +1,16 @@
 //! A node over RabbitMQ, and somebody who means no good.
 
-use std::time::Duration;
-
 use cachesync::{Cache, CacheConfig, Coherence, Registry, RegistryBuilder, UnknownCaches, amqp::AmqpBackend};
 use cachesync_tests::{
     broker::Broker,
+    patient,
     stranger::{Properties, Stranger},
-    wait::eventually,
+    wait::{DEADLINE, eventually},
 };
 use tokio::sync::RwLock;
 
-/// Long for a test, and never reached by one that passes.
-pub(crate) const DEADLINE: Duration = Duration::from_mins(1);
-
-/// Whoever measures how long something takes, or needs its session to live, reads it; whoever keeps the machine busy writes
-/// it.
+/// Whoever measures how long something takes, or takes much memory, reads it; whoever keeps the machine busy, or measures
+/// the memory of the process, writes it.
 pub(crate) static BUSY: RwLock<()> = RwLock::const_new(());
 
 /// A namespace that no other test has.
@@ -47,8 +43,8 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) async fn start() -> Self {
         let (url, namespace) = (Broker::shared().url(), namespace());
-        let backend = AmqpBackend::new(url).expect("a URL");
-        let registry = builder(backend, &namespace).start().await.expect("the broker runs");
+        let builder = patient::registry(builder(patient::backend(url), &namespace));
+        let registry = builder.start().await.expect("the broker runs");
         Self {
             users: registry.cache("users").expect("configured"),
             roles: registry.cache("roles").expect("configured"),

@@ -8,10 +8,8 @@ use cachesync_core::{
     frame::{Frame, NodeId, Operation},
     shape::KeyShape,
 };
-use cachesync_tests::faulty::FaultyBackend;
-
-/// Long for a test, and never reached by one that passes.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
+pub(crate) use cachesync_tests::wait::DEADLINE;
+use cachesync_tests::{faulty::FaultyBackend, patient};
 
 /// A registry with one cache, `users`.
 pub(crate) fn node() -> RegistryBuilder {
@@ -42,7 +40,8 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) async fn on(hub: &MemoryBackend) -> Self {
         let backend = FaultyBackend::new(hub);
-        let (registry, users) = with_users(node().backend(backend.clone()).start().await.expect("starts"));
+        let builder = patient::registry(node().backend(backend.clone()));
+        let (registry, users) = with_users(builder.start().await.expect("starts"));
         Self { registry, users, backend }
     }
 }
@@ -55,7 +54,7 @@ pub(crate) async fn only(config: CacheConfig) -> Registry {
 /// Another registry on this backend, without annotated functions that it would have to agree with.
 pub(crate) async fn another(config: CacheConfig, backend: impl Backend) -> Registry {
     let builder = Registry::builder().namespace("test").cache(config).unknown_caches(UnknownCaches::Bypass);
-    builder.backend(backend).start().await.expect("starts")
+    patient::registry(builder.backend(backend)).start().await.expect("starts")
 }
 
 /// The first frame of another node, to evict everything of `users`.

@@ -10,18 +10,11 @@ mod permissions;
 mod redaction;
 mod tenant;
 
-use std::time::Duration;
-
-use cachesync::{CacheConfig, Registry, RegistryBuilder, UnknownCaches, amqp::AmqpBackend};
-
-const DEADLINE: Duration = Duration::from_mins(1);
+use cachesync::{CacheConfig, Registry, RegistryBuilder, UnknownCaches};
+use cachesync_tests::patient;
 
 /// A node with the cache `users`.
 fn node(url: &str, namespace: &str) -> RegistryBuilder {
-    Registry::builder()
-        .namespace(namespace)
-        .node_name("node")
-        .cache(CacheConfig::new("users"))
-        .unknown_caches(UnknownCaches::Bypass)
-        .backend(AmqpBackend::new(url).expect("a good URL"))
+    let builder = Registry::builder().namespace(namespace).node_name("node").cache(CacheConfig::new("users"));
+    patient::registry(builder.unknown_caches(UnknownCaches::Bypass).backend(patient::backend(url)))
 }

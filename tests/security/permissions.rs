@@ -1,8 +1,11 @@
 //! The least permissions: those in cachesync-amqp's README, one missing after the other.
 
-use cachesync_tests::{broker::Broker, wait::eventually};
+use cachesync_tests::{
+    broker::Broker,
+    wait::{DEADLINE, eventually},
+};
 
-use crate::{DEADLINE, node};
+use crate::node;
 
 const EXCHANGE: &str = "^cachesync$";
 const QUEUES: &str = r"^cachesync\.shop\..*";
@@ -44,9 +47,13 @@ async fn what_the_readme_grants_is_enough_and_no_part_of_it_can_be_left_out() {
     // That it may not publish shows when it does.
     broker.ctl(&["set_permissions", "least", BOTH, QUEUES, BOTH]);
     let registry = node(&url, "shop").start().await.unwrap();
-    let shows = || registry.status().last_error.filter(|error| error.contains("set_permissions"));
-    eventually(DEADLINE, || shows().is_some()).await;
-    let error = shows().unwrap();
+    let mut error = None;
+    eventually(DEADLINE, || {
+        error = registry.status().last_error.filter(|error| error.contains("set_permissions"));
+        error.is_some()
+    })
+    .await;
+    let error = error.unwrap();
     assert!(error.contains("may not write to the exchange") && error.contains("'cachesync'"), "{error}");
     for registry in [one, other, registry] {
         drop(registry);

@@ -16,11 +16,11 @@ use std::{
 use cachesync::{SharedKeys, amqp::AmqpBackend};
 use cachesync_tests::{
     broker::{Broker, free_ports},
-    wait::eventually,
+    wait::{DEADLINE, eventually},
 };
 use tracing::level_filters::LevelFilter;
 
-use crate::{DEADLINE, node};
+use crate::node;
 
 const URL: &str = "CACHESYNC_TEST_URL";
 const PASSWORD: &str = "correct-horse-battery";

@@ -4,7 +4,7 @@ use cachesync::{Registry, SharedKeys};
 use cachesync_core::{codec, frame::NodeId, mac::MacKey};
 use cachesync_tests::{
     broker::Broker,
-    wait::{eventually, within},
+    wait::{DEADLINE, eventually, within},
 };
 use futures_util::StreamExt;
 use lapin::{
@@ -14,7 +14,7 @@ use lapin::{
     types::FieldTable,
 };
 
-use crate::{DEADLINE, node};
+use crate::node;
 
 /// Hears everything on the exchange.
 struct Tenant {

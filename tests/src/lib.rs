@@ -7,6 +7,7 @@
 //! | [`faulty`] | [`FaultyBackend`](faulty::FaultyBackend): the memory backend, going wrong when told to |
 //! | [`flood`] | [`Flood`](flood::Flood): messages of every kind that mean no good, at full speed |
 //! | [`gate`] | [`Gate`](gate::Gate): a stop in the middle of a load |
+//! | [`patient`] | backends and registries that a machine that stands still for a while costs nothing |
 //! | [`properties`] | what holds of any bytes that come from outside; the fuzz targets ask for it, too |
 //! | [`proxy`] | [`Proxy`](proxy::Proxy): a TCP link that can be cut or stalled |
 //! | [`stranger`] | [`Stranger`](stranger::Stranger): a program that publishes what no client library would |
@@ -19,6 +20,7 @@ pub mod counting;
 pub mod faulty;
 pub mod flood;
 pub mod gate;
+pub mod patient;
 pub mod properties;
 pub mod proxy;
 pub mod stranger;

@@ -124,10 +124,12 @@ async fn accept(
     let mut connections = JoinSet::new();
     loop {
         let Ok((client, _)) = listener.accept().await else { continue };
-        if state.borrow().refusing {
+        // One look, so that a cut from now on is one of this connection.
+        let State { refusing, cuts, .. } = *state.borrow();
+        if refusing {
             continue;
         }
-        connections.spawn(forward(client, upstream.clone(), state.clone(), count.clone()));
+        connections.spawn(forward(client, cuts, upstream.clone(), state.clone(), count.clone()));
         while connections.try_join_next().is_some() {}
     }
 }
@@ -148,13 +150,14 @@ impl Drop for Counted {
     }
 }
 
+/// Forwards a connection, until the proxy was cut more often than so many times.
 async fn forward(
     client: TcpStream,
+    born: u64,
     upstream: (String, u16),
     mut state: watch::Receiver<State>,
     count: watch::Sender<usize>,
 ) {
-    let born = state.borrow().cuts;
     let mut cut = state.clone();
     let copy = async {
         let _ = state.wait_for(|state| !state.stalled).await;

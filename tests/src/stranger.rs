@@ -6,15 +6,14 @@
 use std::{
     io::{self, Read, Write},
     net::TcpStream,
-    time::Duration,
 };
 
 use url::Url;
 
+use crate::wait::DEADLINE;
+
 /// The longest frame that it sends, in bytes, with its head and end: what RabbitMQ allows unless it is told otherwise.
 const MAX_FRAME: usize = 128 * 1024;
-/// For this long the broker may let it wait.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 const METHOD: u8 = 1;
 const CONTENT_HEADER: u8 = 2;
@@ -73,8 +72,8 @@ impl Stranger {
         let host = url.host_str().ok_or(io::ErrorKind::InvalidInput)?;
         let mut stream = TcpStream::connect((host, url.port().unwrap_or(5672)))?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(DEADLINE))?;
+        stream.set_write_timeout(Some(DEADLINE))?;
         let mut stranger = Self { stream: stream.try_clone()? };
 
         stream.write_all(b"AMQP\0\0\x09\x01")?;

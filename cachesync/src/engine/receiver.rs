@@ -3,7 +3,7 @@
 //! Invariants: applying a frame never publishes one (rule R4); whatever comes in, the receiver goes on, and what
 //! cannot be understood clears what it may have concerned (rule R5). A position is remembered when the delivery that has
 //! it is applied, and not before (rule R8). Where there are shared keys, what is not authentic is refused before anything looks
-//! at it.
+//! at it. What is counted has been done: who finds a message in the statistics finds nothing any more of what it evicted.
 
 use std::{
     borrow::Cow,
@@ -120,7 +120,10 @@ impl Receiver {
                 Err(error) => self.bad(&error, delivery.cache.as_ref()),
             },
             Format::Json => match codec::decode_json(&body) {
-                Ok(eviction) => self.apply_json(&eviction),
+                Ok(eviction) => {
+                    self.apply_json(&eviction);
+                    count(&self.node.counters.json_applied, 1);
+                }
                 Err(error) => self.bad(&error, delivery.cache.as_ref()),
             },
         }
@@ -160,7 +163,6 @@ impl Receiver {
         }
         // Of heartbeats only its own are for a node.
         let cache = frame.cache.as_ref()?;
-        count(&self.node.counters.frames_applied, 1);
         // What may have been played back says nothing of what is missing.
         let may_be_of_the_past = authenticity.is_some_and(|authenticity| {
             authenticity.may_predate_session(&frame) && self.sequences.highest(frame.origin, cache).is_none()
@@ -171,6 +173,7 @@ impl Receiver {
         if let Some(slot) = self.node.slot_or_hold(cache.as_str(), frame.hold.min(MAX_HOLD)) {
             self.apply_operation(&slot, &frame);
         }
+        count(&self.node.counters.frames_applied, 1);
         None
     }
 
@@ -199,17 +202,17 @@ impl Receiver {
 
     /// A frame before this one is missing, of this cache, or of any.
     fn clear_after_gap(&self, frame: &Frame, cache: Option<&Name>) {
+        self.node.clear_what_it_concerned(cache);
         let so_far = self.node.counters.gaps.fetch_add(1, Ordering::Relaxed) + 1;
         // The 1st, 2nd, 4th, 8th, ...
         if so_far.is_power_of_two() {
             let origin = frame.origin;
             if let Some(cache) = cache {
-                tracing::warn!(%cache, %origin, so_far, "a frame is missing: clearing the cache");
+                tracing::warn!(%cache, %origin, so_far, "a frame is missing: the cache is cleared");
             } else {
-                tracing::warn!(so_far, "a message of this node to itself is missing: clearing all caches");
+                tracing::warn!(so_far, "a message of this node to itself is missing: all caches are cleared");
             }
         }
-        self.node.clear_what_it_concerned(cache);
     }
 
     fn apply_operation(&self, slot: &Slot, frame: &Frame) {
@@ -237,9 +240,9 @@ impl Receiver {
                 match guarded(|| store.evict_encoded(keys, hold)) {
                     Ok(()) => count(&counters.evicted_by_others, keys.len()),
                     Err(error) => {
-                        self.note_bad(&format!("of cache `{}`, {error}", slot.info.name));
                         store.evict_all(hold);
                         count(&counters.cleared, 1);
+                        self.note_bad(&format!("of cache `{}`, {error}", slot.info.name));
                     }
                 }
             }
@@ -267,15 +270,14 @@ impl Receiver {
         }) {
             Ok(()) => count(&counters.evicted_by_others, tags.len()),
             Err(error) => {
-                self.note_bad(&format!("of cache `{}`, {error}", slot.info.name));
                 slot.evict_all(hold);
                 count(&counters.cleared, 1);
+                self.note_bad(&format!("of cache `{}`, {error}", slot.info.name));
             }
         }
     }
 
     fn apply_json(&self, JsonEviction { cache, target }: &JsonEviction) {
-        count(&self.node.counters.json_applied, 1);
         let Some(slot) = self.node.existing_slot(cache.as_str()) else { return };
         let counters = &slot.info.counters;
         let keys = match target {
@@ -294,16 +296,16 @@ impl Receiver {
                 let error = DecodeError { reason: codec::DecodeReason::BadJson, cache: Some(cache.clone()) }
                     .to_string()
                     + &format!(" with keys of this cache: {error}");
-                self.note_bad(&error);
                 self.node.clear_what_it_concerned(Some(cache));
+                self.note_bad(&error);
             }
         }
     }
 
     /// What the body names is more exact than its address, and the address better than nothing.
     fn bad(&self, error: &DecodeError, address: Option<&Name>) {
-        self.note_bad(&error.to_string());
         self.node.clear_what_it_concerned(error.cache.as_ref().or(address));
+        self.note_bad(&error.to_string());
     }
 
     /// Counts a message that was not understood, and logs the 1st, 2nd, 4th, 8th, ... of them.
@@ -312,7 +314,7 @@ impl Receiver {
         count(counter, 1);
         let so_far = counter.load(Ordering::Relaxed);
         if so_far.is_power_of_two() {
-            tracing::warn!(so_far, "a message was not understood: {error}; clearing what it may have concerned");
+            tracing::warn!(so_far, "a message was not understood: {error}; what it may have concerned is cleared");
         }
     }
 }

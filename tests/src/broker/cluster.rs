@@ -3,7 +3,10 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -49,6 +52,8 @@ pub struct Cluster {
     brokers: Vec<Broker>,
     /// The file that heals the split there is.
     split: Mutex<Option<PathBuf>>,
+    /// How many splits there were.
+    splits: AtomicU32,
 }
 
 impl Cluster {
@@ -82,7 +87,7 @@ impl Cluster {
         let arguments = format!("-kernel net_ticktime {NET_TICKTIME}");
         let node = |index| Node::new(scripts, &name(index), epmd_port, &arguments, |_| configuration.clone());
         let brokers = (0..NODES).map(|index| Broker::of(node(index))).collect();
-        let cluster = Self { brokers, split: Mutex::default() };
+        let cluster = Self { brokers, split: Mutex::default(), splits: AtomicU32::default() };
         on_all(&cluster.brokers, |broker| broker.node().run()).into_iter().collect::<Result<(), _>>()?;
         cluster.await_whole()?;
         Ok(cluster)
@@ -111,7 +116,7 @@ impl Cluster {
     pub fn isolate(&self, index: usize) {
         let isolated = &self.brokers[index];
         let others: Vec<&Broker> = self.brokers.iter().filter(|broker| !std::ptr::eq(*broker, isolated)).collect();
-        let healed = isolated.folder().join("healed");
+        let healed = isolated.folder().join(format!("healed-{}", self.splits.fetch_add(1, Ordering::Relaxed)));
         let before = self.split().replace(healed.clone());
         assert!(before.is_none(), "it is split already");
         on_all(&self.brokers, |broker| {
@@ -146,10 +151,8 @@ impl Cluster {
     /// If it does not become one, as after a split that was ignored: a side of it has to be killed before.
     pub fn repair(&self) {
         if let Some(healed) = self.split().take() {
+            // It stays: each end looks at it when it comes to it, and the next split has another one.
             fs::write(&healed, "").expect("the node's folder can be written");
-            // Each end looks at it every 50 ms.
-            thread::sleep(Duration::from_millis(500));
-            fs::remove_file(&healed).expect("it was written");
         }
         // Together: one that was not the last to end waits for those that were.
         on_all(&self.brokers, |broker| {

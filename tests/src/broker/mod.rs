@@ -15,10 +15,14 @@ mod watchdog;
 
 use std::{
     env, fs,
+    hash::{BuildHasher, RandomState},
     net::{Ipv4Addr, TcpListener},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
-    sync::OnceLock,
+    process::{self, Command, Stdio},
+    sync::{
+        LazyLock, OnceLock,
+        atomic::{AtomicU16, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -150,6 +154,16 @@ impl Broker {
         self.ctl(WRITE_OUT);
     }
 
+    /// Makes it short of memory, or no longer; from then on it takes no messages, or takes them again.
+    pub fn set_short_of_memory(&self, short: bool) {
+        self.ctl(&["set_vm_memory_high_watermark", "absolute", if short { "1MB" } else { "1GB" }]);
+        let start = Instant::now();
+        // It looks by and by.
+        while self.ctl(&["eval", "rabbit_alarm:get_alarms()."]).contains("memory") != short {
+            assert!(start.elapsed() < START_DEADLINE, "the alarm does not change");
+        }
+    }
+
     /// Whether it speaks AMQP.
     pub fn answers(&self) -> bool {
         speaks_amqp(self.node().port)
@@ -169,7 +183,7 @@ impl Broker {
         let node = self.node();
         let output = node
             .prepare(Command::new(node.scripts.join("rabbitmqctl")))
-            .args(["-q", "-n", &node.name, "--timeout", "30"])
+            .args(["-q", "-n", &node.name, "--timeout", "120"])
             .args(arguments)
             .stdin(Stdio::null())
             .output()
@@ -200,9 +214,20 @@ pub fn scripts() -> Option<PathBuf> {
 }
 
 /// Ports of the loopback interface that nobody listens on now.
+///
+/// They are none of those that Linux chooses from where somebody asks for any port, or connects. So nobody takes them between
+/// this and a node's start, or while a node is down; and this process gives each of them once.
 pub fn free_ports<const N: usize>() -> [u16; N] {
-    // All are held until the last is found, so that they differ.
-    let listeners: [TcpListener; N] =
-        std::array::from_fn(|_| TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port"));
-    listeners.each_ref().map(|listener| listener.local_addr().expect("its own address").port())
+    const FIRST: u16 = 16_384;
+    const COUNT: u16 = 16_384;
+    static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| {
+        // Each process begins elsewhere.
+        let [low, high, ..] = RandomState::new().hash_one(process::id()).to_le_bytes();
+        AtomicU16::new(u16::from_le_bytes([low, high]))
+    });
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    std::array::from_fn(|_| {
+        let mut ports = (0..COUNT).map(|_| FIRST + NEXT.fetch_add(1, Ordering::Relaxed) % COUNT);
+        ports.find(is_free).expect("a free port")
+    })
 }
