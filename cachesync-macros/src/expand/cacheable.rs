@@ -9,7 +9,7 @@ use super::{
     keyed::keyed,
     policy::{Statements, declare, negative},
     private,
-    returned::{look, returned, shared_error},
+    returned::{look, returned},
 };
 use crate::{
     form::Form,
@@ -26,9 +26,8 @@ pub(super) fn expand(used: &Use, key: &Key, policy: &Policy) -> TokenStream {
     let begin = |call: &TokenStream| {
         keyed(used, key, |keyed| {
             let returned = returned(used, used.output());
-            let shared_error = shared_error(used);
             quote_spanned! {Span::mixed_site()=>
-                #private::begin(&__CACHESYNC_SITES, #call, #keyed, #returned, #shared_error)
+                #private::begin(&__CACHESYNC_SITES, #call, #keyed, #returned)
             }
         })
     };

@@ -9,27 +9,23 @@ use crate::model::{
     key::{Key, Part},
 };
 
-/// What refuses a type, each for another thing that a key is and it is not.
-const LACKING: [&str; 6] =
-    ["KeyNotShared", "KeyNotDeserialize", "KeyNotSerialize", "KeyNotHash", "KeyNotEq", "KeyNotClone"];
-
 /// An expression that evaluates a key and makes what `work` makes of its form.
 ///
-/// The parts of a key are evaluated outside of the block that has our traits in scope, borrowed and never moved, and their
-/// temporaries live until the statement ends:
+/// The parts of a key are borrowed and never moved, and their temporaries live until the statement ends. In a function with type
+/// parameters they are evaluated outside of the block that has a trait of ours in scope:
 ///
 /// ```text
 /// match (&(part), &(part),) { (__cachesync_0, __cachesync_1,) => { use ..; /* work */ } }
 /// ```
 pub(super) fn keyed(used: &Use, key: &Key, work: impl FnOnce(&TokenStream) -> TokenStream) -> TokenStream {
-    let mut evaluation = Evaluation::default();
+    let mut evaluation = Evaluation { first: used.function.has_type_parameters(), ..Evaluation::default() };
     let keyed = evaluation.form(&key.part);
     let at = match &key.part {
         Part::One(expression) => Place::of(expression).start,
         Part::Tuple(_, span) => Place::at(*span).start,
     };
     let work = work(&typed(used, &keyed, at));
-    let Evaluation { expressions, names } = evaluation;
+    let Evaluation { expressions, names, .. } = evaluation;
     if names.is_empty() {
         return work;
     }
@@ -42,16 +38,12 @@ pub(super) fn keyed(used: &Use, key: &Key, work: impl FnOnce(&TokenStream) -> To
 /// The form of a key that is in a variable, as a reference; our traits must be in scope.
 pub(super) fn of_reference(used: &Use, reference: &TokenStream, at: Span) -> TokenStream {
     let private = private(at);
-    typed(used, &quote_spanned!(at=> (&&&&&#private::KeyProbe(#reference)).keyed()), at)
+    typed(used, &quote_spanned!(at=> #private::probe(#reference).keyed()), at)
 }
 
-/// The traits that find the form of a key.
+/// What has to be in scope where the form of a key is found.
 pub(super) fn traits(used: &Use) -> TokenStream {
-    let private = private(Span::mixed_site());
-    let refusing = refusing(used, "KeyRefused", &LACKING, Span::mixed_site());
-    quote_spanned! {Span::mixed_site()=>
-        use #private::{KeyByReference as _, KeyByStructure as _, KeyByValue as _, #(#refusing as _),*};
-    }
+    refusing(used, "KeyRefused", Span::mixed_site())
 }
 
 /// `keyed`, which has to be of the key type of the typed caches.
@@ -68,6 +60,8 @@ fn typed(used: &Use, keyed: &TokenStream, at: Span) -> TokenStream {
 
 #[derive(Default)]
 struct Evaluation {
+    /// Whether the parts are evaluated before they are looked at.
+    first: bool,
     expressions: Vec<TokenStream>,
     names: Vec<Ident>,
 }
@@ -77,10 +71,10 @@ impl Evaluation {
     fn form(&mut self, part: &Part) -> TokenStream {
         match part {
             Part::One(expression) => {
-                let name = self.evaluate(expression);
+                let reference = self.evaluate(expression);
                 let Place { start, end } = Place::of(expression);
                 let private = private(start);
-                let probe = quote_spanned!(start=> (&&&&&#private::KeyProbe(#name)));
+                let probe = quote_spanned!(start=> #private::probe(#reference));
                 let call = quote_spanned!(end=> .keyed());
                 quote_spanned!(start=> #probe #call)
             }
@@ -91,11 +85,15 @@ impl Evaluation {
         }
     }
 
-    fn evaluate(&mut self, expression: &impl ToTokens) -> Ident {
+    fn evaluate(&mut self, expression: &impl ToTokens) -> TokenStream {
         let at = Place::of(expression).start;
+        let reference = quote_spanned!(at=> &(#expression));
+        if !self.first {
+            return reference;
+        }
         let name = format_ident!("__cachesync_{}", self.names.len(), span = at);
-        self.expressions.push(quote_spanned!(at=> &(#expression)));
+        self.expressions.push(reference);
         self.names.push(name.clone());
-        name
+        name.into_token_stream()
     }
 }

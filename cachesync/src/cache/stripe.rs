@@ -9,11 +9,7 @@ use std::{sync::Arc, time::Duration};
 use hashbrown::HashTable;
 
 use super::{flight::Flight, marks::Marks};
-use crate::{
-    clock::Moment,
-    key::{KeyForm, Probe},
-    mutation::Mutation,
-};
+use crate::{clock::Moment, mutation::Mutation};
 
 /// The right to keep, or to share, what is being loaded for a key, until an eviction takes it away.
 pub(super) struct Ticket<K, V> {
@@ -94,21 +90,21 @@ impl<K, V> Default for Stripe<K, V> {
 
 impl<K: Eq, V> Stripe<K, V> {
     /// The load of this key that can be waited for; one of which `may_join` is false will not be waited for by anybody.
-    pub(super) fn joinable<Q: KeyForm<K>>(
+    pub(super) fn joinable(
         &mut self,
         hash: u64,
-        key: &Q,
+        key: &K,
         may_join: impl FnOnce(&Ticket<K, V>) -> bool,
     ) -> Option<&Arc<Flight<V>>> {
-        let ticket = self.tickets.find_mut(hash, |ticket| ticket.joinable && key.is_key(&ticket.key))?;
+        let ticket = self.tickets.find_mut(hash, |ticket| ticket.joinable && ticket.key == *key)?;
         ticket.joinable = may_join(ticket);
         ticket.joinable.then_some(&ticket.flight)
     }
 
     /// The load of this key that is held and yet to begin.
-    pub(super) fn joinable_while_held<Q: KeyForm<K>>(&self, hash: u64, key: &Q) -> Option<&Arc<Flight<V>>> {
+    pub(super) fn joinable_while_held(&self, hash: u64, key: &K) -> Option<&Arc<Flight<V>>> {
         let is_it = |ticket: &Ticket<K, V>| {
-            ticket.joinable && ticket.purpose == Purpose::ShareUntilItBegins && key.is_key(&ticket.key)
+            ticket.joinable && ticket.purpose == Purpose::ShareUntilItBegins && ticket.key == *key
         };
         self.tickets.find(hash, is_it).map(|ticket| &ticket.flight)
     }
@@ -201,15 +197,9 @@ impl<K: Eq, V> Stripe<K, V> {
     }
 
     /// Whether the key is held; `now` is asked for only when something is.
-    pub(super) fn is_held<Q: KeyForm<K>>(&self, hash: u64, key: &Q, now: impl FnOnce() -> Moment) -> bool {
-        !self.holds.is_empty()
-            && self.holds.find(hash, |hold| key.is_key(&hold.key)).is_some_and(|hold| hold.until > now())
+    pub(super) fn is_held(&self, hash: u64, key: &K, now: impl FnOnce() -> Moment) -> bool {
+        !self.holds.is_empty() && self.holds.find(hash, |hold| hold.key == *key).is_some_and(|hold| hold.until > now())
     }
-}
-
-/// The hash of a key in any of its forms.
-pub(super) fn hash_of<K, Q: KeyForm<K>, S: std::hash::BuildHasher>(hasher: &S, key: &Q) -> u64 {
-    hasher.hash_one(Probe::<K, Q>::new(key))
 }
 
 #[cfg(test)]
@@ -224,8 +214,8 @@ mod tests {
             assert!(stripe.hold(key, &key, Moment(key + 2), Moment(key)));
         }
         assert!(stripe.holds.len() < 100, "{}", stripe.holds.len());
-        assert!(stripe.is_held(9_999, &9_999u64, || Moment(10_000)));
-        assert!(!stripe.is_held(9_999, &9_999u64, || Moment(10_001)));
+        assert!(stripe.is_held(9_999, &9_999, || Moment(10_000)));
+        assert!(!stripe.is_held(9_999, &9_999, || Moment(10_001)));
     }
 
     fn ticket(stripe: &mut Stripe<u64, ()>, key: u64) -> Arc<Flight<()>> {
@@ -279,7 +269,7 @@ mod tests {
         let mut stripe = Stripe::<u64, ()>::default();
         assert!(stripe.hold(1, &1, Moment(100), Moment(1)));
         assert!(stripe.hold(1, &1, Moment(50), Moment(1)));
-        assert!(stripe.is_held(1, &1u64, || Moment(99)));
+        assert!(stripe.is_held(1, &1, || Moment(99)));
     }
 
     #[test]

@@ -20,11 +20,7 @@ use cachesync_core::codec::MAX_TAG_BYTES;
 use hashbrown::{HashMap, HashSet};
 
 use super::marks::Marks;
-use crate::{
-    key::{Key, KeyForm, Probe},
-    mutation::Mutation,
-    sync::DefaultHashBuilder,
-};
+use crate::{key::Key, mutation::Mutation, sync::DefaultHashBuilder};
 
 /// What an entry can be found by beside its key: any text. Two tags of different types that print alike are the same.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,8 +124,8 @@ impl<K: Key> TagIndex<K> {
     }
 
     /// Whether the key carries a tag of which `chosen` is true.
-    pub(super) fn carries_any<Q: KeyForm<K>>(&self, key: &Q, chosen: impl Fn(&Tag) -> bool) -> bool {
-        self.tags.get(&Probe::new(key)).is_some_and(|tags| tags.iter().any(chosen))
+    pub(super) fn carries_any(&self, key: &K, chosen: &dyn Fn(&Tag) -> bool) -> bool {
+        self.tags.get(key).is_some_and(|tags| tags.iter().any(chosen))
     }
 
     fn hash(&self, tag: &Tag) -> u64 {

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
     use crate::{
         call_site::{CallSite, FunctionInfo, Role},
-        private::{KeyProbe, PlainValue},
+        private::{PlainValue, probe},
     };
 
     static USERS: TypedCache<u64, String> = TypedCache::new("users");
@@ -121,9 +121,7 @@ mod tests {
 
     #[test]
     fn keys_and_values_of_the_right_types_pass_unchanged() {
-        use crate::private::KeyByStructure as _;
-
-        assert_eq!(super::super::own(typed_key(&USERS, (&&&&&KeyProbe(&7u64)).keyed())), 7);
+        assert_eq!(super::super::own(typed_key(&USERS, probe(&7u64).keyed())), 7);
         typed_value(&USERS, PlainValue::<String>::new());
     }
 }
