@@ -14,7 +14,7 @@ use cachesync_core::{
     frame::{Frame, NodeId, Operation},
     mac::MacKey,
 };
-use cachesync_tests::{faulty::FaultyBackend, wait::eventually};
+use cachesync_tests::{faulty::FaultyBackend, patient, wait::eventually};
 
 use crate::nodes::{DEADLINE, load, node, settled, users_frame};
 
@@ -41,7 +41,7 @@ impl Node {
     /// One whose clock shows this time.
     async fn at(hub: &MemoryBackend, keys: impl Into<Option<SharedKeys>>, clock: &ManualClock) -> Self {
         let backend = FaultyBackend::new(hub);
-        let mut builder = node().backend(backend.clone()).clock(clock.clone());
+        let mut builder = patient::registry(node().backend(backend.clone()).clock(clock.clone()));
         if let Some(keys) = keys.into() {
             builder = builder.shared_keys(keys);
         }
@@ -181,8 +181,10 @@ async fn nobody_can_pose_as_the_node_itself() {
     here.expect_refused(|refused| refused.unsigned, 1).await;
 
     here.backend.take_messages(false);
-    here.clock.advance(Duration::from_secs(11));
-    let late = Frame { sequence: 50, operation: Operation::Heartbeat { at: 11_000_000_000 }, ..own.clone() };
+    let past_the_lease = patient::LEASE + Duration::from_secs(1);
+    here.clock.advance(past_the_lease);
+    let at = u64::try_from(past_the_lease.as_nanos()).unwrap();
+    let late = Frame { sequence: 50, operation: Operation::Heartbeat { at }, ..own.clone() };
     let forged = Frame { authentication: own.authentication, ..late.clone() };
     here.backend.inject(Format::Frame, None, codec::encode(&Frame { authentication: None, ..late }));
     here.backend.inject(Format::Frame, None, codec::encode(&forged));

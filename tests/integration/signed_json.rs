@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use cachesync::{Cache, ManualClock, Registry, memory::MemoryBackend};
 use cachesync_core::backend::Format;
-use cachesync_tests::{faulty::FaultyBackend, wait::eventually};
+use cachesync_tests::{faulty::FaultyBackend, patient, wait::eventually};
 use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
@@ -29,7 +29,7 @@ fn signed(namespace: &str, secret: &[u8], sent_at: u64, nonce: &str, eviction: &
 async fn start(hub: &MemoryBackend, clock: &ManualClock) -> (Registry, Cache<u64, String>, FaultyBackend) {
     let backend = FaultyBackend::new(hub);
     let builder = node().shared_keys(keys()).clock(clock.clone()).backend(backend.clone());
-    let registry = builder.start().await.unwrap();
+    let registry = patient::registry(builder).start().await.unwrap();
     let users = registry.cache("users").unwrap();
     (registry, users, backend)
 }
