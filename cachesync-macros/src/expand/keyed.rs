@@ -18,20 +18,67 @@ use crate::model::{
 /// match (&(part), &(part),) { (__cachesync_0, __cachesync_1,) => { use ..; /* work */ } }
 /// ```
 pub(super) fn keyed(used: &Use, key: &Key, work: impl FnOnce(&TokenStream) -> TokenStream) -> TokenStream {
-    let mut evaluation = Evaluation { first: used.function.has_type_parameters(), ..Evaluation::default() };
-    let keyed = evaluation.form(&key.part);
-    let at = match &key.part {
-        Part::One(expression) => Place::of(expression).start,
-        Part::Tuple(_, span) => Place::at(*span).start,
-    };
-    let work = work(&typed(used, &keyed, at));
-    let Evaluation { expressions, names, .. } = evaluation;
+    let first = used.function.has_type_parameters();
+    let (mut expressions, mut names) = (Vec::new(), Vec::new());
+    let keyed = form(&key.part, &mut |expression, at| {
+        let reference = quote_spanned!(at=> &(#expression));
+        if !first {
+            return Some(reference);
+        }
+        let name = format_ident!("__cachesync_{}", names.len(), span = at);
+        expressions.push(reference);
+        names.push(name.clone());
+        Some(name.into_token_stream())
+    });
+    let work = work(&typed(used, &keyed.unwrap_or_default(), start(&key.part)));
     if names.is_empty() {
         return work;
     }
     let traits = traits(used);
     quote_spanned! {Span::mixed_site()=>
         match (#(#expressions,)*) { (#(#names,)*) => { #traits #work } }
+    }
+}
+
+/// The form of a key whose parts are all parameters, of which `value` makes what is looked at; `None` if one is not.
+pub(super) fn of_parameters(
+    used: &Use,
+    key: &Key,
+    value: impl Fn(&Ident) -> Option<TokenStream>,
+) -> Option<TokenStream> {
+    if used.function.has_type_parameters() {
+        return None;
+    }
+    let keyed = form(&key.part, &mut |expression, at| {
+        let value = value(&syn::parse2(expression.clone()).ok()?)?;
+        Some(quote_spanned!(at=> &#value))
+    })?;
+    Some(typed(used, &keyed, start(&key.part)))
+}
+
+/// Where a key begins.
+fn start(part: &Part) -> Span {
+    match part {
+        Part::One(expression) => Place::of(expression).start,
+        Part::Tuple(_, span) => Place::at(*span).start,
+    }
+}
+
+/// The key in the form in which it is looked up, of what `reference` makes of its parts.
+fn form(part: &Part, reference: &mut impl FnMut(&TokenStream, Span) -> Option<TokenStream>) -> Option<TokenStream> {
+    match part {
+        Part::One(expression) => {
+            let Place { start, end } = Place::of(expression);
+            let reference = reference(expression, start)?;
+            let private = private(start);
+            let probe = quote_spanned!(start=> #private::probe(#reference));
+            let call = quote_spanned!(end=> .keyed());
+            Some(quote_spanned!(start=> #probe #call))
+        }
+        Part::Tuple(parts, span) => {
+            let parts = parts.iter().map(|part| form(part, reference)).collect::<Option<Vec<_>>>()?;
+            Some(quote_spanned!(Place::at(*span).start=> (#(#parts,)*)))
+        }
     }
 }
 
@@ -56,44 +103,4 @@ fn typed(used: &Use, keyed: &TokenStream, at: Span) -> TokenStream {
             quote_spanned!(at=> #private::typed_key(#cache, #keyed))
         }
     })
-}
-
-#[derive(Default)]
-struct Evaluation {
-    /// Whether the parts are evaluated before they are looked at.
-    first: bool,
-    expressions: Vec<TokenStream>,
-    names: Vec<Ident>,
-}
-
-impl Evaluation {
-    /// The key in the form in which it is looked up.
-    fn form(&mut self, part: &Part) -> TokenStream {
-        match part {
-            Part::One(expression) => {
-                let reference = self.evaluate(expression);
-                let Place { start, end } = Place::of(expression);
-                let private = private(start);
-                let probe = quote_spanned!(start=> #private::probe(#reference));
-                let call = quote_spanned!(end=> .keyed());
-                quote_spanned!(start=> #probe #call)
-            }
-            Part::Tuple(parts, span) => {
-                let parts = parts.iter().map(|part| self.form(part)).collect::<Vec<_>>();
-                quote_spanned!(Place::at(*span).start=> (#(#parts,)*))
-            }
-        }
-    }
-
-    fn evaluate(&mut self, expression: &impl ToTokens) -> TokenStream {
-        let at = Place::of(expression).start;
-        let reference = quote_spanned!(at=> &(#expression));
-        if !self.first {
-            return reference;
-        }
-        let name = format_ident!("__cachesync_{}", self.names.len(), span = at);
-        self.expressions.push(reference);
-        self.names.push(name.clone());
-        name.into_token_stream()
-    }
 }

@@ -6,7 +6,7 @@ use syn::{LitBool, LitStr, Type, ext::IdentExt};
 
 use super::{
     cache_evict::keys_of,
-    keyed::{keyed, of_reference, traits},
+    keyed::{keyed, of_parameters, of_reference, traits},
     never,
     place::Place,
     private,
@@ -20,7 +20,7 @@ use crate::{
     outside::{Outside, with_lifetime},
 };
 
-/// Three items. Several attributes on one function each put theirs in a block of its own.
+/// Two items. Several attributes on one function each put theirs in a block of its own.
 pub(super) fn site(used: &Use) -> TokenStream {
     let private = private(Span::mixed_site());
     let function = LitStr::new(&path(&used.function), Span::mixed_site());
@@ -44,9 +44,8 @@ pub(super) fn site(used: &Use) -> TokenStream {
     let unknown = || quote_spanned!(Span::mixed_site()=> #private::Unknown);
     let (key, value) = (key.unwrap_or_else(unknown), value.unwrap_or_else(unknown));
     let count = proc_macro2::Literal::usize_unsuffixed(used.caches.len());
-    let sites = used.caches.iter().map(call_site);
-    quote_spanned! {Span::mixed_site()=>
-        static __CACHESYNC_FUNCTION: #private::FunctionInfo = #private::FunctionInfo {
+    let function = quote_spanned! {Span::mixed_site()=>
+        #private::FunctionInfo {
             function: #private::core::concat!(#private::core::module_path!(), #function),
             file: #private::core::file!(),
             line: #private::core::line!(),
@@ -54,8 +53,24 @@ pub(super) fn site(used: &Use) -> TokenStream {
             explicit_registry: #explicit_registry,
             tagged: #tagged,
             types: #private::known(&|| (#key, #value)),
-        };
-        static __CACHESYNC_SITES: [#private::CallSite; #count] = [#(#sites),*];
+        }
+    };
+    let sites = match &used.caches[..] {
+        [cache] => {
+            let site = call_site(cache, &function);
+            quote_spanned!(Span::mixed_site()=> [#site])
+        }
+        caches => {
+            let name = quote_spanned!(Span::mixed_site()=> __CACHESYNC_FUNCTION);
+            let sites = caches.iter().map(|cache| call_site(cache, &name));
+            quote_spanned! {Span::mixed_site()=> {
+                const #name: #private::FunctionInfo = #function;
+                [#(#sites),*]
+            }}
+        }
+    };
+    quote_spanned! {Span::mixed_site()=>
+        static __CACHESYNC_SITES: [#private::CallSite; #count] = #sites;
         #private::register!(__CACHESYNC_SITES);
     }
 }
@@ -73,17 +88,17 @@ fn path(function: &Function) -> String {
 }
 
 /// The call site of one cache, as a constant expression.
-fn call_site(cache: &Cache) -> TokenStream {
+fn call_site(cache: &Cache, function: &TokenStream) -> TokenStream {
     match cache {
         Cache::Named(name) => {
             let private = private(Span::mixed_site());
-            quote_spanned!(Span::mixed_site()=> #private::CallSite::new(&__CACHESYNC_FUNCTION, #name))
+            quote_spanned!(Span::mixed_site()=> #private::CallSite::new(#function, #name))
         }
         Cache::Typed(path) => {
             let at = Place::of(path).start;
             let private = private(at);
             let cache = typed_cache(path);
-            quote_spanned!(at=> #private::CallSite::typed(&__CACHESYNC_FUNCTION, #cache))
+            quote_spanned!(at=> #private::CallSite::typed(#function, #cache))
         }
     }
 }
@@ -93,6 +108,9 @@ fn key_type(used: &Use, key: &Key) -> Option<TokenStream> {
     let outside = Outside::of(&used.function);
     if !outside.has_key(key) {
         return None;
+    }
+    if let Some(keyed) = of_parameters(used, key, |name| parameter(used, &outside, name)) {
+        return Some(key_is(&keyed));
     }
     let variables = variables(used, &outside, &key.mentions)?;
     let result = output(used, &outside, key.result.is_some())?;
@@ -158,6 +176,13 @@ fn key_type_of(
     let key_is = quote_spanned!(Span::mixed_site()=> let __cachesync_key = #key_is; __cachesync_key);
     let key_is = with_result(result, &value, &key_is);
     quote_spanned!(Span::mixed_site()=> { #declarations #output #key_is })
+}
+
+/// The parameter of this name, as a value that is never made.
+fn parameter(used: &Use, outside: &Outside<'_>, name: &Ident) -> Option<TokenStream> {
+    let is_it = |parameter: &&Parameter| parameter.name().is_some_and(|own| own == name) && !parameter.conditional;
+    let parameter = used.function.parameters.iter().find(is_it)?;
+    Some(never(&with_lifetime(&outside.written(&parameter.ty)?, "'_")))
 }
 
 /// Declares the parameters that code with these `mentions` may use; `None` where one cannot be declared.

@@ -92,7 +92,8 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
     }
 
     fn look(&self, key: &K, transaction: Option<&Inner>) -> State<K, V> {
-        if let Some(value) = load::find(&self.store, &key, transaction, known) {
+        if let Some(value) = load::find(&self.store, key, transaction).and_then(known) {
+            self.store.info.counters.hit();
             return State::Known(value);
         }
         if transaction.is_some() { State::Load(None) } else { self.begin_key(key, Manner::Shared) }

@@ -33,7 +33,7 @@ impl<K: Key, V: Value> Store<K, V> {
     pub(super) fn hold(&self, stripe: &mut Stripe<K, V>, hash: u64, key: &K, hold: Duration) {
         let now = self.info.clock.now();
         let until = now.after(hold);
-        if !stripe.hold(hash, key, until, now) {
+        if !stripe.holds.hold(hash, key, until, now) {
             // So many keys are held that all may as well be.
             self.info.hold_all(until);
         }
@@ -68,7 +68,7 @@ impl<K: Key, V: Value> Store<K, V> {
         for tag in tags {
             let number = self.info.next_eviction();
             let keys = self.index().evict(tag, number);
-            for key in &keys {
+            for key in keys.iter().filter_map(|key| key.downcast_ref()) {
                 self.evict(key, Duration::ZERO);
             }
             discard(keys);

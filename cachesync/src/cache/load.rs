@@ -87,24 +87,15 @@ impl<O, V> How<O, V> {
     }
 }
 
-/// Looks for the key, under the transaction if there is one (rule R3).
-#[inline]
-pub(crate) fn find<K: Key, V: Value, Q: KeyForm<K>, T>(
-    store: &Store<K, V>,
-    key: &Q,
-    transaction: Option<&Inner>,
-    answer: impl FnOnce(Content<V>) -> Option<T>,
-) -> Option<T> {
-    let Some(transaction) = transaction else { return store.hit(key, answer) };
-    match transaction.concerns(&store.info, key) {
-        Concern::Key => None,
-        Concern::Tags => {
-            let content = store.without_tags(&key.to_key(), &|tag| transaction.is_tag_pending(&store.info, tag))?;
-            let answer = answer(content)?;
-            store.info.counters.hit();
-            Some(answer)
+/// Looks for the key, under the transaction if there is one (rule R3). The caller counts the hit.
+pub(crate) fn find<K: Key, V: Value>(store: &Store<K, V>, key: &K, transaction: Option<&Inner>) -> Option<Content<V>> {
+    let concern = transaction.map(|transaction| (transaction.concerns(&store.info, &key), transaction));
+    match concern {
+        None | Some((Concern::Nothing, _)) => store.content(key),
+        Some((Concern::Key, _)) => None,
+        Some((Concern::Tags, transaction)) => {
+            store.without_tags(key, &|tag| transaction.is_tag_pending(&store.info, tag))
         }
-        Concern::Nothing => store.hit(key, answer),
     }
 }
 
@@ -128,7 +119,9 @@ pub(crate) fn find_here<K: Key, V: Value, Q: KeyForm<K>, T>(
         Some(Concern::Key) => None,
         Some(Concern::Tags) => {
             let transaction = transaction.map(|transaction| transaction.inner().clone()).or_else(transaction::current);
-            find(store, key, transaction.as_deref(), answer)
+            let answer = answer(find(store, &key.to_key(), transaction.as_deref())?)?;
+            store.info.counters.hit();
+            Some(answer)
         }
     }
 }

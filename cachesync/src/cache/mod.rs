@@ -4,9 +4,11 @@ pub(crate) mod admission;
 mod answer;
 pub(crate) mod batch;
 pub(crate) mod content;
+mod erased;
 pub(crate) mod evict_many;
 mod evictions;
 pub(crate) mod flight;
+mod holds;
 pub(crate) mod info;
 pub(crate) mod lead;
 pub(crate) mod load;
@@ -110,11 +112,10 @@ impl<K: Key, V: Value> Cache<K, V> {
         L: FnOnce() -> F,
         F: Future<Output = Result<V, E>>,
     {
-        let transaction = transaction::current();
-        if let Some(value) = load::find(&self.store, &key, transaction.as_deref(), Content::into_value) {
+        if let Some(value) = self.look(&key) {
             return Ok(value);
         }
-        let miss = match transaction {
+        let miss = match transaction::current() {
             Some(_) if !Mutation::FillInsideTransactions.is_on() => Ok(Miss::alone(&self.store.info, &by_hand())),
             _ => Miss::begin(&self.store, Vec::new(), key.to_key(), &by_hand(), false),
         };

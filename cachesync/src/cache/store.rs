@@ -54,7 +54,7 @@ use super::{
     info::CacheInfo,
     lead::Lead,
     stripe::{Purpose, Stripe, Ticket},
-    tags::{Tag, TagIndex},
+    tags::{Forgotten, Tag, TagIndex},
 };
 use crate::{
     clock::Moment,
@@ -87,9 +87,9 @@ impl<K, V> Lifecycle<K, Stored<V>> for Displaced {
 pub(crate) struct Store<K, V> {
     pub(crate) info: Arc<CacheInfo>,
     pub(super) entries: QuickCache<K, Stored<V>, UnitWeighter, DefaultHashBuilder, Displaced>,
-    pub(super) stripes: Box<[Mutex<Stripe<K, V>>]>,
+    pub(super) stripes: Vec<Mutex<Stripe<K, V>>>,
     pub(super) hasher: DefaultHashBuilder,
-    tags: Mutex<TagIndex<K>>,
+    tags: Mutex<TagIndex>,
     /// Whether any entry ever carried a tag. Set under the stripe's lock of the entry's key.
     has_tags: AtomicBool,
     pub(super) retries: Arc<Semaphore>,
@@ -123,7 +123,11 @@ impl<K: Key, V: Value> Store<K, V> {
         let hasher = DefaultHashBuilder::default();
         let capacity = if info.config.evict_only { 1 } else { info.config.capacity };
         let entries = QuickCache::with(capacity, capacity as u64, UnitWeighter, hasher.clone(), Displaced);
-        let stripes = (0..STRIPES).map(|_| Mutex::default()).collect();
+        // Not collected, which would be compiled for each cache.
+        let mut stripes = Vec::with_capacity(STRIPES);
+        for _ in 0..STRIPES {
+            stripes.push(Mutex::default());
+        }
         Arc::new(Self {
             info,
             entries,
@@ -175,11 +179,19 @@ impl<K: Key, V: Value> Store<K, V> {
         Some(answer)
     }
 
-    /// What a hit would be answered with, unless the entry carries a tag of which `avoided` is true. The caller counts it.
+    /// What a hit would be answered with. The caller counts it.
+    pub(crate) fn content(&self, key: &K) -> Option<Content<V>> {
+        let now = self.info.serves_at()?;
+        let stored = self.entries.get(key)?;
+        (!self.has_expired(stored.expiry(), now)).then(|| stored.content())
+    }
+
+    /// The same, unless the entry carries a tag of which `avoided` is true. The caller counts it.
     pub(crate) fn without_tags(&self, key: &K, avoided: &dyn Fn(&Tag) -> bool) -> Option<Content<V>> {
         // Under the stripe's lock, so that entry and tags are of one load.
-        let stripe = self.stripe(self.hasher.hash_one(key));
-        let avoid = self.index().carries_any(key, avoided);
+        let hash = self.hasher.hash_one(key);
+        let stripe = self.stripe(hash);
+        let avoid = self.index().carries_any(hash, key, avoided);
         let now = if avoid { None } else { self.info.serves_at() };
         let found = now.and_then(|now| Some((self.entries.get(key)?, now)));
         drop(stripe);
@@ -243,7 +255,7 @@ impl<K: Key, V: Value> Store<K, V> {
                 Purpose::ShareUntilItBegins => true,
             };
             let flight =
-                if held { stripe.joinable_while_held(hash, &key) } else { stripe.joinable(hash, &key, may_join) };
+                if held { stripe.joinable_while_held(hash, &key) } else { stripe.joinable(hash, &key, &may_join) };
             if let Some(flight) = flight {
                 return Begun::Wait(flight.clone(), key);
             }
@@ -344,13 +356,17 @@ impl<K: Key, V: Value> Store<K, V> {
     fn register(&self, key: &K, tags: &[Tag], began: u64) -> bool {
         // Whoever removes this entry later takes the stripe's lock, and sees this.
         self.has_tags.store(true, Ordering::Relaxed);
-        self.index().register(key, tags, began)
+        self.index().register(self.hasher.hash_one(key), key, tags, began)
+    }
+
+    fn forget(&self, hash: u64, key: &K) -> Forgotten {
+        self.index().forget(hash, key)
     }
 
     /// Takes an entry and its tags out, under its stripe's lock; what is returned is to be dropped after it.
     #[must_use]
     pub(super) fn take(&self, key: &K) -> impl Sized + use<K, V> {
-        let forgotten = self.has_tags.load(Ordering::Relaxed).then(|| self.index().forget(key));
+        let forgotten = self.has_tags.load(Ordering::Relaxed).then(|| self.forget(self.hasher.hash_one(key), key));
         (self.entries.remove(key), forgotten)
     }
 
@@ -359,8 +375,9 @@ impl<K: Key, V: Value> Store<K, V> {
         if self.has_tags.load(Ordering::Relaxed) {
             let mut forget = || {
                 let key = &left.0;
-                let stripe = self.stripe(self.hasher.hash_one(key));
-                let forgotten = (!self.entries.contains_key(key)).then(|| self.index().forget(key));
+                let hash = self.hasher.hash_one(key);
+                let stripe = self.stripe(hash);
+                let forgotten = (!self.entries.contains_key(key)).then(|| self.forget(hash, key));
                 drop(stripe);
                 discard(forgotten);
             };
@@ -386,9 +403,9 @@ impl<K: Key, V: Value> Store<K, V> {
         if Mutation::IgnoreHolds.is_on() {
             return false;
         }
-        let now = || self.info.clock.now();
-        let all_held_until = Moment(self.info.all_held_until.load(Ordering::Acquire));
-        (all_held_until > Moment::PAST && all_held_until > now()) || stripe.is_held(hash, key, now)
+        let all = Moment(self.info.all_held_until.load(Ordering::Acquire));
+        let until = if stripe.holds.is_empty() { all } else { all.max(stripe.holds.until(hash, key)) };
+        until > Moment::PAST && until > self.info.clock.now()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -399,7 +416,7 @@ impl<K: Key, V: Value> Store<K, V> {
         lock(&self.stripes[stripe_of(hash)])
     }
 
-    pub(super) fn index(&self) -> MutexGuard<'_, TagIndex<K>> {
+    pub(super) fn index(&self) -> MutexGuard<'_, TagIndex> {
         lock(&self.tags)
     }
 }

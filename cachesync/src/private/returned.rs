@@ -185,22 +185,11 @@ pub trait ValueShared {}
 impl<T: Send + Sync> ValueShared for T {}
 
 macro_rules! refused {
-    ($([$($generics:ident)*] $output:ty, at $generic:literal and $concrete:literal;)*) => {$(
-        impl<$($generics),*> ReturnsRefused<$output, T> for Returns<$output, $generic> {
+    ($([$($generics:ident)*] $output:ty, at $step:literal;)*) => {$(
+        impl<$($generics),*> ReturnsRefused<$output, T> for Returns<$output, $step> {
             fn returned<V>(&self) -> NoValue<$output, V>
             where
                 T: Value,
-            {
-                NoValue(PhantomData)
-            }
-        }
-
-        // In any other function, where what is missing can be named.
-        impl<$($generics),*> Returns<$output, $concrete> {
-            /// Compiles for a value only.
-            pub fn returned<V>(&self) -> NoValue<$output, V>
-            where
-                T: ValueClone + ValueShared,
             {
                 NoValue(PhantomData)
             }
@@ -209,10 +198,53 @@ macro_rules! refused {
 }
 
 refused! {
-    [T E] Result<Option<T>, E>, at 7 and 3;
-    [T E] Result<T, E>, at 6 and 2;
-    [T] Option<T>, at 5 and 1;
-    [T] T, at 4 and 0;
+    [T E] Result<Option<T>, E>, at 7;
+    [T E] Result<T, E>, at 6;
+    [T] Option<T>, at 5;
+    [T] T, at 4;
+}
+
+// In any other function, where what is missing can be named. Each by itself and not made by a macro, since the compiler shows
+// them.
+
+impl<T, E> Returns<Result<Option<T>, E>, 3> {
+    /// Compiles for a value only.
+    pub fn returned<V>(&self) -> NoValue<Result<Option<T>, E>, V>
+    where
+        T: ValueClone + ValueShared,
+    {
+        NoValue(PhantomData)
+    }
+}
+
+impl<T, E> Returns<Result<T, E>, 2> {
+    /// Compiles for a value only.
+    pub fn returned<V>(&self) -> NoValue<Result<T, E>, V>
+    where
+        T: ValueClone + ValueShared,
+    {
+        NoValue(PhantomData)
+    }
+}
+
+impl<T> Returns<Option<T>, 1> {
+    /// Compiles for a value only.
+    pub fn returned<V>(&self) -> NoValue<Option<T>, V>
+    where
+        T: ValueClone + ValueShared,
+    {
+        NoValue(PhantomData)
+    }
+}
+
+impl<T> Returns<T, 0> {
+    /// Compiles for a value only.
+    pub fn returned<V>(&self) -> NoValue<T, V>
+    where
+        T: ValueClone + ValueShared,
+    {
+        NoValue(PhantomData)
+    }
 }
 
 /// In place of what has no value: whatever value is asked for.

@@ -150,7 +150,8 @@ fn missed_in_any<K: Key, V: Value, O>(
     }
     // Caches whose handles were not remembered, and those after them, have not been asked yet.
     for store in &stores {
-        if let Some(output) = load::find(store, &&key, transaction, |content| how.answer(content)) {
+        if let Some(output) = load::find(store, &key, transaction).and_then(|content| how.answer(content)) {
+            store.info.counters.hit();
             return Step::Hit(output);
         }
     }

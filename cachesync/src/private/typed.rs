@@ -103,8 +103,8 @@ mod tests {
 
     static USERS: TypedCache<u64, String> = TypedCache::new("users");
     // What the attributes make: a static beside the function, from a static with interior mutability.
-    static SITE: CallSite = CallSite::typed(&FUNCTION, typed(&USERS));
-    static FUNCTION: FunctionInfo = FunctionInfo {
+    static SITE: CallSite = CallSite::typed(FUNCTION, typed(&USERS));
+    const FUNCTION: FunctionInfo = FunctionInfo {
         function: "find",
         file: "",
         line: 1,
