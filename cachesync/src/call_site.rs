@@ -241,15 +241,21 @@ impl CallSite {
             }
             return Some(store);
         }
+        let (id, slot) = self.slot(call)?;
+        let store = self.store_of::<K, V>(&slot)?;
+        self.handle.remember(id, Box::new(store.clone()));
+        Some(store)
+    }
+
+    /// The cache of this call, whatever its types, and the id of its registry.
+    fn slot(&self, call: &Call<'_>) -> Option<(u64, Arc<Slot>)> {
         let registry = call.current_registry();
         let node = &self.open(registry.as_ref())?.0.node;
-        let Some(slot) = node.slot(self.cache()) else {
+        let slot = node.slot(self.cache());
+        if slot.is_none() {
             self.warn(format_args!("the registry has no cache `{}`", self.cache()));
-            return None;
-        };
-        let store = self.store_of::<K, V>(&slot)?;
-        self.handle.remember(node.id, Box::new(store.clone()));
-        Some(store)
+        }
+        Some((node.id, slot?))
     }
 
     /// The store of a slot, if its types are those of this function.
@@ -257,10 +263,15 @@ impl CallSite {
         match slot.store::<K, V>() {
             Ok(store) => Some(store),
             Err(Mismatch(text)) => {
-                slot.problem(format!("{text} as {self} asks: it runs uncached"));
+                self.differs(slot, &text);
                 None
             }
         }
+    }
+
+    #[cold]
+    fn differs(&self, slot: &Slot, text: &str) {
+        slot.problem(format!("{text} as {self} asks: it runs uncached"));
     }
 
     /// The registry, if there is one that has not ended.

@@ -144,7 +144,11 @@ fn missed_in_any<K: Key, V: Value, O>(
     key: K,
     how: &How<O, V>,
 ) -> Step<K, V, O> {
-    let mut stores: Vec<_> = sites.iter().filter_map(|site| site.find::<K, V>(call)).collect();
+    let (mut stores, mut tagged) = (Vec::with_capacity(sites.len()), false);
+    for site in sites {
+        stores.extend(site.find::<K, V>(call));
+        tagged |= site.function.tagged;
+    }
     if stores.is_empty() {
         return Step::Miss(Miss::bypassed());
     }
@@ -158,7 +162,7 @@ fn missed_in_any<K: Key, V: Value, O>(
     let first = stores.remove(0);
     match transaction {
         Some(_) => Step::Miss(Miss::alone(&first.info, how)),
-        None => Step::of(Miss::begin(&first, stores, key, how, sites.iter().any(|site| site.function.tagged))),
+        None => Step::of(Miss::begin(&first, stores, key, how, tagged)),
     }
 }
 
