@@ -142,6 +142,6 @@ impl<K: Key, V: Value, O> Stage<K, V, O> {
 }
 
 #[cold]
-fn polled_again() -> ! {
+pub(super) fn polled_again() -> ! {
     panic!("it is not polled again after it was ready")
 }

@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{
     admission::{Admission, Patience},
+    answer::polled_again,
     flight::{Flight, Lands, Outcome},
     info::CacheInfo,
     load::{How, Led, Load, Others, Role, begin},
@@ -36,27 +37,16 @@ pub(super) struct Waiter<K: Key, V: Value, O> {
 
 /// A miss that waits; it becomes a [`Led`].
 pub struct Waiting<K: Key, V: Value, O> {
-    stage: Stage<K, V, O>,
+    /// As long as it waits for another caller, or for a permit after that one has failed.
+    waiter: Option<Box<Waiter<K, V, O>>>,
+    /// When it waits to be admitted, as what it loads then.
+    role: Option<Role<K, V>>,
+    permit: Option<OwnedSemaphorePermit>,
     outcome: Option<fn(&O) -> Outcome<V>>,
     others: Option<Box<Others<K, V, O>>>,
     patience: Patience,
     /// What it waits for.
     event: Event,
-}
-
-enum Stage<K: Key, V: Value, O> {
-    /// It waits for another caller, or for a permit after that one has failed.
-    Waits(Box<Waiter<K, V, O>>),
-    /// It waits to be admitted, and loads then.
-    Loads(Role<K, V>, Option<OwnedSemaphorePermit>),
-    Ended,
-}
-
-/// How a step ends.
-enum Turn<T> {
-    /// It waits for something else.
-    Waits(Event),
-    Ends(T),
 }
 
 impl<K: Key, V: Value, O> Waiting<K, V, O> {
@@ -69,7 +59,7 @@ impl<K: Key, V: Value, O> Waiting<K, V, O> {
     ) -> Self {
         let bound = Bound::new(&waiter.store.info, waiter.flight.is_admitted());
         let event = bound.landed(waiter.flight.clone());
-        Self { stage: Stage::Waits(waiter), outcome, others, patience, event }
+        Self { waiter: Some(waiter), role: None, permit: None, outcome, others, patience, event }
     }
 
     /// To be admitted.
@@ -81,72 +71,76 @@ impl<K: Key, V: Value, O> Waiting<K, V, O> {
         patience: Patience,
     ) -> Self {
         let event = admitted(info, patience);
-        Self { stage: Stage::Loads(role, None), outcome, others, patience, event }
+        Self { waiter: None, role: Some(role), permit: None, outcome, others, patience, event }
     }
 
-    fn turn(&mut self, occurred: Occurred) -> Turn<Led<K, V, O>> {
-        match (std::mem::replace(&mut self.stage, Stage::Ended), occurred) {
-            (Stage::Waits(waiter), Occurred::Landed(bound)) => match answered(waiter.flight.outcome(), &waiter.how) {
-                Ok(output) => {
-                    count(&waiter.store.info.counters.shared, 1);
-                    Turn::Ends(Led::Answer(output))
-                }
-                Err(true) => {
-                    let event = bound.permitted(waiter.store.retries.clone());
-                    self.stage = Stage::Waits(waiter);
-                    Turn::Waits(event)
-                }
-                Err(false) => self.begin(*waiter, Manner::Shared, bound, None),
-            },
-            (Stage::Waits(waiter), Occurred::Permitted(bound, permit)) => {
-                self.begin(*waiter, Manner::Separate, bound, permit)
+    /// Goes on after what it has waited for; `None` if it waits for something else now.
+    fn turn(&mut self, occurred: Occurred) -> Option<Led<K, V, O>> {
+        match occurred {
+            Occurred::Landed(bound) => self.landed(bound),
+            Occurred::Permitted(bound, permit) => {
+                self.permit = permit;
+                self.begin(Manner::Separate, bound)
             }
-            (Stage::Waits(waiter), Occurred::TooLong) => {
-                let Waiter { store, key, flight, .. } = *waiter;
-                // A load that is stuck must not cost every caller to come the same wait.
-                store.detach_key(&key, &flight);
-                self.patience = Patience::Goes;
-                self.admit(Role::alone(&store.info), None)
+            Occurred::TooLong => {
+                self.give_up();
+                None
             }
-            (Stage::Loads(mut role, permit), Occurred::Admitted(admission)) => {
-                role.admit(admission);
-                Turn::Ends(Led::Load(Load::begin(role, self.outcome, self.others.take(), permit)))
+            Occurred::Admitted(admission) => Some(self.load(admission)),
+        }
+    }
+
+    fn landed(&mut self, bound: Bound) -> Option<Led<K, V, O>> {
+        let Some(waiter) = &self.waiter else { polled_again() };
+        match answered(waiter.flight.outcome(), &waiter.how) {
+            Ok(output) => {
+                count(&waiter.store.info.counters.shared, 1);
+                Some(Led::Answer(output))
             }
-            _ => panic!("it is not polled again after it was ready"),
+            Err(true) => {
+                self.event = bound.permitted(waiter.store.retries.clone());
+                None
+            }
+            Err(false) => self.begin(Manner::Shared, bound),
         }
     }
 
     /// Begins again, now that the other caller has not made a value.
-    fn begin(
-        &mut self,
-        waiter: Waiter<K, V, O>,
-        manner: Manner,
-        bound: Bound,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Turn<Led<K, V, O>> {
-        let Waiter { store, key, how, tagged, .. } = waiter;
+    fn begin(&mut self, manner: Manner, bound: Bound) -> Option<Led<K, V, O>> {
+        let Some(waiter) = self.waiter.take() else { polled_again() };
+        let Waiter { store, key, how, tagged, .. } = *waiter;
         let role = match begin(&store, key, manner, tagged, &|content| how.answers(content)) {
             Begun::Hit(content) => match how.answer(content) {
-                Some(output) => return Turn::Ends(Led::Answer(output)),
+                Some(output) => return Some(Led::Answer(output)),
                 None => Role::alone(&store.info),
             },
             Begun::Lead(lead) => Role::Lead(lead),
             Begun::Alone => Role::alone(&store.info),
             Begun::Wait(flight, key) => {
-                let event = bound.landed(flight.clone());
-                self.stage = Stage::Waits(Box::new(Waiter { store, key, flight, how, tagged }));
-                return Turn::Waits(event);
+                self.event = bound.landed(flight.clone());
+                self.waiter = Some(Box::new(Waiter { store, key, flight, how, tagged }));
+                return None;
             }
         };
-        self.admit(role, permit)
+        self.role = Some(role);
+        self.event = admitted(store.info.clone(), self.patience);
+        None
     }
 
-    fn admit(&mut self, role: Role<K, V>, permit: Option<OwnedSemaphorePermit>) -> Turn<Led<K, V, O>> {
-        let Some(info) = role.info().cloned() else {
-            return Turn::Ends(Led::Load(Load::begin(role, self.outcome, self.others.take(), permit)));
-        };
-        self.stage = Stage::Loads(role, permit);
-        Turn::Waits(admitted(info, self.patience))
+    fn give_up(&mut self) {
+        let Some(waiter) = self.waiter.take() else { polled_again() };
+        let store = &waiter.store;
+        // A load that is stuck must not cost every caller to come the same wait.
+        store.detach_key(&waiter.key, &waiter.flight);
+        self.patience = Patience::Goes;
+        self.role = Some(Role::alone(&store.info));
+        self.event = admitted(store.info.clone(), Patience::Goes);
+    }
+
+    fn load(&mut self, admission: Option<Admission>) -> Led<K, V, O> {
+        let Some(mut role) = self.role.take() else { polled_again() };
+        role.admit(admission);
+        Led::Load(Load::begin(role, self.outcome, self.others.take(), self.permit.take()))
     }
 }
 
@@ -158,9 +152,8 @@ impl<K: Key, V: Value, O> Future for Waiting<K, V, O> {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Led<K, V, O>> {
         loop {
             let occurred = ready!(self.event.as_mut().poll(context));
-            match self.turn(occurred) {
-                Turn::Waits(event) => self.event = event,
-                Turn::Ends(led) => return Poll::Ready(led),
+            if let Some(led) = self.turn(occurred) {
+                return Poll::Ready(led);
             }
         }
     }
