@@ -46,6 +46,23 @@ async fn a_put_runs_its_body_every_time_and_loads_find_its_value() {
     registry(&["put"]).await.scope(work).await;
 }
 
+#[cache_put(cache = "put", key = id)]
+async fn put_unless<E: Clone + Send + Sync>(id: u64, unless: Option<E>) -> Result<u64, E> {
+    unless.map_or(Ok(id), Err)
+}
+
+#[tokio::test]
+async fn the_error_of_a_put_may_borrow() {
+    let (calls, text) = (Calls::default(), String::from("refused"));
+    let work = async {
+        assert_eq!(put_unless(1, None::<&str>).await, Ok(1));
+        assert_eq!(put_unless(1, Some(text.as_str())).await, Err("refused"));
+        assert_eq!(load(&calls, 1).await, Ok(1));
+        assert_eq!(calls.get(), 0);
+    };
+    registry(&["put"]).await.scope(work).await;
+}
+
 #[tokio::test]
 async fn an_error_stores_nothing_and_evicts_nothing() {
     let calls = Calls::default();

@@ -1,11 +1,11 @@
 //! What the expansion asks of a return type, and of what was returned.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote_spanned;
 use syn::Type;
 
 use super::{place::Place, private, refusing, typed_cache};
-use crate::model::{Cache, Use};
+use crate::model::{Action, Cache, Use};
 
 /// How the value is taken out of what the function returns, and put back.
 pub(super) fn returned(used: &Use, ty: &Type) -> TokenStream {
@@ -15,7 +15,9 @@ pub(super) fn returned(used: &Use, ty: &Type) -> TokenStream {
         quote_spanned!(at=> #private::PlainValue::<#ty>::new())
     } else {
         let refusing = refusing(used, "ReturnsRefused", at);
-        let returned = quote_spanned!(at=> #private::Returns::<#ty>::new().returned());
+        let returns = if matches!(used.action, Action::Put { .. }) { "PutReturns" } else { "Returns" };
+        let returns = Ident::new(returns, at);
+        let returned = quote_spanned!(at=> #private::#returns::<#ty>::new().returned());
         if refusing.is_empty() { returned } else { quote_spanned!(at=> { #refusing #returned }) }
     };
     typed(used, returned, "typed_value", at)
@@ -35,7 +37,7 @@ pub(super) fn returned_batch(used: &Use, ty: &Type) -> TokenStream {
 /// `returned`, which has to be of the value type of the typed caches, by the function `check`.
 fn typed(used: &Use, returned: TokenStream, check: &str, at: Span) -> TokenStream {
     let private = private(at);
-    let check = proc_macro2::Ident::new(check, at);
+    let check = Ident::new(check, at);
     used.caches.iter().fold(returned, |returned, cache| match cache {
         Cache::Named(_) => returned,
         Cache::Typed(path) => {
@@ -56,7 +58,7 @@ pub(super) fn look(used: &Use) -> TokenStream {
 pub(super) fn ask(used: &Use, function: &str) -> TokenStream {
     let at = Place::of(used.output()).start;
     let private = private(at);
-    let function = proc_macro2::Ident::new(function, at);
+    let function = Ident::new(function, at);
     quote_spanned!(at=> #private::#function(&__cachesync_output))
 }
 

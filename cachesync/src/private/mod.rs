@@ -44,7 +44,8 @@ pub use policy::{
 };
 pub use refused::{KeyClone, KeyDeserialize, KeyEq, KeyHash, KeyRefused, KeySerialize, KeyShared, NoKey, Refusal};
 pub use returned::{
-    Cloned, NoValue, NotCloned, PlainValue, Returned, Returns, ReturnsRefused, Sharing, ValueClone, ValueShared,
+    Cloned, NoValue, NotCloned, PlainValue, PutReturns, Returned, Returns, ReturnsRefused, Sharing, ValueClone,
+    ValueShared,
 };
 pub use step::{Step, begin};
 

@@ -102,7 +102,10 @@ markers! {
     OkSomeValue<S>;
 }
 
-impl<R> Returns<R, 12> {
+/// That of a put, for which nobody waits: it begins after the steps that share an error, which may so be of any lifetime.
+pub type PutReturns<R> = Returns<R, 10>;
+
+impl<R, const STEP: u8> Returns<R, STEP> {
     /// Of this type.
     #[expect(clippy::new_without_default, reason = "only the attributes make it")]
     pub const fn new() -> Self {
@@ -142,10 +145,12 @@ choices! {
     12 [T: Value] Option<T> => SomeValue<Option<T>>;
     /// Likewise: `Result<Option<T>, E>` whose error can be cloned and sent.
     12 [T: Value, E: Clone + Send + Sync + 'static] Result<Option<T>, E> => OkSomeValue<Result<Option<T>, E>, Cloned>;
-    /// Second: any other `Result<Option<T>, E>`.
-    11 [T: Value, E] Result<Option<T>, E> => OkSomeValue<Result<Option<T>, E>, NotCloned>;
-    /// Third: `Result<T, E>` whose error can be cloned and sent.
-    10 [T: Value, E: Clone + Send + Sync + 'static] Result<T, E> => OkValue<Result<T, E>, Cloned>;
+    /// Second: any other `Result<T, E>` whose error can be cloned and sent.
+    11 [T: Value, E: Clone + Send + Sync + 'static] Result<T, E> => OkValue<Result<T, E>, Cloned>;
+    /// Third, where a put begins: `Option<T>`.
+    10 [T: Value] Option<T> => SomeValue<Option<T>>;
+    /// Likewise: any other `Result<Option<T>, E>`.
+    10 [T: Value, E] Result<Option<T>, E> => OkSomeValue<Result<Option<T>, E>, NotCloned>;
     /// Fourth: any other `Result<T, E>`.
     9 [T: Value, E] Result<T, E> => OkValue<Result<T, E>, NotCloned>;
     /// Last: anything.
@@ -401,6 +406,7 @@ mod tests {
 
     struct NotClone;
     type Alias = Result<u8, String>;
+    type Nested = Result<Option<u8>, String>;
 
     fn value<R: Returned>(_: &R, output: &R::Output) -> Option<R::Value> {
         R::value(output).cloned()
@@ -432,6 +438,16 @@ mod tests {
         assert_eq!(value_of!(Result<Option<u8>, NotClone>, Err(NotClone)), None);
         assert_eq!(value_of!(Result<Option<u8>, String>, Ok(Some(1))), Some(1));
         assert_eq!(value_of!(Result<u8, NotClone>, Err(NotClone)), None);
+    }
+
+    #[test]
+    fn of_a_put_the_same_is_cached_and_no_error_is_shared() {
+        assert_eq!(value(&PutReturns::<u8>::new().returned(), &1), Some(1));
+        assert_eq!(value(&PutReturns::<Option<u8>>::new().returned(), &Some(1)), Some(1));
+        let (plain, nested) = (PutReturns::<Alias>::new().returned(), PutReturns::<Nested>::new().returned());
+        assert_eq!((value(&plain, &Ok(1)), value(&nested, &Ok(Some(1)))), (Some(1), Some(1)));
+        assert_eq!((value(&plain, &Err("down".into())), value(&nested, &Ok(None))), (None, None));
+        assert!(share(&plain, &Err("down".into())).is_none() && share(&nested, &Err("down".into())).is_none());
     }
 
     #[test]
