@@ -5,6 +5,7 @@
 
 mod batch_races;
 mod batches;
+mod collisions;
 mod conditions;
 mod config_block;
 mod evicting;
