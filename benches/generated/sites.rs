@@ -51,7 +51,7 @@ fn main() {
             "loads" => node.registry.stats().caches.values().map(|cache| cache.loads).sum(),
             // The slice's element is a slice.
             "static" => {
-                (size_of::<__private::CallSite>() + size_of::<__private::FunctionInfo>() + size_of::<&[u8]>()) as u64
+                (size_of::<__private::CallSite>() + size_of::<&[u8]>()) as u64
             }
             "remembered" => remembered as u64,
             _ => panic!("what is {what}?"),

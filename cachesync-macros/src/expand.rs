@@ -85,11 +85,14 @@ fn never(ty: &Type) -> TokenStream {
     quote_spanned!(at=> #private::never::<#ty>())
 }
 
-/// The last of the traits that method resolution finds, for what is refused: `generic` in a function with type parameters,
-/// for which the compiler offers a bound, and in any other those that can name what is missing.
-fn refusing(used: &Use, generic: &str, concrete: &[&str], at: Span) -> Vec<Ident> {
-    let names = if used.function.has_type_parameters() { &[generic] } else { concrete };
-    names.iter().map(|name| Ident::new(name, at)).collect()
+/// In a function with type parameters, the trait that method resolution finds for what is refused, and for which the compiler
+/// offers a bound. In any other there are methods that can name what is missing.
+fn refusing(used: &Use, name: &str, at: Span) -> TokenStream {
+    if !used.function.has_type_parameters() {
+        return TokenStream::new();
+    }
+    let (private, name) = (private(at), Ident::new(name, at));
+    quote_spanned!(at=> use #private::#name as _;)
 }
 
 /// Statements in which `result` is `value`, if they use it.

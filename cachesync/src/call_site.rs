@@ -48,10 +48,10 @@ macro_rules! __register_call_sites {
     };
 }
 
-/// The call sites that are linked into this program; on targets without linker sections, none.
-pub(crate) fn annotated_functions() -> impl Iterator<Item = &'static CallSite> {
+/// The functions that are linked into this program, each with its call sites; on targets without linker sections, none.
+pub(crate) fn annotated_functions() -> impl Iterator<Item = &'static [CallSite]> {
     #[cfg(not(target_family = "wasm"))]
-    return CACHESYNC_SITES_0_1.iter().copied().flatten();
+    return CACHESYNC_SITES_0_1.iter().copied();
     #[cfg(target_family = "wasm")]
     return std::iter::empty();
 }
@@ -76,6 +76,7 @@ pub enum Role {
 }
 
 /// What the attribute says of its function.
+#[derive(Clone, Copy)]
 pub struct FunctionInfo {
     /// The function's path.
     pub function: &'static str,
@@ -104,7 +105,7 @@ pub struct SiteTypes {
 
 /// An annotated function and one of its caches.
 pub struct CallSite {
-    pub(crate) function: &'static FunctionInfo,
+    pub(crate) function: FunctionInfo,
     cache: CacheName,
     handle: Remembered<Handle>,
     warned: AtomicBool,
@@ -194,16 +195,16 @@ impl<'a> Call<'a> {
 
 impl CallSite {
     /// The static of a function for one of its caches.
-    pub const fn new(function: &'static FunctionInfo, cache: &'static str) -> Self {
+    pub const fn new(function: FunctionInfo, cache: &'static str) -> Self {
         Self::with_name(function, CacheName::Text(cache))
     }
 
     /// The same for a typed cache.
-    pub const fn typed<C: Named>(function: &'static FunctionInfo, cache: &'static C) -> Self {
+    pub const fn typed<C: Named>(function: FunctionInfo, cache: &'static C) -> Self {
         Self::with_name(function, CacheName::Of(cache))
     }
 
-    const fn with_name(function: &'static FunctionInfo, cache: CacheName) -> Self {
+    const fn with_name(function: FunctionInfo, cache: CacheName) -> Self {
         Self { function, cache, handle: Remembered::new(), warned: AtomicBool::new(false) }
     }
 
@@ -300,7 +301,7 @@ impl CallSite {
 /// As `a::b::find (src/b.rs:7)`.
 impl fmt::Display for CallSite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let FunctionInfo { function, file, line, .. } = self.function;
+        let FunctionInfo { function, file, line, .. } = &self.function;
         write!(f, "`{function}` ({file}:{line})")
     }
 }

@@ -4,6 +4,10 @@
 //! `Option<String>`; [`KeyForm`] does. It is implemented for the *argument* of a lookup, by value: a reference, a
 //! scalar, or a tuple or `Option` of these. That is why `&K` can stand for every `K` without overlapping with the
 //! structural forms.
+//!
+//! Hashing a form is inlined into the lookup, whatever the compiler thinks of its length: as long as one part of it is a call,
+//! the hasher lies in memory, and the hash of a pair of a number and a text takes twice as many instructions.
+#![expect(clippy::inline_always, reason = "as said above; `cargo xtask bench --check` counts")]
 
 use std::{
     hash::{Hash, Hasher},
@@ -97,7 +101,7 @@ pub trait KeyRef<K>: KeyForm<K> {}
 impl<K: Hash + Eq + Clone> KeyRef<K> for &K {}
 
 impl<K: Hash + Eq + Clone> KeyForm<K> for &K {
-    #[inline]
+    #[inline(always)]
     fn hash_key<H: Hasher>(&self, state: &mut H) {
         (*self).hash(state);
     }
@@ -118,7 +122,7 @@ type Unit = ();
 macro_rules! by_value {
     ($($scalar:ty)*) => {$(
         impl KeyForm<$scalar> for $scalar {
-            #[inline]
+            #[inline(always)]
             fn hash_key<H: Hasher>(&self, state: &mut H) {
                 self.hash(state);
             }
@@ -143,7 +147,7 @@ macro_rules! by_slice {
         impl<$($generics)*> KeyRef<$key> for $borrowed {}
 
         impl<$($generics)*> KeyForm<$key> for $borrowed {
-            #[inline]
+            #[inline(always)]
             fn hash_key<H: Hasher>(&self, state: &mut H) {
                 (**self).hash(state);
             }
@@ -170,7 +174,7 @@ by_slice! {
 impl<K, Q: KeyForm<K>> KeyRef<Option<K>> for Option<Q> {}
 
 impl<K, Q: KeyForm<K>> KeyForm<Option<K>> for Option<Q> {
-    #[inline]
+    #[inline(always)]
     fn hash_key<H: Hasher>(&self, state: &mut H) {
         // As the derived `Hash` of `Option` does; the unit tests hold it to that.
         mem::discriminant(self).hash(state);
@@ -198,7 +202,7 @@ macro_rules! by_tuple {
         impl<$($key, $form: KeyForm<$key>),*> KeyRef<($($key,)*)> for ($($form,)*) {}
 
         impl<$($key, $form: KeyForm<$key>),*> KeyForm<($($key,)*)> for ($($form,)*) {
-            #[inline]
+            #[inline(always)]
             fn hash_key<H: Hasher>(&self, state: &mut H) {
                 $(self.$index.hash_key(state);)*
             }
@@ -238,7 +242,7 @@ impl<'a, K, Q: KeyForm<K>> Probe<'a, K, Q> {
 }
 
 impl<K, Q: KeyForm<K>> Hash for Probe<'_, K, Q> {
-    #[inline]
+    #[inline(always)]
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.form.hash_key(state);
     }

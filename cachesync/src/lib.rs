@@ -123,6 +123,7 @@ mod lease;
 #[cfg(all(test, cachesync_shuttle))]
 mod model;
 mod mutation;
+mod places;
 mod put;
 mod registry;
 mod remembered;

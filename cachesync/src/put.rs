@@ -63,7 +63,7 @@ pub fn put<Q: Keyed, R: Returned>(
         let target = site.target(&call)?;
         let store = target.place.slot.declared.then(|| site.store_of::<Q::Key, R::Value>(&target.place.slot)).flatten();
         let ticketed =
-            store.and_then(|store| match store.begin(&&key, Manner::ByHand, site.function.tagged, |_| false) {
+            store.and_then(|store| match store.begin(key.clone(), Manner::ByHand, site.function.tagged, &|_| false) {
                 Begun::Lead(lead) => Some(Ticketed { store, ticket: Ticket::Key(lead) }),
                 _ => None,
             });

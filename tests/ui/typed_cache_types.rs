@@ -1,5 +1,4 @@
 use cachesync::__private as p;
-use p::KeyByStructure as _;
 
 struct NoKey;
 
@@ -10,7 +9,7 @@ cachesync::cache! {
 
 fn main() {
     let text = "Ada";
-    let _ = p::typed_key(&USERS, (&&&&&p::KeyProbe(&text)).keyed());
+    let _ = p::typed_key(&USERS, p::probe(&text).keyed());
     let _ = p::typed_value(&USERS, p::PlainValue::<u64>::new());
     let _ = USERS.get("Ada");
 }

@@ -13,5 +13,6 @@
 
 #![allow(clippy::missing_panics_doc, reason = "a measurement that cannot go on ends its program")]
 
+pub mod hops;
 pub mod raw;
 pub mod redis;

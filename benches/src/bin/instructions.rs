@@ -38,8 +38,8 @@ fn main() -> Result<()> {
         ("`u64` key", "number", "`async fn` around quick_cache `get`", "bare number", None, 2.25),
         ("`&str` key", "text", "quick_cache `get`", "get text", Some(2.0), 1.95),
         ("`&str` key", "text", "`async fn` around quick_cache `get`", "bare text", None, 1.6),
-        ("`(u32, &str)` key", "pair", "quick_cache `get`", "get pair", Some(2.0), 2.25),
-        ("`(u32, &str)` key", "pair", "`async fn` around quick_cache `get`", "bare pair", None, 1.9),
+        ("`(u32, &str)` key", "pair", "quick_cache `get`", "get pair", Some(2.0), 1.95),
+        ("`(u32, &str)` key", "pair", "`async fn` around quick_cache `get`", "bare pair", None, 1.65),
         ("in a transaction with pending evictions", "in transaction", "the same hit outside", "number", None, 2.4),
     ] {
         let (cost, baseline) = (cost(subject)?, cost(baseline)?);

@@ -9,7 +9,7 @@ use super::{
     keyed::keyed,
     policy::{Statements, declare, negative},
     private,
-    returned::{look, returned, shared_error},
+    returned::{look, returned},
 };
 use crate::{
     form::Form,
@@ -26,21 +26,17 @@ pub(super) fn expand(used: &Use, key: &Key, policy: &Policy) -> TokenStream {
     let begin = |call: &TokenStream| {
         keyed(used, key, |keyed| {
             let returned = returned(used, used.output());
-            let shared_error = shared_error(used);
             quote_spanned! {Span::mixed_site()=>
-                #private::begin(&__CACHESYNC_SITES, #call, #keyed, #returned, #shared_error)
+                #private::begin(&__CACHESYNC_SITES, #call, #keyed, #returned)
             }
         })
     };
     let bypassed = quote_spanned!(Span::mixed_site()=> #private::Step::Miss(#private::Loading::bypassed()));
     let step = call(used, begin, &bypassed);
     let miss = quote_spanned! {Span::mixed_site()=>
-        let __cachesync_miss = {
-            let __cachesync_step = #step;
-            match __cachesync_step {
-                #private::Step::Hit(__cachesync_output) => return __cachesync_output,
-                #private::Step::Miss(__cachesync_miss) => __cachesync_miss,
-            }
+        let __cachesync_miss = match #step {
+            #private::Step::Hit(__cachesync_output) => return __cachesync_output,
+            #private::Step::Miss(__cachesync_miss) => __cachesync_miss,
         };
     };
     if let Some(answer) = answer(used).filter(|_| policy.is_plain()) {

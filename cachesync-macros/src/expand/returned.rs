@@ -14,14 +14,9 @@ pub(super) fn returned(used: &Use, ty: &Type) -> TokenStream {
     let returned = if used.cache_value {
         quote_spanned!(at=> #private::PlainValue::<#ty>::new())
     } else {
-        let refusing = refusing(used, "ReturnsRefused", &["ReturnsLacking"], at);
-        quote_spanned! {at=> {
-            use #private::{
-                ReturnsOption as _, ReturnsPlain as _, ReturnsResult as _, ReturnsResultOfOption as _,
-                #(#refusing as _),*
-            };
-            (&&&&&&&&#private::Returns::<#ty>::new()).returned()
-        }}
+        let refusing = refusing(used, "ReturnsRefused", at);
+        let returned = quote_spanned!(at=> #private::Returns::<#ty>::new().returned());
+        if refusing.is_empty() { returned } else { quote_spanned!(at=> { #refusing #returned }) }
     };
     typed(used, returned, "typed_value", at)
 }
@@ -50,17 +45,6 @@ fn typed(used: &Use, returned: TokenStream, check: &str, at: Span) -> TokenStrea
     })
 }
 
-/// How an error reaches those who waited for the same load.
-pub(super) fn shared_error(used: &Use) -> TokenStream {
-    let ty = used.output();
-    let at = Place::of(ty).start;
-    let private = private(at);
-    quote_spanned! {at=> {
-        use #private::{ErrorCloned as _, ErrorNotCloned as _};
-        (&&#private::Returns::<#ty>::new()).shared_error()
-    }}
-}
-
 /// The value that would be stored of the output: an `Option` of a reference.
 pub(super) fn look(used: &Use) -> TokenStream {
     let private = private(Span::mixed_site());
@@ -83,8 +67,5 @@ pub(super) fn success(used: &Use, output: &TokenStream) -> TokenStream {
     if used.cache_value {
         return quote_spanned!(at=> #private::core::option::Option::Some(&#output));
     }
-    quote_spanned! {at=> {
-        use #private::{OutcomeOfResult as _, OutcomePlain as _};
-        (&&#private::Outcome(&#output)).value()
-    }}
+    quote_spanned!(at=> #private::outcome(&#output).value())
 }

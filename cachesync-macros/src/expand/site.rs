@@ -6,7 +6,7 @@ use syn::{LitBool, LitStr, Type, ext::IdentExt};
 
 use super::{
     cache_evict::keys_of,
-    keyed::{keyed, of_reference, traits},
+    keyed::{keyed, of_parameters, of_reference, traits},
     never,
     place::Place,
     private,
@@ -20,7 +20,7 @@ use crate::{
     outside::{Outside, with_lifetime},
 };
 
-/// Three items. Several attributes on one function each put theirs in a block of its own.
+/// Two items. Several attributes on one function each put theirs in a block of its own.
 pub(super) fn site(used: &Use) -> TokenStream {
     let private = private(Span::mixed_site());
     let function = LitStr::new(&path(&used.function), Span::mixed_site());
@@ -41,21 +41,36 @@ pub(super) fn site(used: &Use) -> TokenStream {
     };
     let role = Ident::new(role, Span::mixed_site());
     let tagged = flag(tagged);
-    let none = || quote_spanned!(Span::mixed_site()=> #private::core::option::Option::None);
-    let (key, value) = (key.unwrap_or_else(none), value.unwrap_or_else(none));
+    let unknown = || quote_spanned!(Span::mixed_site()=> #private::Unknown);
+    let (key, value) = (key.unwrap_or_else(unknown), value.unwrap_or_else(unknown));
     let count = proc_macro2::Literal::usize_unsuffixed(used.caches.len());
-    let sites = used.caches.iter().map(call_site);
-    quote_spanned! {Span::mixed_site()=>
-        static __CACHESYNC_FUNCTION: #private::FunctionInfo = #private::FunctionInfo {
+    let function = quote_spanned! {Span::mixed_site()=>
+        #private::FunctionInfo {
             function: #private::core::concat!(#private::core::module_path!(), #function),
             file: #private::core::file!(),
             line: #private::core::line!(),
             role: #private::Role::#role,
             explicit_registry: #explicit_registry,
             tagged: #tagged,
-            types: || #private::SiteTypes { key: #key, value: #value },
-        };
-        static __CACHESYNC_SITES: [#private::CallSite; #count] = [#(#sites),*];
+            types: #private::known(&|| (#key, #value)),
+        }
+    };
+    let sites = match &used.caches[..] {
+        [cache] => {
+            let site = call_site(cache, &function);
+            quote_spanned!(Span::mixed_site()=> [#site])
+        }
+        caches => {
+            let name = quote_spanned!(Span::mixed_site()=> __CACHESYNC_FUNCTION);
+            let sites = caches.iter().map(|cache| call_site(cache, &name));
+            quote_spanned! {Span::mixed_site()=> {
+                const #name: #private::FunctionInfo = #function;
+                [#(#sites),*]
+            }}
+        }
+    };
+    quote_spanned! {Span::mixed_site()=>
+        static __CACHESYNC_SITES: [#private::CallSite; #count] = #sites;
         #private::register!(__CACHESYNC_SITES);
     }
 }
@@ -73,32 +88,34 @@ fn path(function: &Function) -> String {
 }
 
 /// The call site of one cache, as a constant expression.
-fn call_site(cache: &Cache) -> TokenStream {
+fn call_site(cache: &Cache, function: &TokenStream) -> TokenStream {
     match cache {
         Cache::Named(name) => {
             let private = private(Span::mixed_site());
-            quote_spanned!(Span::mixed_site()=> #private::CallSite::new(&__CACHESYNC_FUNCTION, #name))
+            quote_spanned!(Span::mixed_site()=> #private::CallSite::new(#function, #name))
         }
         Cache::Typed(path) => {
             let at = Place::of(path).start;
             let private = private(at);
             let cache = typed_cache(path);
-            quote_spanned!(at=> #private::CallSite::typed(&__CACHESYNC_FUNCTION, #cache))
+            quote_spanned!(at=> #private::CallSite::typed(#function, #cache))
         }
     }
 }
 
-/// The type of the key, from a closure that is never called; `None` where a static cannot tell it.
+/// What tells the type of the key, in a closure that is never called; `None` where a static cannot tell it.
 fn key_type(used: &Use, key: &Key) -> Option<TokenStream> {
-    let private = private(Span::mixed_site());
     let outside = Outside::of(&used.function);
     if !outside.has_key(key) {
         return None;
     }
+    if let Some(keyed) = of_parameters(used, key, |name| parameter(used, &outside, name)) {
+        return Some(key_is(&keyed));
+    }
     let variables = variables(used, &outside, &key.mentions)?;
     let result = output(used, &outside, key.result.is_some())?;
-    let own = keyed(used, key, |keyed| quote_spanned!(Span::mixed_site()=> #private::own(#keyed)));
-    Some(key_type_of(&variables, &result, key.result.as_ref(), &own))
+    let key_is = keyed(used, key, key_is);
+    Some(key_type_of(&variables, &result, key.result.as_ref(), &key_is))
 }
 
 /// That of the keys of an iterator.
@@ -112,29 +129,22 @@ fn key_type_of_many(used: &Use, keys: &crate::model::Iteration) -> Option<TokenS
     let variables = variables(used, &outside, &expression.mentions)?;
     let result = output(used, &outside, expression.result.is_some())?;
     let keys = keys_of(used, expression, keys.borrowed);
-    let one = quote_spanned! {Span::mixed_site()=>
-        match #keys.pop() {
-            #private::core::option::Option::Some(__cachesync_key) => __cachesync_key,
-            #private::core::option::Option::None => #private::never(),
-        }
-    };
-    Some(key_type_of(&variables, &result, expression.result.as_ref(), &one))
+    let key_in = quote_spanned!(Span::mixed_site()=> #private::key_in(&#keys));
+    Some(key_type_of(&variables, &result, expression.result.as_ref(), &key_in))
 }
 
 /// That of the elements of a list.
 fn key_type_of_batch(used: &Use, batch: &Batch) -> Option<TokenStream> {
-    let private = private(Span::mixed_site());
     let outside = Outside::of(&used.function);
     let item = outside.written(batch.item.as_ref()?)?;
     let item = with_lifetime(&syn::parse_quote!(&'_ #item), "'_");
     let never = never(&item);
-    let own = |keyed: &TokenStream| quote_spanned!(Span::mixed_site()=> #private::own(#keyed));
-    let (pattern, variables, own) = match &batch.element {
+    let (pattern, variables, key_is) = match &batch.element {
         Element::Same => {
             let name = Batch::item_name().to_token_stream();
             let traits = traits(used);
-            let own = own(&of_reference(used, &name, Place::of(&batch.list).start));
-            (name, TokenStream::new(), quote_spanned!(Span::mixed_site()=> { #traits #own }))
+            let key_is = key_is(&of_reference(used, &name, Place::of(&batch.list).start));
+            (name, TokenStream::new(), quote_spanned!(Span::mixed_site()=> { #traits #key_is }))
         }
         Element::Mapped(mapped) => {
             let (pattern, key) = &**mapped;
@@ -142,25 +152,37 @@ fn key_type_of_batch(used: &Use, batch: &Batch) -> Option<TokenStream> {
                 return None;
             }
             let variables = variables(used, &outside, &key.mentions)?;
-            (pattern.to_token_stream(), variables, keyed(used, key, own))
+            (pattern.to_token_stream(), variables, keyed(used, key, key_is))
         }
     };
     let item = quote_spanned!(Span::mixed_site()=> let #pattern = #never;);
-    Some(key_type_of(&variables, &item, None, &own))
+    Some(key_type_of(&variables, &item, None, &key_is))
 }
 
-/// What makes a key type of `own`, with the variables that `declarations` and `output` declare.
+fn key_is(keyed: &TokenStream) -> TokenStream {
+    let private = private(Span::mixed_site());
+    quote_spanned!(Span::mixed_site()=> #private::key_is(#keyed))
+}
+
+/// `key_is` with the variables that `declarations` and `output` declare.
 fn key_type_of(
     declarations: &TokenStream,
     output: &TokenStream,
     result: Option<&Ident>,
-    own: &TokenStream,
+    key_is: &TokenStream,
 ) -> TokenStream {
-    let private = private(Span::mixed_site());
     let value = quote_spanned!(Span::mixed_site()=> __cachesync_value);
-    let own = quote_spanned!(Span::mixed_site()=> let __cachesync_own = #own; __cachesync_own);
-    let own = with_result(result, &value, &own);
-    quote_spanned!(Span::mixed_site()=> #private::key_type(&|| { #declarations #output #own }))
+    // A statement, so that temporaries of the key do not outlive the variables.
+    let key_is = quote_spanned!(Span::mixed_site()=> let __cachesync_key = #key_is; __cachesync_key);
+    let key_is = with_result(result, &value, &key_is);
+    quote_spanned!(Span::mixed_site()=> { #declarations #output #key_is })
+}
+
+/// The parameter of this name, as a value that is never made.
+fn parameter(used: &Use, outside: &Outside<'_>, name: &Ident) -> Option<TokenStream> {
+    let is_it = |parameter: &&Parameter| parameter.name().is_some_and(|own| own == name) && !parameter.conditional;
+    let parameter = used.function.parameters.iter().find(is_it)?;
+    Some(never(&with_lifetime(&outside.written(&parameter.ty)?, "'_")))
 }
 
 /// Declares the parameters that code with these `mentions` may use; `None` where one cannot be declared.
@@ -217,10 +239,10 @@ fn value_type(used: &Use) -> Option<TokenStream> {
         let returned = returned_batch(used, &ty);
         let at = Place::of(&ty).start;
         let private = super::private(at);
-        quote_spanned!(at=> #private::batch_value_type(&#returned))
+        quote_spanned!(at=> #private::batch_value_is(#returned))
     } else {
         let returned = returned(used, &ty);
         let private = private(Span::mixed_site());
-        quote_spanned!(Span::mixed_site()=> #private::value_type(&#returned))
+        quote_spanned!(Span::mixed_site()=> #private::value_is(#returned))
     })
 }

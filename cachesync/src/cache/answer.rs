@@ -24,25 +24,74 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
     ///
     /// Dropping the future drops the body, if it was begun; if others wait for this caller, one of them loads.
     pub fn answer<F: Future<Output = O>>(self, body: F) -> impl Future<Output = O> + use<K, V, O, F> {
-        let stage = match self.lead() {
+        Answer { body: Some(body), stage: self.stage() }
+    }
+
+    fn stage(self) -> Stage<K, V, O, impl Future<Output = Led<K, V, O>> + use<K, V, O>> {
+        match self.lead() {
             Leading::Load(load) => Stage::runs(load),
             Leading::Wait(wait) => Stage::Waits(wait),
-        };
-        Answer { body: Some(body), stage }
+        }
     }
 }
 
 pin_project! {
-    struct Answer<K: Key, V: Value, O, F, W> {
+    /// Of what this does nothing is said here: it is compiled for each body, which is for each annotated function. What all
+    /// functions that load the same have in common is [`Stage`]'s.
+    struct Answer<K: Key, V: Value, O, F, W>
+    where
+        F: Future<Output = O>,
+    {
         #[pin]
         body: Option<F>,
         stage: Stage<K, V, O, W>,
     }
 
-    impl<K: Key, V: Value, O, F, W> PinnedDrop for Answer<K, V, O, F, W> {
+    impl<K: Key, V: Value, O, F, W> PinnedDrop for Answer<K, V, O, F, W>
+    where
+        F: Future<Output = O>,
+    {
         fn drop(this: Pin<&mut Self>) {
-            this.end();
+            let this = this.project();
+            this.stage.end(this.body);
         }
+    }
+}
+
+impl<K, V, O, F, W> Future for Answer<K, V, O, F, W>
+where
+    K: Key,
+    V: Value,
+    F: Future<Output = O>,
+    W: Future<Output = Led<K, V, O>>,
+{
+    type Output = O;
+
+    #[cold]
+    #[inline(never)]
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<O> {
+        let this = self.project();
+        this.stage.poll(this.body, context)
+    }
+}
+
+/// The body of a function, until it has returned.
+trait Body<O> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<O>;
+    /// Drops it.
+    fn end(self: Pin<&mut Self>);
+}
+
+impl<F: Future> Body<F::Output> for Option<F> {
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        match self.as_pin_mut() {
+            Some(body) => body.poll(context),
+            None => polled_again(),
+        }
+    }
+
+    fn end(mut self: Pin<&mut Self>) {
+        self.set(None);
     }
 }
 
@@ -59,58 +108,43 @@ impl<K: Key, V: Value, O, W> Stage<K, V, O, W> {
         let place = load.place();
         Self::Runs(load, place)
     }
-}
 
-impl<K: Key, V: Value, O, F, W> Answer<K, V, O, F, W> {
+    fn poll(&mut self, mut body: Pin<&mut (dyn Body<O> + '_)>, context: &mut Context<'_>) -> Poll<O>
+    where
+        W: Future<Output = Led<K, V, O>>,
+    {
+        if let Self::Waits(wait) = self {
+            match ready!(wait.as_mut().poll(context)) {
+                Led::Answer(output) => {
+                    *self = Self::Ended;
+                    return Poll::Ready(output);
+                }
+                Led::Load(load) => *self = Self::runs(load),
+            }
+        }
+        let Self::Runs(_, place) = self else { polled_again() };
+        let within = place.enter();
+        let output = ready!(body.as_mut().poll(context));
+        body.end();
+        drop(within);
+        if let Self::Runs(load, _) = mem::replace(self, Self::Ended) {
+            load.settle(&output, Verdict::default());
+        }
+        Poll::Ready(output)
+    }
+
     /// Drops the body, as a part of the load that it belongs to, and then gives up its place.
     #[cold]
     #[inline(never)]
-    fn end(self: Pin<&mut Self>) {
-        let mut this = self.project();
-        if let Stage::Runs(_, place) = this.stage {
-            place.within(|| this.body.set(None));
-        }
-        *this.stage = Stage::Ended;
+    fn end(&mut self, body: Pin<&mut (dyn Body<O> + '_)>) {
+        let within = if let Self::Runs(_, place) = self { Some(place.enter()) } else { None };
+        body.end();
+        drop(within);
+        *self = Self::Ended;
     }
 }
 
-impl<K, V, O, F, W> Future for Answer<K, V, O, F, W>
-where
-    K: Key,
-    V: Value,
-    F: Future<Output = O>,
-    W: Future<Output = Led<K, V, O>>,
-{
-    type Output = O;
-
-    #[cold]
-    #[inline(never)]
-    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<O> {
-        let mut this = self.project();
-        loop {
-            match this.stage {
-                Stage::Waits(wait) => match ready!(wait.as_mut().poll(context)) {
-                    Led::Answer(output) => {
-                        *this.stage = Stage::Ended;
-                        return Poll::Ready(output);
-                    }
-                    Led::Load(load) => *this.stage = Stage::runs(load),
-                },
-                Stage::Runs(_, place) => {
-                    let output = place.within(|| {
-                        let body = this.body.as_mut().as_pin_mut().expect("it is not polled again after it was ready");
-                        let output = ready!(body.poll(context));
-                        this.body.set(None);
-                        Poll::Ready(output)
-                    });
-                    let output = ready!(output);
-                    if let Stage::Runs(load, _) = mem::replace(this.stage, Stage::Ended) {
-                        load.settle(&output, Verdict::default());
-                    }
-                    return Poll::Ready(output);
-                }
-                Stage::Ended => panic!("it is not polled again after it was ready"),
-            }
-        }
-    }
+#[cold]
+fn polled_again() -> ! {
+    panic!("it is not polled again after it was ready")
 }

@@ -92,17 +92,20 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
     }
 
     fn look(&self, key: &K, transaction: Option<&Inner>) -> State<K, V> {
-        if let Some(value) = load::find(&self.store, &key, transaction, known) {
+        if let Some(value) = load::find(&self.store, key, transaction).and_then(known) {
+            self.store.info.counters.hit();
             return State::Known(value);
         }
         if transaction.is_some() { State::Load(None) } else { self.begin_key(key, Manner::Shared) }
     }
 
     fn begin_key(&self, key: &K, manner: Manner) -> State<K, V> {
-        match load::begin(&self.store, &key, manner, self.tagged, |content| !matches!(content, Content::Failure(_))) {
+        match load::begin(&self.store, key.clone(), manner, self.tagged, &|content| {
+            !matches!(content, Content::Failure(_))
+        }) {
             Begun::Hit(content) => known(content).map_or(State::Load(None), State::Known),
             Begun::Lead(lead) => State::Load(Some(lead)),
-            Begun::Wait(flight) => State::Wait(flight),
+            Begun::Wait(flight, _) => State::Wait(flight),
             Begun::Alone => State::Load(None),
         }
     }
@@ -184,7 +187,7 @@ impl<I, N: Eq + Hash, K: Key, V: Value> Batch<I, N, K, V> {
         for index in 0..self.asked.len() {
             while let State::Wait(flight) = &self.asked[index].state {
                 let flight = flight.clone();
-                flight.wait().await;
+                flight.landing.wait().await;
                 self.take(index, &flight);
             }
         }

@@ -1,14 +1,10 @@
 //! The eviction of a key, of all, and by tag: why nothing that was loaded before is left is said at the head of
 //! [`store`](super::store).
 
-use std::{
-    hash::BuildHasher,
-    panic::{AssertUnwindSafe, catch_unwind},
-    time::Duration,
-};
+use std::{hash::BuildHasher, time::Duration};
 
 use super::{
-    store::{Store, discard, lock},
+    store::{Store, discard, lock, report, survived},
     stripe::Stripe,
     tags::Tag,
 };
@@ -37,7 +33,7 @@ impl<K: Key, V: Value> Store<K, V> {
     pub(super) fn hold(&self, stripe: &mut Stripe<K, V>, hash: u64, key: &K, hold: Duration) {
         let now = self.info.clock.now();
         let until = now.after(hold);
-        if !stripe.hold(hash, key, until, now) {
+        if !stripe.holds.hold(hash, key, until, now) {
             // So many keys are held that all may as well be.
             self.info.hold_all(until);
         }
@@ -56,12 +52,11 @@ impl<K: Key, V: Value> Store<K, V> {
             discard(overtaken);
         }
         // Not `clear`: it drops the values under the shard's lock.
-        let drain = || self.entries.drain().for_each(|left| self.dismiss(left));
-        if catch_unwind(AssertUnwindSafe(drain)).is_err() {
-            tracing::error!(cache = %self.info.name, "a key that left a cache panicked in its `Hash`");
+        if !survived(&mut || self.entries.drain().for_each(|left| self.dismiss(left))) {
+            report("a key that left a cache panicked in its `Hash`");
             // It hashes nothing, so it is all that is left to do. Of a shard where it panics over a `Drop` nothing is left, so
             // it gets further each time.
-            while catch_unwind(AssertUnwindSafe(|| self.entries.clear())).is_err() {}
+            while !survived(&mut || self.entries.clear()) {}
         }
     }
 
@@ -73,7 +68,7 @@ impl<K: Key, V: Value> Store<K, V> {
         for tag in tags {
             let number = self.info.next_eviction();
             let keys = self.index().evict(tag, number);
-            for key in &keys {
+            for key in keys.iter().filter_map(|key| key.downcast_ref()) {
                 self.evict(key, Duration::ZERO);
             }
             discard(keys);
@@ -111,7 +106,7 @@ mod tests {
                 for _ in 0..round % 50 {
                     std::hint::spin_loop();
                 }
-                if let Begun::Lead(lead) = store.begin(&&1, Manner::Shared, true, |_| true) {
+                if let Begun::Lead(lead) = store.begin(1, Manner::Shared, true, &|_| true) {
                     lead.keep(Outcome::Value(1), &terms);
                 }
             });

@@ -24,56 +24,73 @@ pub(crate) enum Outcome<V> {
 /// One load in flight. Its address is its identity.
 pub(crate) struct Flight<V> {
     outcome: OnceLock<Outcome<V>>,
-    landed: Notify,
+    pub(super) landing: Landing,
+}
+
+/// What can be waited for, whatever is loaded.
+pub(super) struct Landing {
+    /// Whether the outcome is stated; set after it.
+    stated: AtomicBool,
+    notify: Notify,
     /// Whether its leader waits for nobody any more before it runs the body.
     admitted: AtomicBool,
 }
 
 impl<V> Flight<V> {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { outcome: OnceLock::new(), landed: Notify::new(), admitted: AtomicBool::new(false) })
+        let landing =
+            Landing { stated: AtomicBool::new(false), notify: Notify::new(), admitted: AtomicBool::new(false) };
+        Arc::new(Self { outcome: OnceLock::new(), landing })
     }
 
     /// States how it ended and wakes everybody. Only the first statement counts.
     pub(crate) fn land(&self, outcome: Outcome<V>) {
         if self.outcome.set(outcome).is_ok() {
-            self.landed.notify_waiters();
+            self.landing.state();
         }
     }
 
     /// States that its body is about to run.
     pub(crate) fn admit(&self) {
         // Relaxed, here and below: whoever sees the old state is only more careful, or more patient, than need be.
-        self.admitted.store(true, Ordering::Relaxed);
+        self.landing.admitted.store(true, Ordering::Relaxed);
     }
 
     /// It becomes that of another load; of this one nobody has stated how it ended, and nobody has waited for it.
     pub(super) fn clear(&self) {
-        self.admitted.store(false, Ordering::Relaxed);
+        self.landing.admitted.store(false, Ordering::Relaxed);
     }
 
     pub(crate) fn is_admitted(&self) -> bool {
-        self.admitted.load(Ordering::Relaxed)
+        self.landing.admitted.load(Ordering::Relaxed)
     }
 
-    /// How it ended, if it has.
+    /// How it ended, if it has; it has when [`Landing::wait`] is over.
     pub(crate) fn outcome(&self) -> Option<&Outcome<V>> {
         self.outcome.get()
     }
+}
 
-    /// Waits until it has ended.
+impl Landing {
+    fn state(&self) {
+        // Releases the outcome to whoever sees this.
+        self.stated.store(true, Ordering::Release);
+        self.notify.notify_waiters();
+    }
+
+    /// Waits until the load has ended.
     ///
     /// # Cancel safety
     ///
     /// Cancel safe; nobody is owed anything.
-    pub(crate) async fn wait(&self) -> &Outcome<V> {
+    pub(super) async fn wait(&self) {
         loop {
-            // Registered before the outcome is read, so that a landing in between is not missed.
-            let landed = self.landed.notified();
+            // Registered before it is asked for the outcome, so that a landing in between is not missed.
+            let landed = self.notify.notified();
             tokio::pin!(landed);
             landed.as_mut().enable();
-            if let Some(outcome) = self.outcome() {
-                return outcome;
+            if self.stated.load(Ordering::Acquire) {
+                return;
             }
             landed.await;
         }

@@ -173,12 +173,12 @@ impl CacheInfo {
     /// Whether the cache's key type survives the wire, found out with its first key (rule R10).
     ///
     /// A key that does not come back equal would be evicted here and stay cached elsewhere.
-    pub(crate) fn key_survives_the_wire<K: Key>(&self, key: impl FnOnce() -> K) -> bool {
+    pub(crate) fn key_survives_the_wire<K: Key>(&self, key: &K) -> bool {
         match self.key_codec.load(Ordering::Relaxed) {
             GOOD => true,
             BAD => false,
             // A key that is merely too long says nothing about the type; it travels as "all".
-            _ => !matches!(self.round_trip(&key()), Err(KeyFault::Type)),
+            _ => !matches!(self.round_trip(key), Err(KeyFault::Type)),
         }
     }
 

@@ -87,19 +87,15 @@ impl<O, V> How<O, V> {
     }
 }
 
-/// Looks for the key, under the transaction if there is one (rule R3).
-#[inline]
-pub(crate) fn find<K: Key, V: Value, Q: KeyForm<K>, T>(
-    store: &Store<K, V>,
-    key: &Q,
-    transaction: Option<&Inner>,
-    answer: impl FnOnce(Content<V>) -> Option<T>,
-) -> Option<T> {
-    let Some(transaction) = transaction else { return store.hit(key, answer) };
-    match transaction.concerns(&store.info, key) {
-        Concern::Key => None,
-        Concern::Tags => store.hit_without_tags(key, |tag| transaction.is_tag_pending(&store.info, tag), answer),
-        Concern::Nothing => store.hit(key, answer),
+/// Looks for the key, under the transaction if there is one (rule R3). The caller counts the hit.
+pub(crate) fn find<K: Key, V: Value>(store: &Store<K, V>, key: &K, transaction: Option<&Inner>) -> Option<Content<V>> {
+    let concern = transaction.map(|transaction| (transaction.concerns(&store.info, &key), transaction));
+    match concern {
+        None | Some((Concern::Nothing, _)) => store.content(key),
+        Some((Concern::Key, _)) => None,
+        Some((Concern::Tags, transaction)) => {
+            store.without_tags(key, &|tag| transaction.is_tag_pending(&store.info, tag))
+        }
     }
 }
 
@@ -123,7 +119,9 @@ pub(crate) fn find_here<K: Key, V: Value, Q: KeyForm<K>, T>(
         Some(Concern::Key) => None,
         Some(Concern::Tags) => {
             let transaction = transaction.map(|transaction| transaction.inner().clone()).or_else(transaction::current);
-            find(store, key, transaction.as_deref(), answer)
+            let answer = answer(find(store, &key.to_key(), transaction.as_deref())?)?;
+            store.info.counters.hit();
+            Some(answer)
         }
     }
 }
@@ -248,26 +246,26 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
 
     /// Outside of a transaction, in `store` and those after it; or the answer, if there is one after all.
     #[inline]
-    pub(crate) fn begin<Q: KeyForm<K>>(
+    pub(crate) fn begin(
         store: &Arc<Store<K, V>>,
         others: Vec<Arc<Store<K, V>>>,
-        key: &Q,
+        key: K,
         how: &How<O, V>,
         tagged: bool,
     ) -> Result<Self, O> {
-        let way = match begin(store, key, Manner::Shared, tagged, |content| how.answers(content)) {
+        let others =
+            (!others.is_empty()).then(|| Box::new(Others { stores: others, key: key.clone(), how: *how, tagged }));
+        let way = match begin(store, key, Manner::Shared, tagged, &|content| how.answers(content)) {
             Begun::Hit(content) => match how.answer(content) {
                 Some(output) => return Err(output),
                 None => Way::Load(Role::alone(&store.info)),
             },
             Begun::Lead(lead) => Way::Load(Role::Lead(lead)),
-            Begun::Wait(flight) => {
-                Way::Wait(Box::new(Waiter { store: store.clone(), key: key.to_key(), flight, how: *how, tagged }))
+            Begun::Wait(flight, key) => {
+                Way::Wait(Box::new(Waiter { store: store.clone(), key, flight, how: *how, tagged }))
             }
             Begun::Alone => Way::Load(Role::alone(&store.info)),
         };
-        let others =
-            (!others.is_empty()).then(|| Box::new(Others { stores: others, key: key.to_key(), how: *how, tagged }));
         Ok(Self { way, outcome: Some(how.outcome), others, patience: Patience::Waits })
     }
 
@@ -316,13 +314,13 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
             Way::Load(role) => role,
             Way::Wait(waiter) => {
                 let Waiter { store, key, how, tagged, .. } = *waiter;
-                match store.begin(&&key, Manner::Separate, tagged, |content| how.answers(content)) {
+                match store.begin(key, Manner::Separate, tagged, &|content| how.answers(content)) {
                     Begun::Hit(content) => match how.answer(content) {
                         Some(output) => return Led::Answer(output),
                         None => Role::alone(&store.info),
                     },
                     Begun::Lead(lead) => Role::Lead(lead),
-                    Begun::Wait(_) | Begun::Alone => Role::alone(&store.info),
+                    Begun::Wait(..) | Begun::Alone => Role::alone(&store.info),
                 }
             }
         };
@@ -338,9 +336,9 @@ impl<K: Key, V: Value, O> Others<K, V, O> {
         let Self { stores, key, how, tagged } = self;
         // An entry that says nothing to this function is none there, as it is none in the first.
         let answers = |content: &_| how.answers(content);
-        let begin = |store: Arc<Store<K, V>>| match store.begin(&&key, Manner::Separate, tagged, answers) {
+        let begin = |store: Arc<Store<K, V>>| match store.begin(key.clone(), Manner::Separate, tagged, &answers) {
             Begun::Lead(lead) => Some(lead),
-            Begun::Hit(_) | Begun::Wait(_) | Begun::Alone => None,
+            Begun::Hit(_) | Begun::Wait(..) | Begun::Alone => None,
         };
         stores.into_iter().filter_map(begin).collect()
     }
@@ -439,17 +437,17 @@ impl<K: Key, V: Value, O> Load<K, V, O> {
 }
 
 /// As [`Store::begin`], for a task that may be in the middle of a load.
-pub(super) fn begin<K: Key, V: Value, Q: KeyForm<K>>(
+pub(super) fn begin<K: Key, V: Value>(
     store: &Arc<Store<K, V>>,
-    key: &Q,
+    key: K,
     manner: Manner,
     tagged: bool,
-    answers: impl Fn(&Content<V>) -> bool,
+    answers: &dyn Fn(&Content<V>) -> bool,
 ) -> Begun<K, V> {
-    match store.begin(key, manner, tagged, &answers) {
-        Begun::Wait(flight) if nesting::is_within(&flight) => Begun::Alone,
+    match store.begin(key, manner, tagged, answers) {
+        Begun::Wait(flight, _) if nesting::is_within(&flight) => Begun::Alone,
         // That may wait to be admitted until this task ends.
-        Begun::Wait(flight) if !flight.is_admitted() && nesting::is_within_cache(store.info.id) => {
+        Begun::Wait(flight, key) if !flight.is_admitted() && nesting::is_within_cache(store.info.id) => {
             store.begin(key, Manner::Separate, tagged, answers)
         }
         begun => begun,

@@ -4,9 +4,11 @@ pub(crate) mod admission;
 mod answer;
 pub(crate) mod batch;
 pub(crate) mod content;
+mod erased;
 pub(crate) mod evict_many;
 mod evictions;
 pub(crate) mod flight;
+mod holds;
 pub(crate) mod info;
 pub(crate) mod lead;
 pub(crate) mod load;
@@ -110,13 +112,12 @@ impl<K: Key, V: Value> Cache<K, V> {
         L: FnOnce() -> F,
         F: Future<Output = Result<V, E>>,
     {
-        let transaction = transaction::current();
-        if let Some(value) = load::find(&self.store, &key, transaction.as_deref(), Content::into_value) {
+        if let Some(value) = self.look(&key) {
             return Ok(value);
         }
-        let miss = match transaction {
+        let miss = match transaction::current() {
             Some(_) if !Mutation::FillInsideTransactions.is_on() => Ok(Miss::alone(&self.store.info, &by_hand())),
-            _ => Miss::begin(&self.store, Vec::new(), &key, &by_hand(), false),
+            _ => Miss::begin(&self.store, Vec::new(), key.to_key(), &by_hand(), false),
         };
         drop(key);
         match miss {
@@ -137,7 +138,7 @@ impl<K: Key, V: Value> Cache<K, V> {
         let Place { node, slot } = &self.place;
         // The ticket first: should another node put the same key now, its eviction takes the ticket away, or this one's
         // eviction reaches it. Two nodes can never both keep theirs.
-        let begun = self.store.begin(&&key, Manner::ByHand, false, |_| false);
+        let begun = self.store.begin(key.clone(), Manner::ByHand, false, &|_| false);
         if let Some(transaction) = transaction::current() {
             let staged = match begun {
                 Begun::Lead(lead) => Some(Box::new(Staged::new(self.store.clone(), lead, value)) as Box<_>),
@@ -157,7 +158,7 @@ impl<K: Key, V: Value> Cache<K, V> {
         if transaction::current().is_some() {
             return Reservation::new(None);
         }
-        match self.store.begin(&key, Manner::ByHand, false, |_| false) {
+        match self.store.begin(key.to_key(), Manner::ByHand, false, &|_| false) {
             Begun::Lead(lead) => Reservation::new(Some(lead)),
             _ => Reservation::new(None),
         }

@@ -61,26 +61,27 @@ pin_project! {
     ///
     /// In place of tokio's task-local, whose scope is compiled once for each body, which is for each annotated function, and
     /// is more than the rest of the function. Here it is a few calls.
-    struct Within<F> {
+    struct Placed<F> {
         #[pin]
         body: F,
         // Dropped after the body.
         after: After,
     }
 
-    impl<F> PinnedDrop for Within<F> {
+    impl<F> PinnedDrop for Placed<F> {
         fn drop(this: Pin<&mut Self>) {
             this.project().after.0.swap();
         }
     }
 }
 
-impl<F: Future> Future for Within<F> {
+impl<F: Future> Future for Placed<F> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
-        this.after.0.within(|| this.body.poll(context))
+        let _within = this.after.0.enter();
+        this.body.poll(context)
     }
 }
 
@@ -102,28 +103,27 @@ impl Place {
     ///
     /// That of `body`.
     pub(super) fn run<F: Future>(self, body: F) -> impl Future<Output = F::Output> + use<F> {
-        Within { body, after: After(self) }
+        Placed { body, after: After(self) }
     }
 
-    /// Runs a step of a body there.
-    pub(super) fn within<R>(&mut self, step: impl FnOnce() -> R) -> R {
-        /// Leaves also if the step panics.
-        struct Leaving<'a>(&'a mut Place);
-
-        impl Drop for Leaving<'_> {
-            fn drop(&mut self) {
-                self.0.swap();
-            }
-        }
-
+    /// What is done until the guard is dropped is done there.
+    pub(super) fn enter(&mut self) -> Within<'_> {
         self.swap();
-        let _leaving = Leaving(self);
-        step()
+        Within(self)
     }
 
     /// Enters, and the next time leaves. A thread that ends has no tasks any more, but may drop what it has.
     fn swap(&mut self) {
         _ = LOADING.try_with(|loading| mem::swap(&mut *loading.borrow_mut(), &mut self.0));
+    }
+}
+
+/// A step of a body, which leaves the place also if it panics.
+pub(super) struct Within<'a>(&'a mut Place);
+
+impl Drop for Within<'_> {
+    fn drop(&mut self) {
+        self.0.swap();
     }
 }
 

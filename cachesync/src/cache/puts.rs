@@ -35,7 +35,7 @@ impl<K: Key, V: Value> Store<K, V> {
 
     /// The same for a put that did not know its key when it began, after the eviction numbered `began`.
     pub(crate) fn put_late(&self, began: u64, key: K, content: Content<V>, terms: &Terms) -> bool {
-        let survives = self.info.key_survives_the_wire(|| key.clone());
+        let survives = self.info.key_survives_the_wire(&key);
         let hash = self.hasher.hash_one(&key);
         let stripe = self.stripe(hash);
         let last = stripe.marks.last(hash).max(self.info.last_without_store());
@@ -59,7 +59,7 @@ impl<K: Key, V: Value> Store<K, V> {
         let keepable = !info.config.evict_only
             && !info.key_codec_is_bad()
             && info.serves_at().is_some()
-            && !self.is_held(&stripe, hash, &&key)
+            && !self.is_held(&stripe, hash, &key)
             && (terms.tags.is_empty() || !info.tagged_are_held());
         let kept = if let Some(began) = began.filter(|_| keepable) {
             self.replace(key, false, content, terms, began, stripe)

@@ -53,8 +53,8 @@ use super::{
     flight::Flight,
     info::CacheInfo,
     lead::Lead,
-    stripe::{Purpose, Stripe, Ticket, hash_of},
-    tags::{Tag, TagIndex},
+    stripe::{Purpose, Stripe, Ticket},
+    tags::{Forgotten, Tag, TagIndex},
 };
 use crate::{
     clock::Moment,
@@ -87,9 +87,9 @@ impl<K, V> Lifecycle<K, Stored<V>> for Displaced {
 pub(crate) struct Store<K, V> {
     pub(crate) info: Arc<CacheInfo>,
     pub(super) entries: QuickCache<K, Stored<V>, UnitWeighter, DefaultHashBuilder, Displaced>,
-    pub(super) stripes: Box<[Mutex<Stripe<K, V>>]>,
+    pub(super) stripes: Vec<Mutex<Stripe<K, V>>>,
     pub(super) hasher: DefaultHashBuilder,
-    tags: Mutex<TagIndex<K>>,
+    tags: Mutex<TagIndex>,
     /// Whether any entry ever carried a tag. Set under the stripe's lock of the entry's key.
     has_tags: AtomicBool,
     pub(super) retries: Arc<Semaphore>,
@@ -112,8 +112,8 @@ pub(crate) enum Begun<K: Key, V: Value> {
     Hit(Content<V>),
     /// It loads; others may wait for it, and it may keep the value unless that is only to be shared.
     Lead(Lead<K, V>),
-    /// Another caller loads the same key.
-    Wait(Arc<Flight<V>>),
+    /// Another caller loads the same key, which is given back.
+    Wait(Arc<Flight<V>>, K),
     /// It loads for itself, and the value is not kept.
     Alone,
 }
@@ -123,7 +123,11 @@ impl<K: Key, V: Value> Store<K, V> {
         let hasher = DefaultHashBuilder::default();
         let capacity = if info.config.evict_only { 1 } else { info.config.capacity };
         let entries = QuickCache::with(capacity, capacity as u64, UnitWeighter, hasher.clone(), Displaced);
-        let stripes = (0..STRIPES).map(|_| Mutex::default()).collect();
+        // Not collected, which would be compiled for each cache.
+        let mut stripes = Vec::with_capacity(STRIPES);
+        for _ in 0..STRIPES {
+            stripes.push(Mutex::default());
+        }
         Arc::new(Self {
             info,
             entries,
@@ -175,22 +179,24 @@ impl<K: Key, V: Value> Store<K, V> {
         Some(answer)
     }
 
-    /// As [`hit`](Self::hit), unless the entry carries a tag of which `avoided` is true.
-    pub(crate) fn hit_without_tags<Q: KeyForm<K>, T>(
-        &self,
-        key: &Q,
-        avoided: impl Fn(&Tag) -> bool,
-        answer: impl FnOnce(Content<V>) -> Option<T>,
-    ) -> Option<T> {
+    /// What a hit would be answered with. The caller counts it.
+    pub(crate) fn content(&self, key: &K) -> Option<Content<V>> {
+        let now = self.info.serves_at()?;
+        let stored = self.entries.get(key)?;
+        (!self.has_expired(stored.expiry(), now)).then(|| stored.content())
+    }
+
+    /// The same, unless the entry carries a tag of which `avoided` is true. The caller counts it.
+    pub(crate) fn without_tags(&self, key: &K, avoided: &dyn Fn(&Tag) -> bool) -> Option<Content<V>> {
         // Under the stripe's lock, so that entry and tags are of one load.
-        let stripe = self.stripe(hash_of::<K, Q, _>(&self.hasher, key));
-        let avoid = self.index().carries_any(key, avoided);
+        let hash = self.hasher.hash_one(key);
+        let stripe = self.stripe(hash);
+        let avoid = self.index().carries_any(hash, key, avoided);
         let now = if avoid { None } else { self.info.serves_at() };
-        let found = now.and_then(|now| Some((self.entries.get(&Probe::new(key))?, now)));
+        let found = now.and_then(|now| Some((self.entries.get(key)?, now)));
         drop(stripe);
         let (stored, now) = found?;
-        let expiry = stored.expiry();
-        self.serve(stored.content(), expiry, now, answer)
+        (!self.has_expired(stored.expiry(), now)).then(|| stored.content())
     }
 
     /// Whether an entry is too old; `now` is [`Moment::PAST`] where nobody has asked for the time yet.
@@ -210,29 +216,32 @@ impl<K: Key, V: Value> Store<K, V> {
     /// For a caller who missed: what to do about it.
     ///
     /// `tagged` says that what it loads may carry tags. An entry of which `answers` is false is none for this caller.
-    pub(crate) fn begin<Q: KeyForm<K>>(
+    ///
+    /// The key is owned, as the ticket needs it, and `answers` is no type parameter: this is compiled once for each cache,
+    /// and not for each function and form of its key.
+    pub(crate) fn begin(
         self: &Arc<Self>,
-        key: &Q,
+        key: K,
         manner: Manner,
         tagged: bool,
-        answers: impl Fn(&Content<V>) -> bool,
+        answers: &dyn Fn(&Content<V>) -> bool,
     ) -> Begun<K, V> {
         let info = &self.info;
         let serves = info.serves_at();
         if serves.is_none() && info.lease.is_closed() {
             return Begun::Alone;
         }
-        if info.config.evict_only || !info.key_survives_the_wire(|| key.to_key()) {
+        if info.config.evict_only || !info.key_survives_the_wire(&key) {
             return Begun::Alone;
         }
-        let hash = hash_of::<K, Q, _>(&self.hasher, key);
-        // What is not served is dropped after the lock is released.
-        let (mut owned, mut unserved) = (None, None);
+        let hash = self.hasher.hash_one(&key);
+        // What is not served is dropped after the lock is released, and so is the key.
+        let mut unserved = None;
         let mut stripe = self.stripe(hash);
         // Before the body begins, as the ticket is; and before it is asked for holds: an eviction by tag sets its hold,
         // then takes its number, so whoever does not see the hold has a lower number.
         let began = info.evictions();
-        let held = self.is_held(&stripe, hash, key) || tagged && info.tagged_are_held();
+        let held = self.is_held(&stripe, hash, &key) || tagged && info.tagged_are_held();
         let purpose = match (held, serves) {
             (true, _) => Purpose::ShareUntilItBegins,
             (false, Some(_)) => Purpose::Keep,
@@ -246,9 +255,9 @@ impl<K: Key, V: Value> Store<K, V> {
                 Purpose::ShareUntilItBegins => true,
             };
             let flight =
-                if held { stripe.joinable_while_held(hash, key) } else { stripe.joinable(hash, key, may_join) };
+                if held { stripe.joinable_while_held(hash, &key) } else { stripe.joinable(hash, &key, &may_join) };
             if let Some(flight) = flight {
-                return Begun::Wait(flight.clone());
+                return Begun::Wait(flight.clone(), key);
             }
         }
         let mut absent = None;
@@ -257,12 +266,12 @@ impl<K: Key, V: Value> Store<K, V> {
             && let Some(now) = serves
         {
             absent = Some(stripe.inserted);
-            if let Some(stored) = self.entries.get(&Probe::new(key)) {
+            if let Some(stored) = self.entries.get(&key) {
                 let (expiry, content) = (stored.expiry(), stored.content());
                 let mut expired = None;
                 if self.has_expired(expiry, now) {
                     count(&info.counters.expired, 1);
-                    expired = Some(self.take(owned.insert(key.to_key())));
+                    expired = Some(self.take(&key));
                 } else if answers(&content) {
                     info.counters.hit();
                     return Begun::Hit(content);
@@ -274,14 +283,13 @@ impl<K: Key, V: Value> Store<K, V> {
         }
         if !keeps && manner != Manner::Shared {
             drop(stripe);
-            discard((owned, unserved));
+            discard((key, unserved));
             return Begun::Alone;
         }
         let flight = stripe.flight();
-        let owned = owned.unwrap_or_else(|| key.to_key());
         stripe.issue(Ticket {
             hash,
-            key: owned,
+            key,
             flight: flight.clone(),
             joinable: manner == Manner::Shared,
             tagged,
@@ -348,29 +356,34 @@ impl<K: Key, V: Value> Store<K, V> {
     fn register(&self, key: &K, tags: &[Tag], began: u64) -> bool {
         // Whoever removes this entry later takes the stripe's lock, and sees this.
         self.has_tags.store(true, Ordering::Relaxed);
-        self.index().register(key, tags, began)
+        self.index().register(self.hasher.hash_one(key), key, tags, began)
+    }
+
+    fn forget(&self, hash: u64, key: &K) -> Forgotten {
+        self.index().forget(hash, key)
     }
 
     /// Takes an entry and its tags out, under its stripe's lock; what is returned is to be dropped after it.
     #[must_use]
     pub(super) fn take(&self, key: &K) -> impl Sized + use<K, V> {
-        let forgotten = self.has_tags.load(Ordering::Relaxed).then(|| self.index().forget(key));
+        let forgotten = self.has_tags.load(Ordering::Relaxed).then(|| self.forget(self.hasher.hash_one(key), key));
         (self.entries.remove(key), forgotten)
     }
 
     /// Drops an entry that has left by itself, when no lock is held. Its tags go, unless the key is there again.
     pub(super) fn dismiss(&self, left: (K, Stored<V>)) {
         if self.has_tags.load(Ordering::Relaxed) {
-            let forget = || {
+            let mut forget = || {
                 let key = &left.0;
-                let stripe = self.stripe(self.hasher.hash_one(key));
-                let forgotten = (!self.entries.contains_key(key)).then(|| self.index().forget(key));
+                let hash = self.hasher.hash_one(key);
+                let stripe = self.stripe(hash);
+                let forgotten = (!self.entries.contains_key(key)).then(|| self.forget(hash, key));
                 drop(stripe);
                 discard(forgotten);
             };
             // The index may name what is gone; the eviction, or another key's load, must not end here.
-            if catch_unwind(AssertUnwindSafe(forget)).is_err() {
-                tracing::error!("a key that left a cache panicked in its `Hash` or `Eq`");
+            if !survived(&mut forget) {
+                report("a key that left a cache panicked in its `Hash` or `Eq`");
             }
         }
         discard(left);
@@ -386,13 +399,13 @@ impl<K: Key, V: Value> Store<K, V> {
         self.detach(self.hasher.hash_one(key), flight);
     }
 
-    pub(super) fn is_held<Q: KeyForm<K>>(&self, stripe: &Stripe<K, V>, hash: u64, key: &Q) -> bool {
+    pub(super) fn is_held(&self, stripe: &Stripe<K, V>, hash: u64, key: &K) -> bool {
         if Mutation::IgnoreHolds.is_on() {
             return false;
         }
-        let now = || self.info.clock.now();
-        let all_held_until = Moment(self.info.all_held_until.load(Ordering::Acquire));
-        (all_held_until > Moment::PAST && all_held_until > now()) || stripe.is_held(hash, key, now)
+        let all = Moment(self.info.all_held_until.load(Ordering::Acquire));
+        let until = if stripe.holds.is_empty() { all } else { all.max(stripe.holds.until(hash, key)) };
+        until > Moment::PAST && until > self.info.clock.now()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -403,7 +416,7 @@ impl<K: Key, V: Value> Store<K, V> {
         lock(&self.stripes[stripe_of(hash)])
     }
 
-    pub(super) fn index(&self) -> MutexGuard<'_, TagIndex<K>> {
+    pub(super) fn index(&self) -> MutexGuard<'_, TagIndex> {
         lock(&self.tags)
     }
 }
@@ -417,9 +430,21 @@ pub(super) fn stripe_of(hash: u64) -> usize {
 /// Drops keys and values of the user's when no lock is held, since their `Drop` may use the cache. Should it panic, that
 /// is the end of that value and not of the eviction, of which others have yet to hear.
 pub(crate) fn discard<T>(leftover: T) {
-    if catch_unwind(AssertUnwindSafe(|| drop(leftover))).is_err() {
-        tracing::error!("a key or value that left a cache panicked in its `Drop`");
+    let mut leftover = Some(leftover);
+    if !survived(&mut || leftover = None) {
+        report("a key or value that left a cache panicked in its `Drop`");
     }
+}
+
+/// Whether code of the user's did not panic. Apart from what is done, of which each type has another.
+pub(super) fn survived(work: &mut dyn FnMut()) -> bool {
+    catch_unwind(AssertUnwindSafe(work)).is_ok()
+}
+
+/// Says that code of the user's panicked, and what that means.
+#[cold]
+pub(super) fn report(problem: &str) {
+    tracing::error!("{problem}");
 }
 
 /// Many keys or values of the user's, which [`discard`] drops one by one: a panic of one is not the end of another, nor,
@@ -453,7 +478,7 @@ pub(super) mod tests {
     #[tokio::test]
     async fn of_two_separate_loads_the_second_takes_the_place_of_the_first_which_is_not_displaced() {
         let store = store();
-        let begin = || match store.begin(&&1, Manner::Separate, false, |_| true) {
+        let begin = || match store.begin(1, Manner::Separate, false, &|_| true) {
             Begun::Lead(lead) => lead,
             _ => panic!("it loads separately"),
         };

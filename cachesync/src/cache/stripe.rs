@@ -4,16 +4,10 @@
 //! others at most one. A ticket that is no longer in its stripe was overtaken: what
 //! its holder loaded must not be kept.
 
-use std::{sync::Arc, time::Duration};
+use std::{mem, sync::Arc};
 
-use hashbrown::HashTable;
-
-use super::{flight::Flight, marks::Marks};
-use crate::{
-    clock::Moment,
-    key::{KeyForm, Probe},
-    mutation::Mutation,
-};
+use super::{flight::Flight, holds::Holds, marks::Marks};
+use crate::{clock::Moment, mutation::Mutation, places::Places};
 
 /// The right to keep, or to share, what is being loaded for a key, until an eviction takes it away.
 pub(super) struct Ticket<K, V> {
@@ -50,77 +44,76 @@ pub(super) enum Purpose {
     ShareUntilItBegins,
 }
 
-struct Hold<K> {
-    hash: u64,
-    key: K,
-    until: Moment,
-}
-
 /// How many keys of one stripe are remembered by themselves as evicted.
 const MAX_MARKS: usize = 64;
-/// The most keys of one stripe that are held at the same time.
-const MAX_HOLDS: usize = 4_096;
-/// Holds of a stripe that is full of them are swept no more often than this, or each of a flood would cost a sweep.
-const SWEEP_PAUSE: Duration = Duration::from_millis(100);
 
 pub(super) struct Stripe<K, V> {
     /// When keys of this stripe were last evicted or put.
     pub(super) marks: Marks,
-    tickets: HashTable<Ticket<K, V>>,
+    tickets: Vec<Ticket<K, V>>,
+    /// Where each of them is.
+    places: Places,
     /// How many entries with keys of this stripe were inserted. As long as it stays the same, what was absent is.
     pub(super) inserted: u64,
     /// A flight that nobody has waited for, to be used again.
     spare: Option<Arc<Flight<V>>>,
-    holds: HashTable<Hold<K>>,
-    /// When `holds` has grown to this, the ended ones are swept out.
-    sweep_at: usize,
-    /// Not before this.
-    next_sweep: Moment,
+    pub(super) holds: Holds,
 }
 
 impl<K, V> Default for Stripe<K, V> {
     fn default() -> Self {
         Self {
             marks: Marks::new(MAX_MARKS),
-            tickets: HashTable::new(),
+            tickets: Vec::new(),
+            places: Places::new(),
             inserted: 0,
             spare: None,
-            holds: HashTable::new(),
-            sweep_at: 32,
-            next_sweep: Moment::PAST,
+            holds: Holds::default(),
         }
     }
 }
 
 impl<K: Eq, V> Stripe<K, V> {
     /// The load of this key that can be waited for; one of which `may_join` is false will not be waited for by anybody.
-    pub(super) fn joinable<Q: KeyForm<K>>(
+    pub(super) fn joinable(
         &mut self,
         hash: u64,
-        key: &Q,
-        may_join: impl FnOnce(&Ticket<K, V>) -> bool,
+        key: &K,
+        may_join: &dyn Fn(&Ticket<K, V>) -> bool,
     ) -> Option<&Arc<Flight<V>>> {
-        let ticket = self.tickets.find_mut(hash, |ticket| ticket.joinable && key.is_key(&ticket.key))?;
+        let index = self.find(hash, &|ticket| ticket.joinable && ticket.key == *key)?;
+        let ticket = &mut self.tickets[index];
         ticket.joinable = may_join(ticket);
         ticket.joinable.then_some(&ticket.flight)
     }
 
     /// The load of this key that is held and yet to begin.
-    pub(super) fn joinable_while_held<Q: KeyForm<K>>(&self, hash: u64, key: &Q) -> Option<&Arc<Flight<V>>> {
+    pub(super) fn joinable_while_held(&self, hash: u64, key: &K) -> Option<&Arc<Flight<V>>> {
         let is_it = |ticket: &Ticket<K, V>| {
-            ticket.joinable && ticket.purpose == Purpose::ShareUntilItBegins && key.is_key(&ticket.key)
+            ticket.joinable && ticket.purpose == Purpose::ShareUntilItBegins && ticket.key == *key
         };
-        self.tickets.find(hash, is_it).map(|ticket| &ticket.flight)
+        self.find(hash, &is_it).map(|index| &self.tickets[index].flight)
+    }
+
+    fn find(&self, hash: u64, is_it: &dyn Fn(&Ticket<K, V>) -> bool) -> Option<usize> {
+        self.places.find(hash, &mut |index| is_it(&self.tickets[index]))
+    }
+
+    fn take(&mut self, index: usize) -> Ticket<K, V> {
+        let last = self.tickets.len() - 1;
+        self.places.swap_remove(self.tickets[index].hash, index, self.tickets[last].hash, last);
+        self.tickets.swap_remove(index)
     }
 
     pub(super) fn issue(&mut self, ticket: Ticket<K, V>) {
-        self.tickets.insert_unique(ticket.hash, ticket, |ticket| ticket.hash);
+        self.places.insert(ticket.hash, self.tickets.len());
+        self.tickets.push(ticket);
     }
 
     /// Takes the ticket of this flight back; `None` if it was overtaken.
     pub(super) fn redeem(&mut self, hash: u64, flight: &Arc<Flight<V>>) -> Option<Redeemed<K, V>> {
-        let found = self.tickets.find_entry(hash, |ticket| Arc::ptr_eq(&ticket.flight, flight)).ok()?;
-        let Ticket { key, flight, absent, .. } = found.remove().0;
+        let index = self.find(hash, &|ticket| Arc::ptr_eq(&ticket.flight, flight))?;
+        let Ticket { key, flight, absent, .. } = self.take(index);
         Some(Redeemed { key, flight, is_absent: absent == Some(self.inserted) })
     }
 
@@ -140,14 +133,16 @@ impl<K: Eq, V> Stripe<K, V> {
 
     /// Lets nobody join this flight any more.
     pub(super) fn detach(&mut self, hash: u64, flight: &Arc<Flight<V>>) {
-        if let Some(ticket) = self.tickets.find_mut(hash, |ticket| Arc::ptr_eq(&ticket.flight, flight)) {
-            ticket.joinable = false;
+        if let Some(index) = self.find(hash, &|ticket| Arc::ptr_eq(&ticket.flight, flight)) {
+            self.tickets[index].joinable = false;
         }
     }
 
     /// Lets nobody join a flight any more that may bring in tags.
     pub(super) fn detach_tagged(&mut self) {
-        self.tickets.iter_mut().filter(|ticket| ticket.tagged).for_each(|ticket| ticket.joinable = false);
+        for ticket in &mut self.tickets {
+            ticket.joinable &= !ticket.tagged;
+        }
     }
 
     /// Takes every ticket of a key; they are returned so that they can be dropped outside the lock.
@@ -156,77 +151,32 @@ impl<K: Eq, V> Stripe<K, V> {
         if self.tickets.is_empty() || Mutation::KeepOvertakenLoads.is_on() {
             return overtaken;
         }
-        while let Ok(found) = self.tickets.find_entry(hash, |ticket| ticket.key == *key) {
-            overtaken.push(found.remove().0);
+        while let Some(index) = self.find(hash, &|ticket| ticket.key == *key) {
+            overtaken.push(self.take(index));
         }
         overtaken
     }
 
     /// Takes every ticket of every key.
-    pub(super) fn overtake_all(&mut self) -> HashTable<Ticket<K, V>> {
-        // An empty table keeps its room.
+    pub(super) fn overtake_all(&mut self) -> Vec<Ticket<K, V>> {
+        // An empty list keeps its room.
         if self.tickets.is_empty() || Mutation::KeepOvertakenLoads.is_on() {
-            return HashTable::new();
+            return Vec::new();
         }
-        std::mem::take(&mut self.tickets)
+        self.places = Places::new();
+        mem::take(&mut self.tickets)
     }
 
     /// The keys that have a ticket.
     pub(super) fn keys_in_flight(&self) -> impl Iterator<Item = &K> {
         self.tickets.iter().map(|ticket| &ticket.key)
     }
-
-    /// For loads that begin before `until`, nothing of this key is kept. `false` if there is no room for the hold.
-    #[must_use]
-    pub(super) fn hold(&mut self, hash: u64, key: &K, until: Moment, now: Moment) -> bool
-    where
-        K: Clone,
-    {
-        if let Some(hold) = self.holds.find_mut(hash, |hold| hold.key == *key) {
-            hold.until = hold.until.max(until);
-            return true;
-        }
-        if self.holds.len() >= self.sweep_at && now >= self.next_sweep {
-            self.holds.retain(|hold| hold.until > now);
-            self.sweep_at = (2 * self.holds.len()).clamp(32, MAX_HOLDS);
-            if self.holds.len() >= MAX_HOLDS {
-                self.next_sweep = now.after(SWEEP_PAUSE);
-            }
-        }
-        let room = self.holds.len() < MAX_HOLDS;
-        if room {
-            self.holds.insert_unique(hash, Hold { hash, key: key.clone(), until }, |hold| hold.hash);
-        }
-        room
-    }
-
-    /// Whether the key is held; `now` is asked for only when something is.
-    pub(super) fn is_held<Q: KeyForm<K>>(&self, hash: u64, key: &Q, now: impl FnOnce() -> Moment) -> bool {
-        !self.holds.is_empty()
-            && self.holds.find(hash, |hold| key.is_key(&hold.key)).is_some_and(|hold| hold.until > now())
-    }
-}
-
-/// The hash of a key in any of its forms.
-pub(super) fn hash_of<K, Q: KeyForm<K>, S: std::hash::BuildHasher>(hasher: &S, key: &Q) -> u64 {
-    hasher.hash_one(Probe::<K, Q>::new(key))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::cache::flight::Outcome;
-
-    #[test]
-    fn ended_holds_are_swept_so_that_they_do_not_pile_up() {
-        let mut stripe = Stripe::<u64, ()>::default();
-        for key in 0..10_000 {
-            assert!(stripe.hold(key, &key, Moment(key + 2), Moment(key)));
-        }
-        assert!(stripe.holds.len() < 100, "{}", stripe.holds.len());
-        assert!(stripe.is_held(9_999, &9_999u64, || Moment(10_000)));
-        assert!(!stripe.is_held(9_999, &9_999u64, || Moment(10_001)));
-    }
 
     fn ticket(stripe: &mut Stripe<u64, ()>, key: u64) -> Arc<Flight<()>> {
         let flight = stripe.flight();
@@ -275,29 +225,17 @@ mod tests {
     }
 
     #[test]
-    fn a_hold_is_extended_and_never_shortened() {
+    fn a_ticket_is_that_of_its_load_also_after_others_were_given_back_or_taken_away() {
         let mut stripe = Stripe::<u64, ()>::default();
-        assert!(stripe.hold(1, &1, Moment(100), Moment(1)));
-        assert!(stripe.hold(1, &1, Moment(50), Moment(1)));
-        assert!(stripe.is_held(1, &1u64, || Moment(99)));
-    }
-
-    #[test]
-    fn a_stripe_that_was_full_of_holds_takes_new_ones_when_they_have_ended() {
-        let mut stripe = Stripe::<u64, ()>::default();
-        for key in 0..10_000 {
-            let _ = stripe.hold(key, &key, Moment(100), Moment(1));
+        let flights: Vec<_> = (0..20u64).map(|key| ticket(&mut stripe, key)).collect();
+        for key in [0, 19, 7, 8] {
+            assert_eq!(stripe.redeem(key, &flights[key as usize]).map(|redeemed| redeemed.key), Some(key));
         }
-        let later = Moment(1).after(SWEEP_PAUSE);
-        assert!(!stripe.hold(1, &10_001, Moment::NEVER, Moment(later.0 - 1)), "it was swept a moment ago");
-        assert!(stripe.hold(1, &10_001, Moment::NEVER, later));
-        assert_eq!(stripe.holds.len(), 1);
-    }
-
-    #[test]
-    fn holds_that_last_are_refused_when_there_are_too_many() {
-        let mut stripe = Stripe::<u64, ()>::default();
-        let refused = (0..10_000).filter(|key| !stripe.hold(*key, key, Moment::NEVER, Moment(1))).count();
-        assert_eq!(refused, 10_000 - MAX_HOLDS);
+        assert_eq!(stripe.overtake(11, &11).len(), 1);
+        for key in 0..20 {
+            let there = ![0, 19, 7, 8, 11].contains(&key);
+            assert_eq!(stripe.redeem(key, &flights[key as usize]).is_some(), there, "{key}");
+        }
+        assert_eq!(stripe.keys_in_flight().count(), 0);
     }
 }

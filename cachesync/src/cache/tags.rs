@@ -17,14 +17,13 @@
 use std::{fmt, hash::BuildHasher, sync::Arc};
 
 use cachesync_core::codec::MAX_TAG_BYTES;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::{HashMap, HashTable};
 
-use super::marks::Marks;
-use crate::{
-    key::{Key, KeyForm, Probe},
-    mutation::Mutation,
-    sync::DefaultHashBuilder,
+use super::{
+    erased::{AnyKey, Sought},
+    marks::Marks,
 };
+use crate::{mutation::Mutation, sync::DefaultHashBuilder};
 
 /// What an entry can be found by beside its key: any text. Two tags of different types that print alike are the same.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -62,74 +61,99 @@ impl fmt::Debug for Tag {
 const MAX_MARKS: usize = 4_096;
 
 /// Which key carries which tags.
-pub(super) struct TagIndex<K> {
-    keys: HashMap<Tag, HashSet<K, DefaultHashBuilder>, DefaultHashBuilder>,
-    tags: HashMap<K, Box<[Tag]>, DefaultHashBuilder>,
+pub(super) struct TagIndex {
+    keys: HashMap<Tag, HashTable<Carrier>, DefaultHashBuilder>,
+    tags: HashTable<Carrying>,
     /// When tags were last evicted.
     marks: Marks,
 }
 
-/// Keys that have left the index, to be dropped when no lock is held.
-#[must_use = "drop it when no lock is held"]
-pub(super) struct Forgotten<K> {
-    _keys: Vec<K>,
+/// A key that carries a tag. It is one with that of [`Carrying`], by which it is known again.
+struct Carrier {
+    hash: u64,
+    key: AnyKey,
 }
 
-impl<K> Default for TagIndex<K> {
+/// What a key carries.
+struct Carrying {
+    hash: u64,
+    key: AnyKey,
+    tags: Box<[Tag]>,
+}
+
+/// Keys that have left the index, to be dropped when no lock is held.
+#[must_use = "drop it when no lock is held"]
+pub(super) struct Forgotten {
+    _key: Option<AnyKey>,
+}
+
+impl Default for TagIndex {
     fn default() -> Self {
-        Self { keys: HashMap::default(), tags: HashMap::default(), marks: Marks::new(MAX_MARKS) }
+        Self { keys: HashMap::default(), tags: HashTable::new(), marks: Marks::new(MAX_MARKS) }
     }
 }
 
-impl<K: Key> TagIndex<K> {
+impl TagIndex {
     /// Registers a key that carries these tags, loaded since the eviction numbered `began`; `false` if one of them was
     /// evicted after that.
-    pub(super) fn register(&mut self, key: &K, tags: &[Tag], began: u64) -> bool {
+    pub(super) fn register(&mut self, hash: u64, key: &dyn Sought, tags: &[Tag], began: u64) -> bool {
         let is_older = tags.iter().any(|tag| self.marks.last(self.hash(tag)) > began);
         if is_older && !Mutation::KeepLoadsOlderThanTheirTag.is_on() {
             return false;
         }
-        // First: should the key panic below, what it is forgotten by is there.
-        self.tags.insert(key.clone(), tags.into());
+        // After this no code of the user's is run.
+        let carried = self.tags.find_mut(hash, |carrying| carrying.hash == hash && key.is(&carrying.key));
+        let key = if let Some(carrying) = carried {
+            carrying.tags = tags.into();
+            carrying.key.clone()
+        } else {
+            let key = key.keep();
+            let carrying = Carrying { hash, key: key.clone(), tags: tags.into() };
+            self.tags.insert_unique(hash, carrying, |carrying| carrying.hash);
+            key
+        };
         for tag in tags {
             let keys = self.keys.entry(tag.clone()).or_default();
-            // A tag may be there twice, and no key is to be dropped here.
-            if !keys.contains(key) {
-                keys.insert(key.clone());
+            // A tag may be there twice.
+            if keys.find(hash, |carrier| Arc::ptr_eq(&carrier.key, &key)).is_none() {
+                keys.insert_unique(hash, Carrier { hash, key: key.clone() }, |carrier| carrier.hash);
             }
         }
         true
     }
 
     /// Forgets a key.
-    pub(super) fn forget(&mut self, key: &K) -> Forgotten<K> {
-        let mut left = Vec::new();
-        if let Some((key, tags)) = self.tags.remove_entry(key) {
-            for tag in &tags {
-                if let Some(keys) = self.keys.get_mut(tag) {
-                    left.extend(keys.take(&key));
-                    if keys.is_empty() {
-                        self.keys.remove(tag);
-                    }
+    pub(super) fn forget(&mut self, hash: u64, key: &dyn Sought) -> Forgotten {
+        let is_it = |carrying: &Carrying| carrying.hash == hash && key.is(&carrying.key);
+        let Ok(found) = self.tags.find_entry(hash, is_it) else { return Forgotten { _key: None } };
+        // The last of those that go: none of the others is dropped as a key.
+        let Carrying { key, tags, .. } = found.remove().0;
+        for tag in &tags {
+            if let Some(keys) = self.keys.get_mut(tag) {
+                if let Ok(found) = keys.find_entry(hash, |carrier| Arc::ptr_eq(&carrier.key, &key)) {
+                    found.remove();
+                }
+                if keys.is_empty() {
+                    self.keys.remove(tag);
                 }
             }
-            left.push(key);
         }
-        Forgotten { _keys: left }
+        Forgotten { _key: Some(key) }
     }
 
     /// Marks a tag as evicted by the eviction of this number; returns the keys that carry it.
-    pub(super) fn evict(&mut self, tag: &Tag, number: u64) -> Vec<K> {
+    pub(super) fn evict(&mut self, tag: &Tag, number: u64) -> Vec<AnyKey> {
         self.marks.mark(self.hash(tag), number);
         if Mutation::ForgetTags.is_on() {
             return Vec::new();
         }
-        self.keys.get(tag).into_iter().flatten().cloned().collect()
+        self.keys.get(tag).into_iter().flatten().map(|carrier| carrier.key.clone()).collect()
     }
 
     /// Whether the key carries a tag of which `chosen` is true.
-    pub(super) fn carries_any<Q: KeyForm<K>>(&self, key: &Q, chosen: impl Fn(&Tag) -> bool) -> bool {
-        self.tags.get(&Probe::new(key)).is_some_and(|tags| tags.iter().any(chosen))
+    pub(super) fn carries_any(&self, hash: u64, key: &dyn Sought, chosen: &dyn Fn(&Tag) -> bool) -> bool {
+        let carrying = self.tags.find(hash, |carrying| carrying.hash == hash && key.is(&carrying.key));
+        carrying.is_some_and(|carrying| carrying.tags.iter().any(chosen))
     }
 
     fn hash(&self, tag: &Tag) -> u64 {
@@ -145,29 +169,45 @@ mod tests {
         texts.map(Tag::new)
     }
 
+    fn keys(keys: &[AnyKey]) -> Vec<u64> {
+        let mut keys: Vec<u64> = keys.iter().map(|key| *key.downcast_ref().expect("a number")).collect();
+        keys.sort_unstable();
+        keys
+    }
+
     #[test]
     fn keys_are_found_by_each_of_their_tags_until_they_are_forgotten() {
-        let mut index = TagIndex::<u64>::default();
+        let mut index = TagIndex::default();
         let [a, b] = tags(["a", "b"]);
-        assert!(index.register(&1, &[a.clone(), b.clone()], 0));
-        assert!(index.register(&2, std::slice::from_ref(&b), 0));
-        assert_eq!(index.evict(&a, 1), [1]);
-        let mut both = index.evict(&b, 2);
-        both.sort_unstable();
-        assert_eq!(both, [1, 2]);
-        drop(index.forget(&1));
-        assert_eq!(index.evict(&b, 3), [2]);
-        drop(index.forget(&2));
+        assert!(index.register(1, &1u64, &[a.clone(), b.clone()], 0));
+        assert!(index.register(2, &2u64, std::slice::from_ref(&b), 0));
+        assert_eq!(keys(&index.evict(&a, 1)), [1]);
+        assert_eq!(keys(&index.evict(&b, 2)), [1, 2]);
+        assert!(index.carries_any(1, &1u64, &|tag| *tag == a) && !index.carries_any(2, &2u64, &|tag| *tag == a));
+        drop(index.forget(1, &1u64));
+        assert_eq!(keys(&index.evict(&b, 3)), [2]);
+        drop(index.forget(2, &2u64));
         assert!(index.keys.is_empty() && index.tags.is_empty(), "nothing piles up");
     }
 
     #[test]
+    fn keys_that_hash_alike_carry_each_its_own_tags() {
+        let mut index = TagIndex::default();
+        let [a, b] = tags(["a", "b"]);
+        assert!(index.register(7, &1u64, &[a.clone(), a.clone(), b.clone()], 0));
+        assert!(index.register(7, &2u64, std::slice::from_ref(&a), 0));
+        assert_eq!((keys(&index.evict(&a, 1)), keys(&index.evict(&b, 2))), (vec![1, 2], vec![1]));
+        drop(index.forget(7, &1u64));
+        assert_eq!((keys(&index.evict(&a, 3)), keys(&index.evict(&b, 4))), (vec![2], vec![]));
+    }
+
+    #[test]
     fn what_began_before_its_tag_was_evicted_is_refused() {
-        let mut index = TagIndex::<u64>::default();
+        let mut index = TagIndex::default();
         let [a] = tags(["a"]);
-        assert_eq!(index.evict(&a, 5), [0; 0]);
-        assert!(!index.register(&1, std::slice::from_ref(&a), 4));
-        assert!(index.register(&1, std::slice::from_ref(&a), 5));
+        assert!(index.evict(&a, 5).is_empty());
+        assert!(!index.register(1, &1u64, std::slice::from_ref(&a), 4));
+        assert!(index.register(1, &1u64, std::slice::from_ref(&a), 5));
     }
 
     #[test]

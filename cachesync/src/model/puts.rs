@@ -21,7 +21,7 @@ pub(super) fn put_tagged(world: &World, key: u64, version: u64) {
 }
 
 fn put_on(world: &World, key: u64, version: u64, terms: &Terms) {
-    let begun = world.store.begin(&&key, Manner::ByHand, !terms.tags.is_empty(), |_| false);
+    let begun = world.store.begin(key, Manner::ByHand, !terms.tags.is_empty(), &|_| false);
     world.write(key, version);
     match begun {
         Begun::Lead(lead) => _ = world.store.put_reserved(lead, key, value(version), terms),

@@ -33,7 +33,7 @@ fn first_load(evict: fn(&Arc<Node>, &Slot)) {
         let (world, slot) = (world.clone(), slot.clone());
         thread::spawn(move || {
             let store = slot.store::<u64, u64>().ok().unwrap();
-            if let Begun::Lead(lead) = store.begin(&&1, Manner::ByHand, false, |_| false) {
+            if let Begun::Lead(lead) = store.begin(1, Manner::ByHand, false, &|_| false) {
                 lead.keep(Outcome::Value(world.read(1)), &Terms::default());
             }
         })

@@ -11,7 +11,6 @@ use crate::{
     cache::batch,
     call_site::{Call, CallSite},
     key::{Key, Value},
-    registry::slot::ValueType,
 };
 
 /// A parameter that lists keys.
@@ -140,12 +139,6 @@ impl<I: Clone + Eq + Hash, K: Key, F: Fn(&I) -> K> Keyring<I> for MappedKeys<F> 
 pub fn key_of_each<L: KeyList + ?Sized, K, F: Fn(&L::Item) -> K>(list: &L, key: F) -> F {
     _ = list;
     key
-}
-
-/// The type of the values that a batch caches.
-pub fn batch_value_type<R: BatchReturned<Pairs: Pairs<Value: Value>>>(returned: &R) -> Option<ValueType> {
-    _ = returned;
-    Some(ValueType::of::<<R::Pairs as Pairs>::Value>())
 }
 
 /// What a batch found.

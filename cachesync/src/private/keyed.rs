@@ -1,11 +1,14 @@
 //! From a key expression to a key: which type the cache's key is, and how to look it up without making one.
 //!
-//! The attribute wraps the expression, `(&&&&&KeyProbe(&(expression))).keyed()`, and method resolution picks the first
-//! of three traits that applies (autoref specialization): [`KeyByStructure`] for what has a borrowed form (`&str`
-//! for `String`), [`KeyByReference`] for a reference to any other key, [`KeyByValue`] for any other key. What is no key
-//! goes on to `refused`.
+//! The attribute wraps the expression, `probe(&(expression)).keyed()`, and method resolution picks the first of three that
+//! applies, each of which dereferences to the next: [`KeyProbe`] for what has a borrowed form (`&str` for `String`),
+//! [`ReferenceProbe`] for a reference to any other key, [`ValueProbe`] for any other key. What is no key goes on to `refused`.
+//!
+//! Methods of types and not of traits: these need not be imported into each function, and the compiler finds the first at
+//! once, where it asks every trait in scope about every step.
+#![expect(clippy::inline_always, reason = "a hash is inlined as a whole, see `crate::key`")]
 
-use std::{borrow::Cow, hash::Hasher, marker::PhantomData};
+use std::{borrow::Cow, hash::Hasher, marker::PhantomData, ops::Deref};
 
 use crate::key::{Key, KeyForm};
 
@@ -166,72 +169,87 @@ impl Keyed for () {
     type Key = ();
 }
 
-/// A reference to the value of a key expression.
-pub struct KeyProbe<'a, T: ?Sized>(pub &'a T);
-
 /// A form found by structure.
 pub struct ByStructure<K, Q>(Q, PhantomData<fn() -> K>);
 
 /// A reference to a key.
 pub struct ByValue<'a, K>(&'a K);
 
-/// First: what has a borrowed form.
-pub trait KeyByStructure {
-    /// The form.
-    type Keyed;
-    /// The form.
-    fn keyed(&self) -> Self::Keyed;
+/// The value of a key expression, to be looked at.
+#[inline]
+pub const fn probe<T: ?Sized>(value: &T) -> KeyProbe<'_, T> {
+    KeyProbe(ReferenceProbe(ValueProbe(value)))
 }
+
+/// First: what has a borrowed form.
+pub struct KeyProbe<'a, T: ?Sized>(ReferenceProbe<'a, T>);
 
 /// Second: a reference to any other key.
-pub trait KeyByReference {
-    /// The form.
-    type Keyed;
-    /// The form.
-    fn keyed(&self) -> Self::Keyed;
-}
+pub struct ReferenceProbe<'a, T: ?Sized>(ValueProbe<'a, T>);
 
 /// Third: any other key.
-pub trait KeyByValue {
-    /// The form.
-    type Keyed;
-    /// The form.
-    fn keyed(&self) -> Self::Keyed;
-}
+pub struct ValueProbe<'a, T: ?Sized>(&'a T);
 
-impl<'a, T: KeyExpr + ?Sized> KeyByStructure for &&&&KeyProbe<'a, T> {
-    type Keyed = ByStructure<T::Key, T::Form<'a>>;
-
+impl<'a, T: KeyExpr + ?Sized> KeyProbe<'a, T> {
+    /// The form.
     #[inline]
-    fn keyed(&self) -> Self::Keyed {
-        ByStructure(self.0.form(), PhantomData)
+    pub fn keyed(self) -> ByStructure<T::Key, T::Form<'a>> {
+        ByStructure(self.0.0.0.form(), PhantomData)
     }
 }
 
-impl<'a, T: Key> KeyByReference for &&&KeyProbe<'a, &T> {
-    type Keyed = ByValue<'a, T>;
-
+impl<'a, T: Key> ReferenceProbe<'a, &T> {
+    /// The form.
     #[inline]
-    fn keyed(&self) -> Self::Keyed {
+    pub fn keyed(self) -> ByValue<'a, T> {
+        ByValue(self.0.0)
+    }
+}
+
+impl<'a, T: Key> ValueProbe<'a, T> {
+    /// The form.
+    #[inline]
+    pub fn keyed(self) -> ByValue<'a, T> {
         ByValue(self.0)
     }
 }
 
-impl<'a, T: Key> KeyByValue for &&KeyProbe<'a, T> {
-    type Keyed = ByValue<'a, T>;
+macro_rules! probes {
+    ($($probe:ident -> $next:ident)*) => {$(
+        impl<'a, T: ?Sized> Deref for $probe<'a, T> {
+            type Target = $next<'a, T>;
 
-    #[inline]
-    fn keyed(&self) -> Self::Keyed {
-        ByValue(self.0)
-    }
+            #[inline]
+            fn deref(&self) -> &Self::Target {
+                &self.0
+            }
+        }
+    )*};
 }
+
+probes! { KeyProbe -> ReferenceProbe ReferenceProbe -> ValueProbe }
+
+macro_rules! copies {
+    ($($probe:ident)*) => {$(
+        impl<T: ?Sized> Clone for $probe<'_, T> {
+            #[inline]
+            fn clone(&self) -> Self {
+                *self
+            }
+        }
+
+        impl<T: ?Sized> Copy for $probe<'_, T> {}
+    )*};
+}
+
+copies! { KeyProbe ReferenceProbe ValueProbe }
 
 impl<K: Key, Q: KeyForm<K>> Keyed for ByStructure<K, Q> {
     type Key = K;
 }
 
 impl<K, Q: KeyForm<K>> KeyForm<K> for ByStructure<K, Q> {
-    #[inline]
+    #[inline(always)]
     fn hash_key<H: Hasher>(&self, state: &mut H) {
         self.0.hash_key(state);
     }
@@ -251,7 +269,7 @@ impl<K: Key> Keyed for ByValue<'_, K> {
 }
 
 impl<K: Key> KeyForm<K> for ByValue<'_, K> {
-    #[inline]
+    #[inline(always)]
     fn hash_key<H: Hasher>(&self, state: &mut H) {
         self.0.hash(state);
     }
@@ -267,7 +285,6 @@ impl<K: Key> KeyForm<K> for ByValue<'_, K> {
 }
 
 #[cfg(test)]
-#[expect(clippy::needless_borrow, reason = "the number of references chooses the trait")]
 mod tests {
     use serde::{Deserialize, Serialize};
 
@@ -277,11 +294,9 @@ mod tests {
     struct UserId(u64);
 
     macro_rules! own {
-        ($expression:expr) => {{
-            #[allow(unused_imports, reason = "the type decides which of them is used")]
-            use super::{KeyByReference as _, KeyByStructure as _, KeyByValue as _};
-            super::own((&&&&&KeyProbe(&($expression))).keyed())
-        }};
+        ($expression:expr) => {
+            super::own(probe(&($expression)).keyed())
+        };
     }
 
     #[test]
@@ -312,9 +327,8 @@ mod tests {
 
     #[test]
     fn a_tuple_is_probed_part_by_part() {
-        use super::{KeyByStructure as _, KeyByValue as _};
         let (id, name) = (UserId(7), "ada");
-        let key: (UserId, String) = super::own(((&&&&&KeyProbe(&id)).keyed(), (&&&&&KeyProbe(&name)).keyed()));
+        let key: (UserId, String) = super::own((probe(&id).keyed(), probe(&name).keyed()));
         assert_eq!(key, (UserId(7), String::from("ada")));
     }
 

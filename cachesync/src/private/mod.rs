@@ -1,6 +1,7 @@
 //! What the attributes expand to. Not for people: it changes without notice.
 //!
-//! `keyed` finds out what the key of an expression is, `refused` why it is none, `list` what is in a list of keys or
+//! `keyed` finds out what the key of an expression is, `refused` why it is none, `known` what is known of both types
+//! before a call, `list` what is in a list of keys or
 //! tags, `returned` and `outcome` what is cached of a return type and what counts as success, `policy` what is kept on
 //! which terms, `step` looks, leads and settles, `batch` does so for many keys at once, of whose values `pairs` knows,
 //! `typed` holds an expansion against the types of its cache.
@@ -10,6 +11,7 @@ pub use crate::mutation::Mutation;
 
 mod batch;
 mod keyed;
+mod known;
 mod list;
 mod outcome;
 mod pairs;
@@ -22,16 +24,17 @@ mod typed;
 pub use std::boxed::Box;
 
 pub use batch::{
-    BatchLed, BatchLoad, BatchLoading, BatchStep, KeyList, Keyring, MappedKeys, SameKeys, batch, batch_value_type,
-    borrow_list, key_of_each,
+    BatchLed, BatchLoad, BatchLoading, BatchStep, KeyList, Keyring, MappedKeys, SameKeys, batch, borrow_list,
+    key_of_each,
 };
 pub use core;
 
-pub use keyed::{ByStructure, ByValue, KeyByReference, KeyByStructure, KeyByValue, KeyExpr, KeyProbe, Keyed, own};
+pub use keyed::{ByStructure, ByValue, KeyExpr, KeyProbe, Keyed, ReferenceProbe, ValueProbe, own, probe};
+pub use known::{KeyIs, KnownKey, KnownValue, Unknown, ValueIs, batch_value_is, key_in, key_is, known, value_is};
 #[cfg(not(target_family = "wasm"))]
 pub use linkme;
 pub use list::{KeysRefused, List, Listed, ManyKeys, ManyTags, NoList, TagsRefused, keys_of};
-pub use outcome::{Outcome, OutcomeOfResult, OutcomePlain};
+pub use outcome::{Outcome, PlainOutcome, outcome};
 pub use pairs::{
     Batch, BatchOfResult, BatchOk, BatchPlain, BatchRefused, BatchReturned, NameOf, NoBatch, Pairs, Unnamed,
 };
@@ -39,19 +42,14 @@ pub use policy::{
     CachedError, HasError, HasNone, IntoTtl, Policy, TagText, Tags, error_of, is_none, is_nothing, judge, look,
     shared_failure, ttl_of,
 };
-pub use refused::{
-    KeyClone, KeyDeserialize, KeyEq, KeyHash, KeyNotClone, KeyNotDeserialize, KeyNotEq, KeyNotHash, KeyNotSerialize,
-    KeyNotShared, KeyRefused, KeySerialize, KeyShared, NoKey, Refusal,
-};
+pub use refused::{KeyClone, KeyDeserialize, KeyEq, KeyHash, KeyRefused, KeySerialize, KeyShared, NoKey, Refusal};
 pub use returned::{
-    ErrorCloned, ErrorNotCloned, NoValue, PlainValue, Returned, Returns, ReturnsLacking, ReturnsOption, ReturnsPlain,
-    ReturnsRefused, ReturnsResult, ReturnsResultOfOption, SharedError, ValueClone, ValueShared,
+    Cloned, NoValue, NotCloned, PlainValue, Returned, Returns, ReturnsRefused, Sharing, ValueClone, ValueShared,
 };
 pub use step::{Step, begin};
 
 pub use typed::{KeyOf, TypedStatic, ValueOf, typed, typed_batch, typed_key, typed_value, types_of};
 
-use crate::key::Key;
 pub use crate::{
     __register_call_sites as register,
     cache::load::{Leading, Led, Load, Miss as Loading, Verdict},
@@ -63,18 +61,6 @@ pub use crate::{
 };
 #[cfg(not(target_family = "wasm"))]
 pub use crate::{call_site::CACHESYNC_SITES_0_1 as SITES, typed::CACHESYNC_TYPED_0_1 as TYPED};
-
-/// The type of the key that `expression` makes, which is never called.
-pub fn key_type<K: Key>(expression: &impl FnOnce() -> K) -> Option<KeyType> {
-    _ = expression;
-    Some(KeyType::of::<K>())
-}
-
-/// The type of the value that a function caches.
-pub fn value_type<R: Returned>(returned: &R) -> Option<ValueType> {
-    _ = returned;
-    Some(ValueType::of::<R::Value>())
-}
 
 /// Runs a body that is a closure. What it is passed to makes it a closure that is run once, and may so return what it took.
 #[inline]

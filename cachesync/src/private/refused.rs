@@ -1,6 +1,6 @@
 //! What is no key: refused once, with the error that says what it lacks.
 //!
-//! After the traits of `keyed`, method resolution finds one of these. In a function with type parameters that is
+//! After the probes of `keyed`, method resolution finds one of these. In a function with type parameters that is
 //! [`KeyRefused`], which asks for a [`Key`], so that the compiler offers to bound the parameter by it. In any other, the
 //! probe dereferences to [`Refusal`]s, one for each thing that a key is, and the first that the type lacks is named.
 //! Whatever is refused goes on as [`NoKey`], so that nothing else is wrong with it.
@@ -13,7 +13,7 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::keyed::{KeyProbe, Keyed};
+use super::keyed::{Keyed, ValueProbe};
 use crate::key::{Key, KeyForm};
 
 /// In place of what is no key: whatever key is asked for.
@@ -43,7 +43,7 @@ pub trait KeyRefused<T> {
         T: Key;
 }
 
-impl<T> KeyRefused<T> for &KeyProbe<'_, &T> {
+impl<T> KeyRefused<T> for Refusal<13, &T> {
     fn keyed<K: Key>(&self) -> NoKey<K>
     where
         T: Key,
@@ -52,7 +52,7 @@ impl<T> KeyRefused<T> for &KeyProbe<'_, &T> {
     }
 }
 
-impl<T> KeyRefused<T> for KeyProbe<'_, T> {
+impl<T> KeyRefused<T> for Refusal<12, T> {
     fn keyed<K: Key>(&self) -> NoKey<K>
     where
         T: Key,
@@ -64,8 +64,8 @@ impl<T> KeyRefused<T> for KeyProbe<'_, T> {
 /// The end of the search, step by step: each is asked before the one that it dereferences to.
 pub struct Refusal<const STEP: u8, T>(PhantomData<fn() -> T>);
 
-impl<T> Deref for KeyProbe<'_, T> {
-    type Target = Refusal<11, T>;
+impl<T> Deref for ValueProbe<'_, T> {
+    type Target = Refusal<13, T>;
 
     fn deref(&self) -> &Self::Target {
         unreachable!("it is there for its type")
@@ -84,64 +84,10 @@ macro_rules! steps {
     )*};
 }
 
-steps! { 11 -> 10 10 -> 9 9 -> 8 8 -> 7 7 -> 6 6 -> 5 5 -> 4 4 -> 3 3 -> 2 2 -> 1 1 -> 0 }
-
-// Not made by the macro below, since the compiler shows them.
-
-/// First: what cannot be sent and shared.
-pub trait KeyNotShared<T> {
-    /// Compiles for what can.
-    fn keyed<K: Key>(&self) -> NoKey<K>
-    where
-        T: KeyShared;
-}
-
-/// Second: what cannot be received.
-pub trait KeyNotDeserialize<T> {
-    /// Compiles for what can.
-    fn keyed<K: Key>(&self) -> NoKey<K>
-    where
-        T: KeyDeserialize;
-}
-
-/// Third: what cannot be sent to other nodes.
-pub trait KeyNotSerialize<T> {
-    /// Compiles for what can.
-    fn keyed<K: Key>(&self) -> NoKey<K>
-    where
-        T: KeySerialize;
-}
-
-/// Fourth: what cannot be looked up.
-pub trait KeyNotHash<T> {
-    /// Compiles for what can.
-    fn keyed<K: Key>(&self) -> NoKey<K>
-    where
-        T: KeyHash;
-}
-
-/// Fifth: what cannot be compared.
-pub trait KeyNotEq<T> {
-    /// Compiles for what can.
-    fn keyed<K: Key>(&self) -> NoKey<K>
-    where
-        T: KeyEq;
-}
-
-/// Last: what cannot be kept.
-pub trait KeyNotClone<T> {
-    /// Compiles for what can.
-    fn keyed<K: Key>(&self) -> NoKey<K>
-    where
-        T: KeyClone;
-}
+steps! { 13 -> 12 12 -> 11 11 -> 10 10 -> 9 9 -> 8 8 -> 7 7 -> 6 6 -> 5 5 -> 4 4 -> 3 3 -> 2 2 -> 1 1 -> 0 }
 
 macro_rules! lacks {
-    (
-        $(#[$doc:meta])*
-        $has:ident: [$($needs:tt)*], $refused:ident at $of_reference:literal and $of_value:literal, after [$($before:tt)*],
-        $message:literal, $label:literal, $note:literal
-    ) => {
+    ($(#[$doc:meta])* $has:ident: [$($needs:tt)*], $message:literal, $label:literal, $note:literal) => {
         $(#[$doc])*
         #[diagnostic::on_unimplemented(
             message = $message,
@@ -154,65 +100,181 @@ macro_rules! lacks {
 
         #[diagnostic::do_not_recommend]
         impl<T: $($needs)*> $has for T {}
-
-        impl<T: $($before)*> $refused<T> for Refusal<$of_reference, &T> {
-            fn keyed<K: Key>(&self) -> NoKey<K>
-            where
-                T: $has,
-            {
-                NoKey(PhantomData)
-            }
-        }
-
-        impl<T: $($before)*> $refused<T> for Refusal<$of_value, T> {
-            fn keyed<K: Key>(&self) -> NoKey<K>
-            where
-                T: $has,
-            {
-                NoKey(PhantomData)
-            }
-        }
     };
 }
 
 lacks! {
     /// Can be sent and shared.
-    KeyShared: [Send + Sync], KeyNotShared at 11 and 5, after [Clone + Eq + Hash + Serialize + DeserializeOwned],
+    KeyShared: [Send + Sync],
         "`{Self}` cannot be the key of a cache: it cannot be shared between threads", "not `Send + Sync`",
         "put an `Arc` in place of an `Rc`, and own what is borrowed"
 }
 
 lacks! {
     /// Can be received.
-    KeyDeserialize: [DeserializeOwned], KeyNotDeserialize at 10 and 4, after [Clone + Eq + Hash + Serialize],
+    KeyDeserialize: [DeserializeOwned],
         "`{Self}` cannot be the key of a cache: it is not `serde::Deserialize`", "not `serde::Deserialize`",
         "keys travel when they are evicted: add `#[derive(serde::Deserialize)]` to it, and let it own what it is made of"
 }
 
 lacks! {
     /// Can be sent to other nodes.
-    KeySerialize: [Serialize], KeyNotSerialize at 9 and 3, after [Clone + Eq + Hash],
+    KeySerialize: [Serialize],
         "`{Self}` cannot be the key of a cache: it is not `serde::Serialize`", "not `serde::Serialize`",
         "keys travel when they are evicted: add `#[derive(serde::Serialize, serde::Deserialize)]` to it"
 }
 
 lacks! {
     /// Can be looked up.
-    KeyHash: [Hash], KeyNotHash at 8 and 2, after [Clone + Eq],
+    KeyHash: [Hash],
         "`{Self}` cannot be the key of a cache: it is not `Hash`", "not `Hash`",
         "add `#[derive(Hash)]` to it; a `BTreeMap` or `BTreeSet` is `Hash` where a `HashMap` or `HashSet` is not"
 }
 
 lacks! {
     /// Can be compared.
-    KeyEq: [Eq], KeyNotEq at 7 and 1, after [Clone],
+    KeyEq: [Eq],
         "`{Self}` cannot be the key of a cache: it is not `Eq`", "not `Eq`",
         "add `#[derive(PartialEq, Eq)]` to it; a floating-point number is not `Eq`, but its `to_bits()` is"
 }
 
 lacks! {
     /// Can be kept.
-    KeyClone: [Clone], KeyNotClone at 6 and 0, after [Sized],
+    KeyClone: [Clone],
         "`{Self}` cannot be the key of a cache: it is not `Clone`", "not `Clone`",
         "add `#[derive(Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]` to it"
+}
+
+// Each by itself and not made by a macro, since the compiler shows them.
+
+/// First: what cannot be sent and shared, and is given by reference.
+impl<T: Clone + Eq + Hash + Serialize + DeserializeOwned> Refusal<11, &T> {
+    /// Compiles for what can.
+    pub fn keyed<K: Key>(&self) -> NoKey<K>
+    where
+        T: KeyShared,
+    {
+        NoKey(PhantomData)
+    }
+}
+
+/// Second: what cannot be received, and is given by reference.
+impl<T: Clone + Eq + Hash + Serialize> Refusal<10, &T> {
+    /// Compiles for what can.
+    pub fn keyed<K: Key>(&self) -> NoKey<K>
+    where
+        T: KeyDeserialize,
+    {
+        NoKey(PhantomData)
+    }
+}
+
+/// Third: what cannot be sent to other nodes, and is given by reference.
+impl<T: Clone + Eq + Hash> Refusal<9, &T> {
+    /// Compiles for what can.
+    pub fn keyed<K: Key>(&self) -> NoKey<K>
+    where
+        T: KeySerialize,
+    {
+        NoKey(PhantomData)
+    }
+}
+
+/// Fourth: what cannot be looked up, and is given by reference.
+impl<T: Clone + Eq> Refusal<8, &T> {
+    /// Compiles for what can.
+    pub fn keyed<K: Key>(&self) -> NoKey<K>
+    where
+        T: KeyHash,
+    {
+        NoKey(PhantomData)
+    }
+}
+
+/// Fifth: what cannot be compared, and is given by reference.
+impl<T: Clone> Refusal<7, &T> {
+    /// Compiles for what can.
+    pub fn keyed<K: Key>(&self) -> NoKey<K>
+    where
+        T: KeyEq,
+    {
+        NoKey(PhantomData)
+    }
+}
+
+/// Last: what cannot be kept, and is given by reference.
+impl<T> Refusal<6, &T> {
+    /// Compiles for what can.
+    pub fn keyed<K: Key>(&self) -> NoKey<K>
+    where
+        T: KeyClone,
+    {
+        NoKey(PhantomData)
+    }
+}
+
+/// First: what cannot be sent and shared.
+impl<T: Clone + Eq + Hash + Serialize + DeserializeOwned> Refusal<5, T> {
+    /// Compiles for what can.
+    pub fn keyed<K: Key>(&self) -> NoKey<K>
+    where
+        T: KeyShared,
+    {
+        NoKey(PhantomData)
+    }
+}
+
+/// Second: what cannot be received.
+impl<T: Clone + Eq + Hash + Serialize> Refusal<4, T> {
+    /// Compiles for what can.
+    pub fn keyed<K: Key>(&self) -> NoKey<K>
+    where
+        T: KeyDeserialize,
+    {
+        NoKey(PhantomData)
+    }
+}
+
+/// Third: what cannot be sent to other nodes.
+impl<T: Clone + Eq + Hash> Refusal<3, T> {
+    /// Compiles for what can.
+    pub fn keyed<K: Key>(&self) -> NoKey<K>
+    where
+        T: KeySerialize,
+    {
+        NoKey(PhantomData)
+    }
+}
+
+/// Fourth: what cannot be looked up.
+impl<T: Clone + Eq> Refusal<2, T> {
+    /// Compiles for what can.
+    pub fn keyed<K: Key>(&self) -> NoKey<K>
+    where
+        T: KeyHash,
+    {
+        NoKey(PhantomData)
+    }
+}
+
+/// Fifth: what cannot be compared.
+impl<T: Clone> Refusal<1, T> {
+    /// Compiles for what can.
+    pub fn keyed<K: Key>(&self) -> NoKey<K>
+    where
+        T: KeyEq,
+    {
+        NoKey(PhantomData)
+    }
+}
+
+/// Last: what cannot be kept.
+impl<T> Refusal<0, T> {
+    /// Compiles for what can.
+    pub fn keyed<K: Key>(&self) -> NoKey<K>
+    where
+        T: KeyClone,
+    {
+        NoKey(PhantomData)
+    }
 }

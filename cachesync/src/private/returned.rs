@@ -1,11 +1,10 @@
 //! From a return type to what is cached of it, decided by the type and not by its spelling.
 //!
-//! `(&&&&&&&&Returns::<R>::new()).returned()` picks the first trait that applies (autoref specialization): of a
-//! `Result<Option<T>, E>` the `Ok(Some)` is cached, of a `Result` the `Ok`, of an `Option` the `Some`, of anything
-//! else all of it. Likewise `(&&Returns::<R>::new()).shared_error()` finds out whether the error can be cloned for
-//! callers who waited for a load that failed.
+//! `Returns::<R>::new().returned()` picks the first that applies of a row of types, each of which dereferences to the next:
+//! of a `Result<Option<T>, E>` the `Ok(Some)` is cached, of a `Result` the `Ok`, of an `Option` the `Some`, of anything else
+//! all of it. An error that can be cloned is shared with callers who waited for a load that failed.
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, ops::Deref};
 
 use crate::{cache::content::SharedFailure, key::Value};
 
@@ -28,48 +27,67 @@ pub trait Returned: Copy {
         let _ = output;
         false
     }
+    /// The error of an output, cloned.
+    fn share(output: &Self::Output) -> Option<SharedFailure> {
+        let _ = output;
+        None
+    }
+    /// The output that a shared error stands for; `None` if it is of another type.
+    fn restore(shared: &SharedFailure) -> Option<Self::Output> {
+        let _ = shared;
+        None
+    }
+    /// Whether there is one.
+    fn knows(shared: &SharedFailure) -> bool {
+        let _ = shared;
+        false
+    }
 }
 
 /// How an error is shared among callers.
-pub trait SharedError {
-    /// The return type.
-    type Output;
-    /// The error of an output, cloned.
-    fn share(output: &Self::Output) -> Option<SharedFailure>;
-    /// The output that a shared error stands for; `None` if it is of another type.
-    fn restore(shared: &SharedFailure) -> Option<Self::Output>;
+pub trait Sharing<E> {
+    /// The error, cloned.
+    fn share(error: &E) -> Option<SharedFailure>;
+    /// The error that a shared one stands for; `None` if it is of another type.
+    fn restore(shared: &SharedFailure) -> Option<E>;
     /// Whether there is one.
     fn knows(shared: &SharedFailure) -> bool;
 }
 
-/// A return type to be looked at.
-pub struct Returns<R>(PhantomData<fn() -> R>);
+/// The error is cloned for all.
+pub struct Cloned;
+
+/// The error is not shared.
+pub struct NotCloned;
+
+/// A return type to be looked at; of each step the first that applies.
+pub struct Returns<R, const STEP: u8 = 12>(PhantomData<fn() -> R>);
 
 macro_rules! markers {
-    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident $(<$sharing:ident>)?;)*) => {$(
         $(#[$doc])*
-        pub struct $name<R>(PhantomData<fn() -> R>);
+        pub struct $name<R $(, $sharing)?>(PhantomData<fn() -> (R, $($sharing)?)>);
 
-        impl<R> $name<R> {
+        impl<R $(, $sharing)?> $name<R $(, $sharing)?> {
             /// Of this type.
             pub const fn new() -> Self {
                 Self(PhantomData)
             }
         }
 
-        impl<R> Default for $name<R> {
+        impl<R $(, $sharing)?> Default for $name<R $(, $sharing)?> {
             fn default() -> Self {
                 Self::new()
             }
         }
 
-        impl<R> Clone for $name<R> {
+        impl<R $(, $sharing)?> Clone for $name<R $(, $sharing)?> {
             fn clone(&self) -> Self {
                 *self
             }
         }
 
-        impl<R> Copy for $name<R> {}
+        impl<R $(, $sharing)?> Copy for $name<R $(, $sharing)?> {}
     )*};
 }
 
@@ -79,16 +97,12 @@ markers! {
     /// The `Some` is cached.
     SomeValue;
     /// The `Ok` is cached.
-    OkValue;
+    OkValue<S>;
     /// The `Ok(Some)` is cached.
-    OkSomeValue;
-    /// The error is cloned for all.
-    Cloned;
-    /// The error is not shared.
-    NotCloned;
+    OkSomeValue<S>;
 }
 
-impl<R> Returns<R> {
+impl<R> Returns<R, 12> {
     /// Of this type.
     #[expect(clippy::new_without_default, reason = "only the attributes make it")]
     pub const fn new() -> Self {
@@ -96,63 +110,46 @@ impl<R> Returns<R> {
     }
 }
 
+macro_rules! steps {
+    ($($step:literal -> $next:literal)*) => {$(
+        impl<R> Deref for Returns<R, $step> {
+            type Target = Returns<R, $next>;
+
+            #[inline]
+            fn deref(&self) -> &Self::Target {
+                &Returns(PhantomData)
+            }
+        }
+    )*};
+}
+
+steps! { 12 -> 11 11 -> 10 10 -> 9 9 -> 8 8 -> 7 7 -> 6 6 -> 5 5 -> 4 4 -> 3 3 -> 2 2 -> 1 1 -> 0 }
+
 macro_rules! choices {
-    ($($(#[$doc:meta])* $name:ident $method:ident;)*) => {$(
-        $(#[$doc])*
-        pub trait $name {
-            /// What was chosen.
-            type Choice;
-            /// What was chosen.
-            fn $method(&self) -> Self::Choice;
+    ($($(#[$doc:meta])* $step:literal [$($generics:tt)*] $returns:ty => $choice:ty;)*) => {$(
+        impl<$($generics)*> Returns<$returns, $step> {
+            $(#[$doc])*
+            #[inline]
+            pub fn returned(&self) -> $choice {
+                <$choice>::new()
+            }
         }
     )*};
 }
 
 choices! {
-    /// First: `Result<Option<T>, E>`.
-    ReturnsResultOfOption returned;
-    /// Second: `Result<T, E>`.
-    ReturnsResult returned;
-    /// Third: `Option<T>`.
-    ReturnsOption returned;
+    /// First: `Option<T>`.
+    12 [T: Value] Option<T> => SomeValue<Option<T>>;
+    /// Likewise: `Result<Option<T>, E>` whose error can be cloned and sent.
+    12 [T: Value, E: Clone + Send + Sync + 'static] Result<Option<T>, E> => OkSomeValue<Result<Option<T>, E>, Cloned>;
+    /// Second: any other `Result<Option<T>, E>`.
+    11 [T: Value, E] Result<Option<T>, E> => OkSomeValue<Result<Option<T>, E>, NotCloned>;
+    /// Third: `Result<T, E>` whose error can be cloned and sent.
+    10 [T: Value, E: Clone + Send + Sync + 'static] Result<T, E> => OkValue<Result<T, E>, Cloned>;
+    /// Fourth: any other `Result<T, E>`.
+    9 [T: Value, E] Result<T, E> => OkValue<Result<T, E>, NotCloned>;
     /// Last: anything.
-    ReturnsPlain returned;
-    /// First: a `Result` whose error can be cloned and sent.
-    ErrorCloned shared_error;
-    /// Last: anything.
-    ErrorNotCloned shared_error;
-}
-
-impl<T: Value, E> ReturnsResultOfOption for &&&&&&&Returns<Result<Option<T>, E>> {
-    type Choice = OkSomeValue<Result<Option<T>, E>>;
-
-    fn returned(&self) -> Self::Choice {
-        OkSomeValue::new()
-    }
-}
-
-impl<T: Value, E> ReturnsResult for &&&&&&Returns<Result<T, E>> {
-    type Choice = OkValue<Result<T, E>>;
-
-    fn returned(&self) -> Self::Choice {
-        OkValue::new()
-    }
-}
-
-impl<T: Value> ReturnsOption for &&&&&Returns<Option<T>> {
-    type Choice = SomeValue<Option<T>>;
-
-    fn returned(&self) -> Self::Choice {
-        SomeValue::new()
-    }
-}
-
-impl<T: Value> ReturnsPlain for &&&&Returns<T> {
-    type Choice = PlainValue<T>;
-
-    fn returned(&self) -> Self::Choice {
-        PlainValue::new()
-    }
+    8 [T: Value] T => PlainValue<T>;
 }
 
 /// After all others, in a function with type parameters: what has no value. It is refused here, once, and goes on as
@@ -163,14 +160,6 @@ pub trait ReturnsRefused<R, T> {
     fn returned<V>(&self) -> NoValue<R, V>
     where
         T: Value;
-}
-
-/// The same in any other function, where what is missing can be named.
-pub trait ReturnsLacking<R, T> {
-    /// Compiles for a value only.
-    fn returned<V>(&self) -> NoValue<R, V>
-    where
-        T: ValueClone + ValueShared;
 }
 
 /// Can be given to many.
@@ -196,20 +185,11 @@ pub trait ValueShared {}
 impl<T: Send + Sync> ValueShared for T {}
 
 macro_rules! refused {
-    ($([$($generics:ident)*] $probe:ty => $output:ty;)*) => {$(
-        impl<$($generics),*> ReturnsRefused<$output, T> for $probe {
+    ($([$($generics:ident)*] $output:ty, at $step:literal;)*) => {$(
+        impl<$($generics),*> ReturnsRefused<$output, T> for Returns<$output, $step> {
             fn returned<V>(&self) -> NoValue<$output, V>
             where
                 T: Value,
-            {
-                NoValue(PhantomData)
-            }
-        }
-
-        impl<$($generics),*> ReturnsLacking<$output, T> for $probe {
-            fn returned<V>(&self) -> NoValue<$output, V>
-            where
-                T: ValueClone + ValueShared,
             {
                 NoValue(PhantomData)
             }
@@ -218,10 +198,53 @@ macro_rules! refused {
 }
 
 refused! {
-    [T E] &&&Returns<Result<Option<T>, E>> => Result<Option<T>, E>;
-    [T E] &&Returns<Result<T, E>> => Result<T, E>;
-    [T] &Returns<Option<T>> => Option<T>;
-    [T] Returns<T> => T;
+    [T E] Result<Option<T>, E>, at 7;
+    [T E] Result<T, E>, at 6;
+    [T] Option<T>, at 5;
+    [T] T, at 4;
+}
+
+// In any other function, where what is missing can be named. Each by itself and not made by a macro, since the compiler shows
+// them.
+
+impl<T, E> Returns<Result<Option<T>, E>, 3> {
+    /// Compiles for a value only.
+    pub fn returned<V>(&self) -> NoValue<Result<Option<T>, E>, V>
+    where
+        T: ValueClone + ValueShared,
+    {
+        NoValue(PhantomData)
+    }
+}
+
+impl<T, E> Returns<Result<T, E>, 2> {
+    /// Compiles for a value only.
+    pub fn returned<V>(&self) -> NoValue<Result<T, E>, V>
+    where
+        T: ValueClone + ValueShared,
+    {
+        NoValue(PhantomData)
+    }
+}
+
+impl<T> Returns<Option<T>, 1> {
+    /// Compiles for a value only.
+    pub fn returned<V>(&self) -> NoValue<Option<T>, V>
+    where
+        T: ValueClone + ValueShared,
+    {
+        NoValue(PhantomData)
+    }
+}
+
+impl<T> Returns<T, 0> {
+    /// Compiles for a value only.
+    pub fn returned<V>(&self) -> NoValue<T, V>
+    where
+        T: ValueClone + ValueShared,
+    {
+        NoValue(PhantomData)
+    }
 }
 
 /// In place of what has no value: whatever value is asked for.
@@ -245,22 +268,6 @@ impl<R, V: Value> Returned for NoValue<R, V> {
 
     fn output(_: V) -> R {
         unreachable!("it does not compile")
-    }
-}
-
-impl<T, E: Clone + Send + Sync + 'static> ErrorCloned for &Returns<Result<T, E>> {
-    type Choice = Cloned<Result<T, E>>;
-
-    fn shared_error(&self) -> Self::Choice {
-        Cloned::new()
-    }
-}
-
-impl<R> ErrorNotCloned for Returns<R> {
-    type Choice = NotCloned<R>;
-
-    fn shared_error(&self) -> Self::Choice {
-        NotCloned::new()
     }
 }
 
@@ -300,7 +307,7 @@ impl<T: Value> Returned for SomeValue<Option<T>> {
     }
 }
 
-impl<T: Value, E> Returned for OkValue<Result<T, E>> {
+impl<T: Value, E, S: Sharing<E>> Returned for OkValue<Result<T, E>, S> {
     type Output = Result<T, E>;
     type Value = T;
 
@@ -312,9 +319,21 @@ impl<T: Value, E> Returned for OkValue<Result<T, E>> {
     fn output(value: T) -> Result<T, E> {
         Ok(value)
     }
+
+    fn share(output: &Self::Output) -> Option<SharedFailure> {
+        S::share(output.as_ref().err()?)
+    }
+
+    fn restore(shared: &SharedFailure) -> Option<Self::Output> {
+        S::restore(shared).map(Err)
+    }
+
+    fn knows(shared: &SharedFailure) -> bool {
+        S::knows(shared)
+    }
 }
 
-impl<T: Value, E> Returned for OkSomeValue<Result<Option<T>, E>> {
+impl<T: Value, E, S: Sharing<E>> Returned for OkSomeValue<Result<Option<T>, E>, S> {
     type Output = Result<Option<T>, E>;
     type Value = T;
 
@@ -334,17 +353,27 @@ impl<T: Value, E> Returned for OkSomeValue<Result<Option<T>, E>> {
     fn is_nothing(output: &Result<Option<T>, E>) -> bool {
         matches!(output, Ok(None))
     }
-}
 
-impl<T, E: Clone + Send + Sync + 'static> SharedError for Cloned<Result<T, E>> {
-    type Output = Result<T, E>;
-
-    fn share(output: &Result<T, E>) -> Option<SharedFailure> {
-        output.as_ref().err().map(|error| SharedFailure::new(error.clone()))
+    fn share(output: &Self::Output) -> Option<SharedFailure> {
+        S::share(output.as_ref().err()?)
     }
 
-    fn restore(shared: &SharedFailure) -> Option<Result<T, E>> {
-        shared.get::<E>().cloned().map(Err)
+    fn restore(shared: &SharedFailure) -> Option<Self::Output> {
+        S::restore(shared).map(Err)
+    }
+
+    fn knows(shared: &SharedFailure) -> bool {
+        S::knows(shared)
+    }
+}
+
+impl<E: Clone + Send + Sync + 'static> Sharing<E> for Cloned {
+    fn share(error: &E) -> Option<SharedFailure> {
+        Some(SharedFailure::new(error.clone()))
+    }
+
+    fn restore(shared: &SharedFailure) -> Option<E> {
+        shared.get::<E>().cloned()
     }
 
     fn knows(shared: &SharedFailure) -> bool {
@@ -352,14 +381,12 @@ impl<T, E: Clone + Send + Sync + 'static> SharedError for Cloned<Result<T, E>> {
     }
 }
 
-impl<R> SharedError for NotCloned<R> {
-    type Output = R;
-
-    fn share(_: &R) -> Option<SharedFailure> {
+impl<E> Sharing<E> for NotCloned {
+    fn share(_: &E) -> Option<SharedFailure> {
         None
     }
 
-    fn restore(_: &SharedFailure) -> Option<R> {
+    fn restore(_: &SharedFailure) -> Option<E> {
         None
     }
 
@@ -369,7 +396,6 @@ impl<R> SharedError for NotCloned<R> {
 }
 
 #[cfg(test)]
-#[expect(clippy::needless_borrow, reason = "the number of references chooses the trait")]
 mod tests {
     use super::*;
 
@@ -380,20 +406,18 @@ mod tests {
         R::value(output).cloned()
     }
 
-    fn share<E: SharedError>(_: &E, output: &E::Output) -> Option<SharedFailure> {
-        E::share(output)
+    fn share<R: Returned>(_: &R, output: &R::Output) -> Option<SharedFailure> {
+        R::share(output)
     }
 
-    fn restore<E: SharedError>(_: &E, shared: &SharedFailure) -> Option<E::Output> {
-        E::restore(shared)
+    fn restore<R: Returned>(_: &R, shared: &SharedFailure) -> Option<R::Output> {
+        R::restore(shared)
     }
 
     macro_rules! value_of {
-        ($type:ty, $output:expr) => {{
-            #[allow(unused_imports, reason = "the type decides which of them is used")]
-            use super::{ReturnsOption as _, ReturnsPlain as _, ReturnsResult as _, ReturnsResultOfOption as _};
-            value(&(&&&&&&&&Returns::<$type>::new()).returned(), &$output)
-        }};
+        ($type:ty, $output:expr) => {
+            value(&Returns::<$type, 12>::new().returned(), &$output)
+        };
     }
 
     #[test]
@@ -406,16 +430,18 @@ mod tests {
         assert_eq!(value_of!(Result<Option<u8>, NotClone>, Ok(Some(1))), Some(1));
         assert_eq!(value_of!(Result<Option<u8>, NotClone>, Ok(None)), None);
         assert_eq!(value_of!(Result<Option<u8>, NotClone>, Err(NotClone)), None);
+        assert_eq!(value_of!(Result<Option<u8>, String>, Ok(Some(1))), Some(1));
+        assert_eq!(value_of!(Result<u8, NotClone>, Err(NotClone)), None);
     }
 
     #[test]
     fn an_error_is_shared_if_it_can_be_cloned() {
-        use super::{ErrorCloned as _, ErrorNotCloned as _};
-        let cloned = (&&Returns::<Alias>::new()).shared_error();
+        let cloned = Returns::<Alias, 12>::new().returned();
         let shared = share(&cloned, &Err("down".into())).expect("a String can be cloned");
         assert_eq!(restore(&cloned, &shared), Some(Err("down".into())));
         assert_eq!(restore(&cloned, &SharedFailure::new(7u8)), None, "another function's error");
-        let not_cloned = (&&Returns::<Result<u8, NotClone>>::new()).shared_error();
-        assert!(share(&not_cloned, &Err(NotClone)).is_none());
+        assert!(share(&Returns::<Result<Option<u8>, String>, 12>::new().returned(), &Err("down".into())).is_some());
+        assert!(share(&Returns::<Result<u8, NotClone>, 12>::new().returned(), &Err(NotClone)).is_none());
+        assert!(share(&Returns::<Result<Option<u8>, NotClone>, 12>::new().returned(), &Err(NotClone)).is_none());
     }
 }

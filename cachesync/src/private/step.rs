@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Keyed, Returned, SharedError};
+use super::{Keyed, Returned};
 use crate::{
     cache::{
         content::Content,
@@ -25,53 +25,52 @@ pub enum Step<K: Key, V: Value, O> {
 
 /// Looks a key up in the caches of a function.
 #[inline]
-pub fn begin<const N: usize, Q: Keyed, R: Returned, E: SharedError<Output = R::Output>>(
+pub fn begin<const N: usize, Q: Keyed, R: Returned>(
     sites: &'static [CallSite; N],
     call: Call<'_>,
     keyed: Q,
     returned: R,
-    shared_error: E,
 ) -> Step<Q::Key, R::Value, R::Output> {
-    _ = (returned, shared_error);
+    _ = returned;
     if call.may_be_in_transaction() {
-        return begin_in_transaction::<_, R, E>(sites, call, keyed);
+        return begin_in_transaction::<_, R>(sites, call, keyed);
     }
     // Most functions have one cache. What this calls is not inlined, so that a hit stays small.
     if N == 1
         && let Some(store) = sites[0].first::<Q::Key, R::Value>(call.registry_id())
     {
-        return match store.hit(&keyed, answer::<R, E>) {
+        return match store.hit(&keyed, answer::<R>) {
             Some(output) => Step::Hit(output),
-            None => miss(sites, call, keyed, how::<R, E>()),
+            None => miss(sites, call, keyed, how::<R>()),
         };
     }
-    begin_anywhere::<_, R, E>(sites, call, keyed)
+    begin_anywhere::<_, R>(sites, call, keyed)
 }
 
 /// The same in several caches, or in a registry that is not the first, or not remembered yet.
 #[inline(never)]
-fn begin_anywhere<Q: Keyed, R: Returned, E: SharedError<Output = R::Output>>(
+fn begin_anywhere<Q: Keyed, R: Returned>(
     sites: &'static [CallSite],
     call: Call<'_>,
     keyed: Q,
 ) -> Step<Q::Key, R::Value, R::Output> {
-    match hit(sites, &call, |store| store.hit(&keyed, answer::<R, E>)) {
+    match hit(sites, &call, |store| store.hit(&keyed, answer::<R>)) {
         Some(output) => Step::Hit(output),
-        None => miss(sites, call, keyed, how::<R, E>()),
+        None => miss(sites, call, keyed, how::<R>()),
     }
 }
 
 /// The same where the call may be in a transaction.
 #[inline(never)]
-fn begin_in_transaction<Q: Keyed, R: Returned, E: SharedError<Output = R::Output>>(
+fn begin_in_transaction<Q: Keyed, R: Returned>(
     sites: &'static [CallSite],
     call: Call<'_>,
     keyed: Q,
 ) -> Step<Q::Key, R::Value, R::Output> {
-    let look = |store: &Store<_, _>| load::find_here(store, &keyed, call.explicit_transaction(), answer::<R, E>);
+    let look = |store: &Store<_, _>| load::find_here(store, &keyed, call.explicit_transaction(), answer::<R>);
     match hit(sites, &call, look) {
         Some(output) => Step::Hit(output),
-        None => miss(sites, call, keyed, how::<R, E>()),
+        None => miss(sites, call, keyed, how::<R>()),
     }
 }
 
@@ -93,54 +92,56 @@ fn hit<K: Key, V: Value, O>(
 
 /// The output that an entry stands for, as [`How::answer`] knows it, too.
 #[inline]
-fn answer<R: Returned, E: SharedError<Output = R::Output>>(content: Content<R::Value>) -> Option<R::Output> {
+fn answer<R: Returned>(content: Content<R::Value>) -> Option<R::Output> {
     match content {
         Content::Value(value) => Some(R::output(value)),
         Content::Nothing => R::nothing(),
-        Content::Failure(failure) => E::restore(&failure),
+        Content::Failure(failure) => R::restore(&failure),
     }
 }
 
-fn how<R: Returned, E: SharedError<Output = R::Output>>() -> How<R::Output, R::Value> {
-    How { outcome: outcome::<R, E>, output: R::output, nothing: R::nothing, failure: E::restore, knows: E::knows }
+fn how<R: Returned>() -> How<R::Output, R::Value> {
+    How { outcome: outcome::<R>, output: R::output, nothing: R::nothing, failure: R::restore, knows: R::knows }
 }
 
-fn outcome<R: Returned, E: SharedError<Output = R::Output>>(output: &R::Output) -> flight::Outcome<R::Value> {
+fn outcome<R: Returned>(output: &R::Output) -> flight::Outcome<R::Value> {
     match R::value(output) {
         Some(value) => flight::Outcome::Value(value.clone()),
         None if R::is_nothing(output) => flight::Outcome::Nothing,
-        None => flight::Outcome::Failed(E::share(output)),
+        None => flight::Outcome::Failed(R::share(output)),
     }
 }
 
 #[cold]
-fn miss<K: Key, V: Value, Q: KeyForm<K>, O>(
+fn miss<K: Key, V: Value, O>(
     sites: &'static [CallSite],
     call: Call<'_>,
-    key: Q,
+    key: impl KeyForm<K>,
     how: How<O, V>,
 ) -> Step<K, V, O> {
-    let (call, key) = (&call, &key);
+    // Whatever form it was given in: what follows is compiled once for all of them.
+    missed(sites, &call, key.to_key(), &how)
+}
+
+fn missed<K: Key, V: Value, O>(sites: &'static [CallSite], call: &Call<'_>, key: K, how: &How<O, V>) -> Step<K, V, O> {
     let transaction = call.current_transaction();
-    if let ([site], None) = (sites, &transaction) {
+    if let ([site], None) = (sites, &transaction)
+        && let Some(store) = site.remembered(call.registry_id(), Arc::clone)
         // It was asked, and will be once more when nobody can store; nothing else has to be found out.
-        let begin = |store: &Arc<Store<K, V>>| {
-            (!store.info.lease.is_closed()).then(|| Miss::begin(store, Vec::new(), key, &how, site.function.tagged))
-        };
-        if let Some(miss) = site.remembered(call.registry_id(), begin).flatten() {
-            return Step::of(miss);
-        }
+        && !store.info.lease.is_closed()
+    {
+        return Step::of(Miss::begin(&store, Vec::new(), key, how, site.function.tagged));
     }
-    miss_in_any(sites, call, transaction.as_deref(), key, &how)
+    missed_in_any(sites, call, transaction.as_deref(), key, how)
 }
 
 /// The same for a function that has several caches, or has not remembered its own, and inside a transaction.
 #[inline(never)]
-fn miss_in_any<K: Key, V: Value, Q: KeyForm<K>, O>(
+fn missed_in_any<K: Key, V: Value, O>(
     sites: &'static [CallSite],
     call: &Call<'_>,
     transaction: Option<&Inner>,
-    key: &Q,
+    key: K,
     how: &How<O, V>,
 ) -> Step<K, V, O> {
     let mut stores: Vec<_> = sites.iter().filter_map(|site| site.find::<K, V>(call)).collect();
@@ -149,7 +150,8 @@ fn miss_in_any<K: Key, V: Value, Q: KeyForm<K>, O>(
     }
     // Caches whose handles were not remembered, and those after them, have not been asked yet.
     for store in &stores {
-        if let Some(output) = load::find(store, key, transaction, |content| how.answer(content)) {
+        if let Some(output) = load::find(store, &key, transaction).and_then(|content| how.answer(content)) {
+            store.info.counters.hit();
             return Step::Hit(output);
         }
     }

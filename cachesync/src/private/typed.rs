@@ -98,13 +98,13 @@ mod tests {
     use super::*;
     use crate::{
         call_site::{CallSite, FunctionInfo, Role},
-        private::{KeyProbe, PlainValue},
+        private::{PlainValue, probe},
     };
 
     static USERS: TypedCache<u64, String> = TypedCache::new("users");
     // What the attributes make: a static beside the function, from a static with interior mutability.
-    static SITE: CallSite = CallSite::typed(&FUNCTION, typed(&USERS));
-    static FUNCTION: FunctionInfo = FunctionInfo {
+    static SITE: CallSite = CallSite::typed(FUNCTION, typed(&USERS));
+    const FUNCTION: FunctionInfo = FunctionInfo {
         function: "find",
         file: "",
         line: 1,
@@ -121,9 +121,7 @@ mod tests {
 
     #[test]
     fn keys_and_values_of_the_right_types_pass_unchanged() {
-        use crate::private::KeyByStructure as _;
-
-        assert_eq!(super::super::own(typed_key(&USERS, (&&&&&KeyProbe(&7u64)).keyed())), 7);
+        assert_eq!(super::super::own(typed_key(&USERS, probe(&7u64).keyed())), 7);
         typed_value(&USERS, PlainValue::<String>::new());
     }
 }

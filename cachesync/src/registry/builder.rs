@@ -1,6 +1,6 @@
 //! Starting a registry.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, pin::Pin, sync::Arc, time::Duration};
 
 use cachesync_core::{Backend, Name};
 use tokio::{runtime::Handle, sync::watch};
@@ -177,15 +177,19 @@ impl RegistryBuilder {
     ///
     /// Dropping the future starts nothing.
     pub async fn start(self) -> Result<Registry, Error> {
-        let (registry, engine) = self.prepare()?;
-        match engine {
-            None => Ok(registry),
-            Some(mut engine) => {
+        self.started().await
+    }
+
+    /// In a box, and so compiled here: the engine would otherwise be in each program that starts a registry.
+    fn started(self) -> Pin<Box<dyn Future<Output = Result<Registry, Error>> + Send>> {
+        Box::pin(async move {
+            let (registry, engine) = self.prepare()?;
+            if let Some(mut engine) = engine {
                 let first = engine.open().await?;
                 tokio::spawn(engine.run(Some(first)));
-                Ok(registry)
             }
-        }
+            Ok(registry)
+        })
     }
 
     /// As [`start`](Self::start), without waiting for the backend: it is tried again and again. Until the first
@@ -202,6 +206,10 @@ impl RegistryBuilder {
     // `async` as `start` is, although there is nothing to wait for today.
     #[expect(clippy::unused_async, reason = "the two ways to start are called alike")]
     pub async fn start_lazy(self) -> Result<Registry, Error> {
+        self.started_lazily()
+    }
+
+    fn started_lazily(self) -> Result<Registry, Error> {
         let (registry, engine) = self.prepare()?;
         if let Some(engine) = engine {
             tokio::spawn(engine.run(None));

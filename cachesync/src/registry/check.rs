@@ -30,7 +30,7 @@ struct Asking {
 impl Asking {
     /// Functions that name their registry themselves may mean another one, so they are left out.
     fn function(site: &'static CallSite) -> Option<Self> {
-        let info = site.function;
+        let info = &site.function;
         let asking =
             Self { cache: site.cache(), path: info.function, file: info.file, line: info.line, types: info.types };
         (!info.explicit_registry).then_some(asking)
@@ -62,7 +62,7 @@ impl fmt::Display for Asking {
 ///
 /// Declarations of typed caches are compared and settle nothing: a program may declare what another registry has.
 pub(super) fn types_and_names(node: &Arc<Node>) -> Vec<Error> {
-    let mut functions: Vec<_> = annotated_functions().filter_map(Asking::function).collect();
+    let mut functions: Vec<_> = annotated_functions().flatten().filter_map(Asking::function).collect();
     let mut typed: Vec<_> = typed_caches().map(Asking::typed).collect();
     // The linker's order is not the programmer's.
     for list in [&mut functions, &mut typed] {
@@ -101,9 +101,11 @@ pub(super) fn types_and_names(node: &Arc<Node>) -> Vec<Error> {
 
 /// Functions that name a cache twice, by its name and as a typed cache: they would overtake themselves.
 fn named_twice() -> impl Iterator<Item = Error> {
-    let mut seen = HashSet::new();
-    let again = move |site: &&CallSite| !seen.insert((std::ptr::from_ref(site.function).addr(), site.cache()));
-    annotated_functions().filter(again).map(|site| {
+    let again = |sites: &'static [CallSite]| {
+        let mut seen = HashSet::new();
+        sites.iter().filter(move |site| !seen.insert(site.cache()))
+    };
+    annotated_functions().flat_map(again).map(|site| {
         Error::configuration(format!(
             "{site} names the cache `{}` twice in one attribute: remove one of the two",
             site.cache()

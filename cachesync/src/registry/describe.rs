@@ -107,6 +107,7 @@ impl Description {
 
 fn functions_of(cache: &str) -> Vec<FunctionDescription> {
     let mut functions: Vec<_> = annotated_functions()
+        .flatten()
         .filter(|site| site.cache() == cache)
         .map(|site| FunctionDescription {
             name: site.function.function.into(),

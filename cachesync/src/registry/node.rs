@@ -228,8 +228,7 @@ impl Node {
             }
             Err(Mismatch(text)) => {
                 // Which entry is meant cannot be known.
-                slot.problem(format!("{text}: evicting all of it in place of one key"));
-                self.evict_all(slot, hold)
+                self.evict_all_in_place(slot, &format!("{text}: evicting all of it in place of one key"), hold)
             }
         }
     }
@@ -241,8 +240,7 @@ impl Node {
             return self.evict(slot, keys.first()?, hold);
         }
         if let Err(Mismatch(text)) = slot.settle_key(KeyType::of::<K>()) {
-            slot.problem(format!("{text}: evicting all of it in place of some keys"));
-            return self.evict_all(slot, hold);
+            return self.evict_all_in_place(slot, &format!("{text}: evicting all of it in place of some keys"), hold);
         }
         let mut queued = None;
         for keys in keys.chunks(AT_ONCE) {
@@ -255,7 +253,7 @@ impl Node {
     fn announce_many<K: Key>(self: &Arc<Self>, slot: &Slot, keys: &[K], hold: Duration) -> Option<Queued> {
         let info = &slot.info;
         count(&info.counters.evicted, keys.len());
-        self.queue(slot, |outbox| {
+        self.queue(slot, &|outbox| {
             let encoded: Option<Vec<_>> = keys.iter().map(|key| info.encode_key(key)).collect();
             match (encoded, slot.shape()) {
                 (Some(keys), Some(shape)) => outbox.push_keys(&info.name, shape, keys, hold),
@@ -268,7 +266,7 @@ impl Node {
     pub(crate) fn announce<K: Key>(self: &Arc<Self>, slot: &Slot, key: &K, hold: Duration) -> Option<Queued> {
         let info = &slot.info;
         count(&info.counters.evicted, 1);
-        self.queue(slot, |outbox| match (info.encode_key(key), slot.shape()) {
+        self.queue(slot, &|outbox| match (info.encode_key(key), slot.shape()) {
             (Some(key), Some(shape)) => outbox.push_key(&info.name, shape, key, hold),
             _ => outbox.push_all(&info.name, hold),
         })
@@ -277,15 +275,20 @@ impl Node {
     /// Queues the eviction of every key for all others, then evicts them here.
     pub(crate) fn evict_all(self: &Arc<Self>, slot: &Slot, hold: Duration) -> Option<Queued> {
         count(&slot.info.counters.evicted, 1);
-        let queued = self.queue(slot, |outbox| outbox.push_all(&slot.info.name, hold));
+        let queued = self.queue(slot, &|outbox| outbox.push_all(&slot.info.name, hold));
         slot.evict_all(hold);
         queued
+    }
+
+    fn evict_all_in_place(self: &Arc<Self>, slot: &Slot, problem: &str, hold: Duration) -> Option<Queued> {
+        slot.problem(problem.to_owned());
+        self.evict_all(slot, hold)
     }
 
     /// Queues the eviction of every key for all others, who cannot be told which are meant; then evicts here what `here`
     /// does, which returns how many keys that were.
     pub(crate) fn evict_some(self: &Arc<Self>, slot: &Slot, here: impl FnOnce() -> usize) -> Option<Queued> {
-        let queued = self.queue(slot, |outbox| outbox.push_all(&slot.info.name, Duration::ZERO));
+        let queued = self.queue(slot, &|outbox| outbox.push_all(&slot.info.name, Duration::ZERO));
         count(&slot.info.counters.evicted, here());
         queued
     }
@@ -300,13 +303,13 @@ impl Node {
             return self.evict_all(slot, hold);
         }
         count(&slot.info.counters.evicted, tags.len());
-        let queued = self.queue(slot, |outbox| outbox.push_tags(&slot.info.name, tags, hold));
+        let queued = self.queue(slot, &|outbox| outbox.push_tags(&slot.info.name, tags, hold));
         slot.evict_tags(tags, hold);
         queued
     }
 
     /// Queues a broadcast; `None` if there is nobody to tell.
-    fn queue(self: &Arc<Self>, slot: &Slot, push: impl FnOnce(&Outbox) -> u64) -> Option<Queued> {
+    fn queue(self: &Arc<Self>, slot: &Slot, push: &dyn Fn(&Outbox) -> u64) -> Option<Queued> {
         if Mutation::TellNobody.is_on() {
             return None;
         }

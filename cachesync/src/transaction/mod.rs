@@ -299,7 +299,21 @@ impl Inner {
 
     /// Notes that a key is to be evicted.
     pub(crate) fn evict<K: Key>(&self, node: &Arc<Node>, slot: &Arc<Slot>, key: K) {
-        self.note(node, slot, |pending, _| pending.set(key, None));
+        self.note_key(node, slot, key, None);
+    }
+
+    fn note_key<K: Key>(&self, node: &Arc<Node>, slot: &Arc<Slot>, key: K, put: Option<Box<dyn StagedPut<K>>>) {
+        let mut entry = Some((key, put));
+        self.note(node, slot, &mut |pending, in_time| match entry.take() {
+            Some((key, put)) if in_time => pending.set(key, put),
+            Some((key, put)) => {
+                // The transaction that it was put in may have been undone.
+                let mut replaced = pending.set(key, None);
+                replaced.push(put);
+                replaced
+            }
+            None => Replaced::default(),
+        });
     }
 
     /// Notes that keys are to be evicted.
@@ -309,22 +323,22 @@ impl Inner {
         }
         // Out here, so that what a key that panics leaves over is dropped when no lock is held.
         let (mut keys, mut replaced) = (Leftovers(keys), Replaced::default());
-        self.note(node, slot, |pending, _| {
+        self.note(node, slot, &mut |pending, _| {
             pending.set_many(&mut keys.0, &mut replaced);
             mem::take(&mut replaced)
         });
     }
 
     /// Notes that every entry that carries one of these tags is to be evicted.
-    pub(crate) fn evict_tags(&self, node: &Arc<Node>, slot: &Arc<Slot>, tags: Vec<Tag>) {
+    pub(crate) fn evict_tags(&self, node: &Arc<Node>, slot: &Arc<Slot>, mut tags: Vec<Tag>) {
         if !tags.is_empty() {
-            self.note(node, slot, |pending, _| pending.set_tags(tags));
+            self.note(node, slot, &mut |pending, _| pending.set_tags(mem::take(&mut tags)));
         }
     }
 
     /// Notes that all keys are to be evicted.
     pub(crate) fn evict_all(&self, node: &Arc<Node>, slot: &Arc<Slot>) {
-        self.note(node, slot, |pending, _| pending.set_all());
+        self.note(node, slot, &mut |pending, _| pending.set_all());
     }
 
     /// Notes that a key is to be put at the commit; without a staged put it is evicted then.
@@ -335,23 +349,14 @@ impl Inner {
         key: K,
         staged: Option<Box<dyn StagedPut<K>>>,
     ) {
-        let change = |pending: &mut Pending, in_time| {
-            if in_time {
-                return pending.set(key, staged);
-            }
-            // The transaction that it was put in may have been undone.
-            let mut replaced = pending.set(key, None);
-            replaced.push(staged);
-            replaced
-        };
-        self.note(node, slot, change);
+        self.note_key(node, slot, key, staged);
     }
 
     /// Notes a change in this transaction, in time; or late, if it has ended, in the one around it.
     ///
     /// A scope can run on in another task after its transaction has ended. What it writes belongs to the enclosing
     /// transaction; without one, nobody knows to which.
-    fn note(&self, node: &Arc<Node>, slot: &Arc<Slot>, change: impl FnOnce(&mut Pending, bool) -> Replaced) {
+    fn note(&self, node: &Arc<Node>, slot: &Arc<Slot>, change: &mut dyn FnMut(&mut Pending, bool) -> Replaced) {
         let new = || Pending::new(node, slot);
         let mut open = Some(self);
         while let Some(transaction) = open {

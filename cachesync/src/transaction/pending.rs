@@ -12,14 +12,13 @@ use std::{
     time::Duration,
 };
 
-use hashbrown::HashTable;
-
 use crate::{
     cache::{
         store::{Leftovers, discard},
         tags::Tag,
     },
     key::{Key, KeyForm, Probe},
+    places::Places,
     registry::{
         node::{Node, Queued},
         slot::Slot,
@@ -54,7 +53,8 @@ struct Entry<K> {
 }
 
 struct KeySet<K> {
-    entries: HashTable<Entry<K>>,
+    entries: Vec<Entry<K>>,
+    places: Places,
     hasher: DefaultHashBuilder,
 }
 
@@ -125,21 +125,22 @@ impl Outcome {
 
 impl<K: Key> KeySet<K> {
     fn new() -> Self {
-        Self { entries: HashTable::new(), hasher: DefaultHashBuilder::default() }
+        Self { entries: Vec::new(), places: Places::new(), hasher: DefaultHashBuilder::default() }
     }
 
     fn set(&mut self, entry: Entry<K>) -> Option<Entry<K>> {
         let hash = self.hasher.hash_one(&entry.key);
-        if let Some(known) = self.entries.find_mut(hash, |known| known.key == entry.key) {
-            return Some(mem::replace(known, entry));
+        if let Some(index) = self.places.find(hash, &mut |index| self.entries[index].key == entry.key) {
+            return Some(mem::replace(&mut self.entries[index], entry));
         }
-        self.entries.insert_unique(hash, entry, |entry| self.hasher.hash_one(&entry.key));
+        self.places.insert(hash, self.entries.len());
+        self.entries.push(entry);
         None
     }
 
     fn contains<Q: KeyForm<K>>(&self, key: &Q) -> bool {
         let hash = self.hasher.hash_one(Probe::<K, Q>::new(key));
-        self.entries.find(hash, |entry| key.is_key(&entry.key)).is_some()
+        self.places.find(hash, &mut |index| key.is_key(&self.entries[index].key)).is_some()
     }
 }
 

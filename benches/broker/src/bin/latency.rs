@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context, Result};
 use cachesync::{Cache, CacheConfig, Registry, Transaction, amqp::AmqpBackend};
 use cachesync_benches_broker::{
+    hops::{Noted, Noting},
     raw::{Manner, Raw, until},
     redis::{PubSub, Server},
 };
@@ -98,9 +99,37 @@ impl Way {
     }
 }
 
+/// The parts of the way from one node to another, in milliseconds.
+#[derive(Default)]
+struct Hops {
+    /// When the backend of the one was handed the eviction, and when that of the other handed it over.
+    published: Noted,
+    delivered: Noted,
+    before: Vec<f64>,
+    between: Vec<f64>,
+    after: Vec<f64>,
+}
+
+impl Hops {
+    /// What goes over the way besides, such as at each heartbeat, is none of the next eviction's.
+    fn forget(&self) {
+        self.published.take();
+        self.delivered.take();
+    }
+
+    fn push(&mut self, start: Instant, arrival: Instant) {
+        if let (Some(published), Some(delivered)) = (self.published.take(), self.delivered.take()) {
+            self.before.push(millis(published.duration_since(start)));
+            self.between.push(millis(delivered.duration_since(published)));
+            self.after.push(millis(arrival.duration_since(delivered)));
+        }
+    }
+}
+
 /// A way, and the times that it took, in milliseconds.
 struct Subject {
     way: Way,
+    hops: Hops,
     arrivals: Arrivals,
     next: u64,
     /// One by one.
@@ -125,7 +154,7 @@ impl Quantiles {
 
 impl Subject {
     fn new(way: Way, arrivals: Arrivals) -> Self {
-        Self { way, arrivals, next: 0, low: Quantiles::default(), high: Quantiles::default() }
+        Self { way, hops: Hops::default(), arrivals, next: 0, low: Quantiles::default(), high: Quantiles::default() }
     }
 
     /// One, at rest.
@@ -133,6 +162,7 @@ impl Subject {
         let number = self.next;
         self.next += 1;
         self.way.prepare(std::iter::once(number));
+        self.hops.forget();
         let start = Instant::now();
         self.way.send(number).await?;
         // A thread that waits would be one of two that the runtime has.
@@ -143,6 +173,7 @@ impl Subject {
         });
         timeout(PATIENCE, arrived).await.context("it does not arrive")?;
         let (_, arrival) = arrival.context("it has arrived")?;
+        self.hops.push(start, arrival);
         Ok(millis(arrival.duration_since(start)))
     }
 
@@ -176,15 +207,19 @@ impl Subject {
 async fn nodes(url: &str) -> Result<Subject> {
     let (arrived, arrivals) = mpsc::unbounded_channel();
     let namespace = format!("bench-{:016x}", fastrand::u64(..));
-    let node = async || -> Result<(Registry, Users)> {
+    let hops = Hops::default();
+    let node = async |published: &Noted, delivered: &Noted| -> Result<(Registry, Users)> {
         let users = CacheConfig::new("users").capacity(100_000);
-        let backend = AmqpBackend::new(url)?;
+        let (published, delivered) = (published.clone(), delivered.clone());
+        let backend = Noting { backend: AmqpBackend::new(url)?, published, delivered };
         let node = Registry::builder().namespace(&namespace).cache(users).backend(backend).start().await?;
         let users = node.cache("users")?;
         Ok((node, users))
     };
-    let nodes = Nodes { here: node().await?, there: node().await?, arrived };
-    Ok(Subject::new(Way::Nodes(Box::new(nodes)), arrivals))
+    let here = node(&hops.published, &Noted::default()).await?;
+    let there = node(&Noted::default(), &hops.delivered).await?;
+    let nodes = Nodes { here, there, arrived };
+    Ok(Subject { hops, ..Subject::new(Way::Nodes(Box::new(nodes)), arrivals) })
 }
 
 /// What a consumer does with what it receives.
@@ -286,6 +321,16 @@ async fn measure() -> Result<()> {
         report("one at a time", against, &subject.low, &baseline.low, bar, &note);
         let note = format!("medians of {seconds} rounds of {A_SECOND}");
         report("1,000 commits/s", against, &subject.high, &baseline.high, bar, &note);
+    }
+    let whole = median(&subject.low.p50);
+    for (part, times) in [
+        ("until the backend is handed it", &subject.hops.before),
+        ("with lapin and RabbitMQ", &subject.hops.between),
+        ("until what the other backend hands over is applied", &subject.hops.after),
+    ] {
+        let time = median(times);
+        let row = Row::new(GROUP, format!("one at a time, of which {part}")).against("the whole", time / whole);
+        row.note(format!("{time:.3} ms of {whole:.3} ms; medians")).print();
     }
     Ok(())
 }
