@@ -14,6 +14,7 @@ use pin_project_lite::pin_project;
 use super::{
     load::{Leading, Led, Load, Miss, Verdict},
     nesting::Place,
+    waiter::Waiting,
 };
 use crate::key::{Key, Value};
 
@@ -23,31 +24,24 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
     /// # Cancel safety
     ///
     /// Dropping the future drops the body, if it was begun; if others wait for this caller, one of them loads.
-    pub fn answer<F: Future<Output = O>>(self, body: F) -> impl Future<Output = O> + use<K, V, O, F> {
-        Answer { body: Some(body), stage: self.stage() }
-    }
-
-    fn stage(self) -> Stage<K, V, O, impl Future<Output = Led<K, V, O>> + use<K, V, O>> {
-        match self.lead() {
-            Leading::Load(load) => Stage::runs(load),
-            Leading::Wait(wait) => Stage::Waits(wait),
-        }
+    pub fn answer<F: Future<Output = O>>(self, body: F) -> Answer<K, V, O, F> {
+        Answer { body: Some(body), stage: Stage::of(self) }
     }
 }
 
 pin_project! {
     /// Of what this does nothing is said here: it is compiled for each body, which is for each annotated function. What all
     /// functions that load the same have in common is [`Stage`]'s.
-    struct Answer<K: Key, V: Value, O, F, W>
+    pub struct Answer<K: Key, V: Value, O, F>
     where
         F: Future<Output = O>,
     {
         #[pin]
         body: Option<F>,
-        stage: Stage<K, V, O, W>,
+        stage: Stage<K, V, O>,
     }
 
-    impl<K: Key, V: Value, O, F, W> PinnedDrop for Answer<K, V, O, F, W>
+    impl<K: Key, V: Value, O, F> PinnedDrop for Answer<K, V, O, F>
     where
         F: Future<Output = O>,
     {
@@ -58,12 +52,11 @@ pin_project! {
     }
 }
 
-impl<K, V, O, F, W> Future for Answer<K, V, O, F, W>
+impl<K, V, O, F> Future for Answer<K, V, O, F>
 where
     K: Key,
     V: Value,
     F: Future<Output = O>,
-    W: Future<Output = Led<K, V, O>>,
 {
     type Output = O;
 
@@ -95,26 +88,30 @@ impl<F: Future> Body<F::Output> for Option<F> {
     }
 }
 
-enum Stage<K: Key, V: Value, O, W> {
+enum Stage<K: Key, V: Value, O> {
     /// It waits for another caller.
-    Waits(Pin<Box<W>>),
+    Waits(Box<Waiting<K, V, O>>),
     /// The body runs.
     Runs(Load<K, V, O>, Place),
     Ended,
 }
 
-impl<K: Key, V: Value, O, W> Stage<K, V, O, W> {
+impl<K: Key, V: Value, O> Stage<K, V, O> {
+    fn of(miss: Miss<K, V, O>) -> Self {
+        match miss.lead() {
+            Leading::Load(load) => Self::runs(load),
+            Leading::Wait(wait) => Self::Waits(wait),
+        }
+    }
+
     fn runs(load: Load<K, V, O>) -> Self {
         let place = load.place();
         Self::Runs(load, place)
     }
 
-    fn poll(&mut self, mut body: Pin<&mut (dyn Body<O> + '_)>, context: &mut Context<'_>) -> Poll<O>
-    where
-        W: Future<Output = Led<K, V, O>>,
-    {
+    fn poll(&mut self, mut body: Pin<&mut (dyn Body<O> + '_)>, context: &mut Context<'_>) -> Poll<O> {
         if let Self::Waits(wait) = self {
-            match ready!(wait.as_mut().poll(context)) {
+            match ready!(Pin::new(wait).poll(context)) {
                 Led::Answer(output) => {
                     *self = Self::Ended;
                     return Poll::Ready(output);
@@ -145,6 +142,6 @@ impl<K: Key, V: Value, O, W> Stage<K, V, O, W> {
 }
 
 #[cold]
-fn polled_again() -> ! {
+pub(super) fn polled_again() -> ! {
     panic!("it is not polled again after it was ready")
 }

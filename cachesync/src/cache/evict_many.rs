@@ -6,7 +6,7 @@
 //! whose number was taken under it. Between two stripes there is no order, and no rule asks for one; all of it is done when
 //! this returns.
 
-use std::{hash::BuildHasher, mem, ops::Range, time::Duration};
+use std::{hash::BuildHasher, mem, time::Duration};
 
 use cachesync_core::codec;
 
@@ -22,23 +22,32 @@ impl<K: Key, V: Value> Store<K, V> {
     pub(crate) fn evict_many(&self, keys: &[K], hold: Duration) {
         match keys {
             [key] => self.evict(key, hold),
-            keys => keys.chunks(AT_ONCE).for_each(|some| self.evict_together(some, hold)),
+            keys => {
+                for some in keys.chunks(AT_ONCE) {
+                    self.evict_together(some, hold);
+                }
+            }
         }
     }
 
     fn evict_together(&self, keys: &[K], hold: Duration) {
-        let hashes: Vec<_> = keys.iter().map(|key| self.hasher.hash_one(key)).collect();
+        // Loops, here and below, and no chains of iterators, each of which would be compiled for each cache.
+        let mut hashes = Vec::with_capacity(keys.len());
+        for key in keys {
+            hashes.push(self.hasher.hash_one(key));
+        }
         let by_stripe = ByStripe::new(&hashes);
         // Dropped when no lock is held, also if a key panics.
         let (mut removed, mut overtaken) = (Leftovers(Vec::with_capacity(keys.len())), Leftovers(Vec::new()));
-        for (places, mutex) in by_stripe.stripes().zip(&self.stripes) {
+        for (index, mutex) in self.stripes.iter().enumerate() {
+            let places = by_stripe.places(index);
             if places.is_empty() {
                 continue;
             }
             let mut stripe = lock(mutex);
             let number = self.info.next_eviction();
-            for place in by_stripe.places(places) {
-                let (hash, key) = (hashes[place], &keys[place]);
+            for place in places {
+                let (hash, key) = (hashes[*place], &keys[*place]);
                 stripe.marks.mark(hash, number);
                 overtaken.0.extend(stripe.overtake(hash, key));
                 removed.0.push(self.take(key));
@@ -77,13 +86,10 @@ impl ByStripe {
         Self { places, ends }
     }
 
-    fn stripes(&self) -> impl Iterator<Item = Range<usize>> {
-        let mut start = 0;
-        self.ends.iter().map(move |end| mem::replace(&mut start, *end)..*end)
-    }
-
-    fn places(&self, of: Range<usize>) -> impl Iterator<Item = usize> {
-        self.places[of].iter().copied()
+    /// Those of the stripe with this index.
+    fn places(&self, stripe: usize) -> &[usize] {
+        let start = if stripe == 0 { 0 } else { self.ends[stripe - 1] };
+        &self.places[start..self.ends[stripe]]
     }
 }
 
@@ -96,12 +102,11 @@ mod tests {
         for len in [0, 1, 2, 63, 1_000u64] {
             let hashes: Vec<u64> = (0..len).map(|key| key.wrapping_mul(0x9E37_79B9_7F4A_7C15)).collect();
             let by_stripe = ByStripe::new(&hashes);
-            let stripes: Vec<Vec<usize>> = by_stripe.stripes().map(|of| by_stripe.places(of).collect()).collect();
-            assert_eq!(stripes.len(), STRIPES);
+            let stripes: Vec<&[usize]> = (0..STRIPES).map(|stripe| by_stripe.places(stripe)).collect();
             for (stripe, places) in stripes.iter().enumerate() {
                 assert!(places.iter().all(|place| stripe_of(hashes[*place]) == stripe) && places.is_sorted());
             }
-            assert_eq!(stripes.iter().map(Vec::len).sum::<usize>() as u64, len);
+            assert_eq!(stripes.iter().map(|places| places.len()).sum::<usize>() as u64, len);
         }
     }
 }

@@ -68,14 +68,18 @@ impl<K: Key, V: Value> Store<K, V> {
         for tag in tags {
             let number = self.info.next_eviction();
             let keys = self.index().evict(tag, number);
-            for key in keys.iter().filter_map(|key| key.downcast_ref()) {
-                self.evict(key, Duration::ZERO);
+            for key in &keys {
+                if let Some(key) = key.downcast_ref() {
+                    self.evict(key, Duration::ZERO);
+                }
             }
             discard(keys);
         }
         // Which tags the loads in flight will carry is not known: whoever comes now does not join them.
         if !Mutation::DoNotDetachTaggedLoads.is_on() {
-            self.stripes.iter().for_each(|stripe| lock(stripe).detach_tagged());
+            for stripe in &self.stripes {
+                lock(stripe).detach_tagged();
+            }
         }
     }
 }

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use super::content::SharedFailure;
-use crate::sync::{
-    Notify, OnceLock,
-    atomic::{AtomicBool, Ordering},
+use crate::{
+    key::Value,
+    sync::{
+        Notify, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// How a load ended.
@@ -27,7 +30,18 @@ pub(crate) struct Flight<V> {
     pub(super) landing: Landing,
 }
 
-/// What can be waited for, whatever is loaded.
+/// A load, whatever it loads.
+pub(super) trait Lands: Send + Sync {
+    fn landing(&self) -> &Landing;
+}
+
+impl<V: Value> Lands for Flight<V> {
+    fn landing(&self) -> &Landing {
+        &self.landing
+    }
+}
+
+/// What can be waited for.
 pub(super) struct Landing {
     /// Whether the outcome is stated; set after it.
     stated: AtomicBool,

@@ -20,7 +20,7 @@
 //!
 //! With several caches the first of them is where callers wait for each other; the others are filled beside it.
 
-use std::{mem, pin::Pin, sync::Arc};
+use std::{mem, sync::Arc};
 
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -32,7 +32,7 @@ use super::{
     lead::Lead,
     nesting::{self, Flights, Place},
     store::{Begun, Manner, Store},
-    waiter::{Waited, Waiter},
+    waiter::{Waiter, Waiting},
 };
 use crate::{
     key::{Key, KeyForm, Value},
@@ -139,7 +139,7 @@ pub struct Miss<K: Key, V: Value, O> {
 }
 
 /// The caches to be filled beside the first.
-struct Others<K, V, O> {
+pub(super) struct Others<K, V, O> {
     stores: Vec<Arc<Store<K, V>>>,
     key: K,
     how: How<O, V>,
@@ -164,11 +164,11 @@ pub(super) enum Role<K: Key, V: Value> {
 /// Whether a miss has to wait.
 ///
 /// Only a caller who waits needs room for waiting, and that room is not in the future of every annotated function but in a box.
-pub enum Leading<K: Key, V: Value, O, W> {
+pub enum Leading<K: Key, V: Value, O> {
     /// The body is to be run.
     Load(Load<K, V, O>),
-    /// This makes a [`Led`].
-    Wait(Pin<Box<W>>),
+    /// This becomes a [`Led`].
+    Wait(Box<Waiting<K, V, O>>),
 }
 
 /// How a miss that has waited goes on.
@@ -201,7 +201,7 @@ impl<K: Key, V: Value> Role<K, V> {
     }
 
     /// The cache that it loads for.
-    fn info(&self) -> Option<&Arc<CacheInfo>> {
+    pub(super) fn info(&self) -> Option<&Arc<CacheInfo>> {
         match self {
             Self::Uncached => None,
             Self::Alone { info, .. } => Some(info),
@@ -221,7 +221,7 @@ impl<K: Key, V: Value> Role<K, V> {
     }
 
     /// The same for who has waited.
-    fn admit(&mut self, admitted: Option<Admission>) {
+    pub(super) fn admit(&mut self, admitted: Option<Admission>) {
         match self {
             Self::Uncached => {}
             Self::Alone { admission, .. } => *admission = admitted,
@@ -275,36 +275,19 @@ impl<K: Key, V: Value, O> Miss<K, V, O> {
     ///
     /// Dropping the future leaves nothing behind; if others wait for this caller, one of them loads.
     #[inline]
-    pub fn lead(self) -> Leading<K, V, O, impl Future<Output = Led<K, V, O>> + use<K, V, O>> {
+    pub fn lead(self) -> Leading<K, V, O> {
         let Self { way, outcome, others, patience } = self;
-        let way = match way {
-            Way::Load(mut role) => match role.admit_now(patience) {
-                Ok(()) => return Leading::Load(Load::begin(role, outcome, others, None)),
-                Err(Full) => Way::Load(role),
-            },
-            wait @ Way::Wait(_) => wait,
-        };
-        Leading::Wait(Box::pin(Self { way, outcome, others, patience }.wait()))
-    }
-
-    async fn wait(self) -> Led<K, V, O> {
-        let Self { way, outcome, others, mut patience } = self;
-        let (mut role, permit) = match way {
-            Way::Load(role) => (role, None),
-            Way::Wait(waiter) => match waiter.wait().await {
-                Waited::Output(output) => return Led::Answer(output),
-                Waited::Load(role, permit) => (role, permit),
-                Waited::TooLong(info) => {
-                    patience = Patience::Goes;
-                    (Role::alone(&info), None)
+        let waiting = match way {
+            Way::Wait(waiter) => Waiting::for_another(waiter, outcome, others, patience),
+            Way::Load(mut role) => match (role.admit_now(patience), role.info()) {
+                (Err(Full), Some(info)) => {
+                    let info = info.clone();
+                    Waiting::for_admission(role, info, outcome, others, patience)
                 }
+                _ => return Leading::Load(Load::begin(role, outcome, others, None)),
             },
         };
-        if let Some(info) = role.info() {
-            let admission = Admission::of(info, patience).await;
-            role.admit(admission);
-        }
-        Led::Load(Load::begin(role, outcome, others, permit))
+        Leading::Wait(Box::new(waiting))
     }
 
     /// The same without waiting: who would have to, loads for itself.
@@ -336,11 +319,13 @@ impl<K: Key, V: Value, O> Others<K, V, O> {
         let Self { stores, key, how, tagged } = self;
         // An entry that says nothing to this function is none there, as it is none in the first.
         let answers = |content: &_| how.answers(content);
-        let begin = |store: Arc<Store<K, V>>| match store.begin(key.clone(), Manner::Separate, tagged, &answers) {
-            Begun::Lead(lead) => Some(lead),
-            Begun::Hit(_) | Begun::Wait(..) | Begun::Alone => None,
-        };
-        stores.into_iter().filter_map(begin).collect()
+        let mut leads = Vec::with_capacity(stores.len());
+        for store in &stores {
+            if let Begun::Lead(lead) = store.begin(key.clone(), Manner::Separate, tagged, &answers) {
+                leads.push(lead);
+            }
+        }
+        leads
     }
 }
 
@@ -358,7 +343,7 @@ pub struct Verdict {
 
 impl<K: Key, V: Value, O> Load<K, V, O> {
     /// It has waited for all that there is to wait for.
-    fn begin(
+    pub(super) fn begin(
         role: Role<K, V>,
         outcome: Option<fn(&O) -> Outcome<V>>,
         others: Option<Box<Others<K, V, O>>>,

@@ -430,9 +430,23 @@ pub(super) fn stripe_of(hash: u64) -> usize {
 /// Drops keys and values of the user's when no lock is held, since their `Drop` may use the cache. Should it panic, that
 /// is the end of that value and not of the eviction, of which others have yet to hear.
 pub(crate) fn discard<T>(leftover: T) {
-    let mut leftover = Some(leftover);
-    if !survived(&mut || leftover = None) {
+    discard_in(&mut Some(leftover));
+}
+
+/// Apart from what is dropped, of which there are many types.
+fn discard_in(place: &mut dyn Leftover) {
+    if !survived(&mut || place.leave()) {
         report("a key or value that left a cache panicked in its `Drop`");
+    }
+}
+
+trait Leftover {
+    fn leave(&mut self);
+}
+
+impl<T> Leftover for Option<T> {
+    fn leave(&mut self) {
+        *self = None;
     }
 }
 
@@ -453,7 +467,9 @@ pub(crate) struct Leftovers<T>(pub(crate) Vec<T>);
 
 impl<T> Drop for Leftovers<T> {
     fn drop(&mut self) {
-        mem::take(&mut self.0).into_iter().for_each(discard);
+        for leftover in mem::take(&mut self.0) {
+            discard(leftover);
+        }
     }
 }
 

@@ -32,11 +32,9 @@ pub fn begin<const N: usize, Q: Keyed, R: Returned>(
     returned: R,
 ) -> Step<Q::Key, R::Value, R::Output> {
     _ = returned;
-    if call.may_be_in_transaction() {
-        return begin_in_transaction::<_, R>(sites, call, keyed);
-    }
     // Most functions have one cache. What this calls is not inlined, so that a hit stays small.
     if N == 1
+        && !call.may_be_in_transaction()
         && let Some(store) = sites[0].first::<Q::Key, R::Value>(call.registry_id())
     {
         return match store.hit(&keyed, answer::<R>) {
@@ -47,47 +45,25 @@ pub fn begin<const N: usize, Q: Keyed, R: Returned>(
     begin_anywhere::<_, R>(sites, call, keyed)
 }
 
-/// The same in several caches, or in a registry that is not the first, or not remembered yet.
+/// The same where the call may be in a transaction, in several caches, or in a registry that is not the first, or not remembered
+/// yet.
 #[inline(never)]
 fn begin_anywhere<Q: Keyed, R: Returned>(
     sites: &'static [CallSite],
     call: Call<'_>,
     keyed: Q,
 ) -> Step<Q::Key, R::Value, R::Output> {
-    match hit(sites, &call, |store| store.hit(&keyed, answer::<R>)) {
-        Some(output) => Step::Hit(output),
-        None => miss(sites, call, keyed, how::<R>()),
-    }
-}
-
-/// The same where the call may be in a transaction.
-#[inline(never)]
-fn begin_in_transaction<Q: Keyed, R: Returned>(
-    sites: &'static [CallSite],
-    call: Call<'_>,
-    keyed: Q,
-) -> Step<Q::Key, R::Value, R::Output> {
-    let look = |store: &Store<_, _>| load::find_here(store, &keyed, call.explicit_transaction(), answer::<R>);
-    match hit(sites, &call, look) {
-        Some(output) => Step::Hit(output),
-        None => miss(sites, call, keyed, how::<R>()),
-    }
-}
-
-/// The answer of the first cache that has one.
-fn hit<K: Key, V: Value, O>(
-    sites: &'static [CallSite],
-    call: &Call<'_>,
-    look: impl Fn(&Store<K, V>) -> Option<O>,
-) -> Option<O> {
     let id = call.registry_id();
     for site in sites {
-        // The caches after one that is to be found yet must not answer in its place.
-        if let Some(output) = site.remembered(id, |store| look(store))? {
-            return Some(output);
+        let look = |store: &Arc<Store<_, _>>| load::find_here(store, &keyed, call.explicit_transaction(), answer::<R>);
+        match site.remembered(id, look) {
+            Some(Some(output)) => return Step::Hit(output),
+            Some(None) => {}
+            // The caches after one that is to be found yet must not answer in its place.
+            None => break,
         }
     }
-    None
+    miss(sites, call, keyed, how::<R>())
 }
 
 /// The output that an entry stands for, as [`How::answer`] knows it, too.
@@ -144,7 +120,11 @@ fn missed_in_any<K: Key, V: Value, O>(
     key: K,
     how: &How<O, V>,
 ) -> Step<K, V, O> {
-    let mut stores: Vec<_> = sites.iter().filter_map(|site| site.find::<K, V>(call)).collect();
+    let (mut stores, mut tagged) = (Vec::with_capacity(sites.len()), false);
+    for site in sites {
+        stores.extend(site.find::<K, V>(call));
+        tagged |= site.function.tagged;
+    }
     if stores.is_empty() {
         return Step::Miss(Miss::bypassed());
     }
@@ -158,7 +138,7 @@ fn missed_in_any<K: Key, V: Value, O>(
     let first = stores.remove(0);
     match transaction {
         Some(_) => Step::Miss(Miss::alone(&first.info, how)),
-        None => Step::of(Miss::begin(&first, stores, key, how, sites.iter().any(|site| site.function.tagged))),
+        None => Step::of(Miss::begin(&first, stores, key, how, tagged)),
     }
 }
 

@@ -254,9 +254,13 @@ impl Node {
         let info = &slot.info;
         count(&info.counters.evicted, keys.len());
         self.queue(slot, &|outbox| {
-            let encoded: Option<Vec<_>> = keys.iter().map(|key| info.encode_key(key)).collect();
+            let mut encoded = Vec::with_capacity(keys.len());
+            for key in keys {
+                let Some(key) = info.encode_key(key) else { return outbox.push_all(&info.name, hold) };
+                encoded.push(key);
+            }
             match (encoded, slot.shape()) {
-                (Some(keys), Some(shape)) => outbox.push_keys(&info.name, shape, keys, hold),
+                (keys, Some(shape)) => outbox.push_keys(&info.name, shape, keys, hold),
                 _ => outbox.push_all(&info.name, hold),
             }
         })
