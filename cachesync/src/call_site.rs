@@ -90,6 +90,8 @@ pub struct FunctionInfo {
     pub explicit_registry: bool,
     /// Whether what it keeps may carry tags.
     pub tagged: bool,
+    /// Whether to call it outside of a transaction is a mistake.
+    pub requires_transaction: bool,
     /// The types, as far as they are known without a call.
     pub types: fn() -> SiteTypes,
 }
@@ -127,11 +129,12 @@ pub trait Named: Send + Sync + 'static {
 type Handle = Box<dyn Any + Send + Sync>;
 
 /// One call of an annotated function: where it finds its caches, and its transaction.
+///
+/// Two words, which are passed in registers: a third would be written to memory by each hit.
 #[derive(Clone, Copy, Default)]
 pub struct Call<'a> {
     registry: Option<&'a Registry>,
     transaction: Option<&'a Transaction>,
-    requires_transaction: bool,
 }
 
 impl<'a> Call<'a> {
@@ -139,7 +142,7 @@ impl<'a> Call<'a> {
     #[must_use]
     #[inline]
     pub const fn new() -> Self {
-        Self { registry: None, transaction: None, requires_transaction: false }
+        Self { registry: None, transaction: None }
     }
 
     /// With this registry.
@@ -154,12 +157,6 @@ impl<'a> Call<'a> {
     #[inline]
     pub const fn transaction(self, transaction: &'a Transaction) -> Self {
         Self { transaction: Some(transaction), ..self }
-    }
-
-    /// Outside of a transaction it is a mistake.
-    #[must_use]
-    pub const fn requires_transaction(self) -> Self {
-        Self { requires_transaction: true, ..self }
     }
 
     /// The transaction that it is in.
@@ -299,7 +296,7 @@ impl CallSite {
         let node = self.open(registry.as_ref())?.0.node.clone();
         let slot = node.slot_for_eviction(self.cache())?;
         let transaction = call.current_transaction();
-        if call.requires_transaction && transaction.is_none() {
+        if self.function.requires_transaction && transaction.is_none() {
             slot.problem(format!(
                 "{self} was called outside of a transaction, which it requires: other nodes may load the old value again \
                  before the database commits; call it within `Transaction::scope`"

@@ -87,9 +87,22 @@ fn install(root: &[&str], package: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, process::ExitStatus};
+    use std::{
+        fs,
+        os::unix::fs::PermissionsExt,
+        path::PathBuf,
+        process::ExitStatus,
+        sync::{Mutex, MutexGuard, PoisonError},
+    };
 
     use super::*;
+
+    /// Held while a command is written, and while a process is started: until that has become its program it has open what
+    /// others write, and what somebody may write to cannot be run.
+    fn alone() -> MutexGuard<'static, ()> {
+        static ALONE: Mutex<()> = Mutex::new(());
+        ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 
     /// A folder with commands that say in `log` how they were called, instead of root's own.
     struct Machine(PathBuf);
@@ -110,6 +123,7 @@ mod tests {
         fn command(&self, name: &str, body: &str) {
             let command = self.0.join(name);
             let text = format!("#!/bin/sh\necho \"{name} $*\" >>\"$FOLDER/log\"\n{body}\n");
+            let _alone = alone();
             fs::write(&command, text).expect("written");
             fs::set_permissions(&command, fs::Permissions::from_mode(0o755)).expect("made executable");
         }
@@ -119,14 +133,18 @@ mod tests {
             let path = env::var_os("PATH").unwrap_or_default();
             let path = env::join_paths([self.0.clone()].into_iter().chain(env::split_paths(&path))).expect("a path");
             // Who runs the tests in the background may have had signals ignored, and a shell cannot undo that.
-            let status = Command::new("env")
+            let mut install = Command::new("env");
+            install
                 .args(["--default-signal=INT,TERM", "sh", "-c", INSTALL, "install"])
                 .arg(self.policy())
                 .arg("some-server")
                 .env("PATH", path)
-                .env("FOLDER", &self.0)
-                .status()
-                .expect("sh runs");
+                .env("FOLDER", &self.0);
+            let started = {
+                let _alone = alone();
+                install.spawn()
+            };
+            let status = started.and_then(|mut install| install.wait()).expect("sh runs");
             (status, fs::read_to_string(self.0.join("log")).unwrap_or_default())
         }
     }

@@ -34,9 +34,12 @@ pub(super) fn expand(used: &Use, key: &Key, policy: &Policy) -> TokenStream {
     let bypassed = quote_spanned!(Span::mixed_site()=> #private::Step::Miss(#private::Loading::bypassed()));
     let step = call(used, begin, &bypassed);
     let miss = quote_spanned! {Span::mixed_site()=>
-        let __cachesync_miss = match #step {
-            #private::Step::Hit(__cachesync_output) => return __cachesync_output,
-            #private::Step::Miss(__cachesync_miss) => __cachesync_miss,
+        let __cachesync_miss = {
+            let __cachesync_step = #step;
+            match __cachesync_step {
+                #private::Step::Hit(__cachesync_output) => return __cachesync_output,
+                #private::Step::Miss(__cachesync_miss) => __cachesync_miss,
+            }
         };
     };
     if let Some(answer) = answer(used).filter(|_| policy.is_plain()) {

@@ -31,9 +31,6 @@ pub(super) fn call(used: &Use, work: impl FnOnce(&TokenStream) -> TokenStream, o
         expressions.push(borrowed(expression, at));
         names.push(name);
     }
-    if used.requires_transaction {
-        call = quote_spanned!(Span::mixed_site()=> #call.requires_transaction());
-    }
     let work = work(&call);
     let work = match &used.condition {
         Some(condition) => {

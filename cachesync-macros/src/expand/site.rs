@@ -26,6 +26,7 @@ pub(super) fn site(used: &Use) -> TokenStream {
     let function = LitStr::new(&path(&used.function), Span::mixed_site());
     let flag = |value| LitBool::new(value, Span::mixed_site());
     let explicit_registry = flag(used.registry.is_some());
+    let requires_transaction = flag(used.requires_transaction);
     let (role, key, value, tagged) = match &used.action {
         Action::Load { key, policy } => ("Load", key_type(used, key), value_type(used), policy.tags.is_some()),
         Action::LoadMany { batch, policy } => {
@@ -52,6 +53,7 @@ pub(super) fn site(used: &Use) -> TokenStream {
             role: #private::Role::#role,
             explicit_registry: #explicit_registry,
             tagged: #tagged,
+            requires_transaction: #requires_transaction,
             types: #private::known(&|| (#key, #value)),
         }
     };

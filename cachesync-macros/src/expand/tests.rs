@@ -167,7 +167,8 @@ fn heads(tokens: TokenStream, heads: &mut Vec<String>) {
 #[test]
 fn the_expansion_names_nothing_but_what_it_declares_itself() {
     const WORDS: &str = "use as _ static let mut match if else return false async move for in fn mod await crate \
-                         true function file line role explicit_registry tagged types key value result";
+                         true function file line role explicit_registry tagged requires_transaction types key \
+                         value result";
     let item = quote!(
         async fn find() -> Found {}
     );

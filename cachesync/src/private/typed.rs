@@ -111,6 +111,7 @@ mod tests {
         role: Role::Load,
         explicit_registry: false,
         tagged: false,
+        requires_transaction: false,
         types: types_of::<u64, String>,
     };
 

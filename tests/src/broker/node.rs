@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Within this time a node is there, however busy the machine is.
-pub(super) const START_DEADLINE: Duration = Duration::from_mins(3);
+pub(super) const START_DEADLINE: Duration = Duration::from_mins(6);
 
 /// A node's processes, ports and folder.
 #[derive(Debug)]

@@ -84,7 +84,6 @@ pub(super) fn search_path() -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use std::{
-        os::unix::fs::PermissionsExt,
         process::id,
         thread,
         time::{Duration, Instant},
@@ -101,12 +100,14 @@ mod tests {
         folder
     }
 
-    /// A program that runs until it is killed.
-    fn endless(folder: &Path) -> PathBuf {
-        let program = folder.join("endless");
-        fs::write(&program, "#!/bin/sh\nwhile :; do sleep 1; done\n").expect("written");
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).expect("made executable");
-        program
+    /// A program that runs until its input ends. Not one that was written just now: that cannot be run while another test
+    /// starts a process, which has open for a moment what this one writes.
+    fn cat() -> PathBuf {
+        search_path()
+            .into_iter()
+            .map(|folder| folder.join("cat"))
+            .find(|cat| cat.is_file())
+            .expect("every system has it")
     }
 
     fn appears(file: &Path) {
@@ -121,7 +122,7 @@ mod tests {
     fn the_watchdog_ends_what_was_launched_even_if_nobody_has_seen_it_start() {
         let folder = folder("watched");
         let mut watchdog = watch(&folder, 1);
-        let mut process = launch(&folder, &endless(&folder)).spawn().expect("sh runs");
+        let mut process = launch(&folder, &cat()).stdin(Stdio::piped()).spawn().expect("sh runs");
         appears(&folder.join("group"));
         drop(watchdog.stdin.take());
         assert!(watchdog.wait().expect("our child").success());
@@ -132,14 +133,11 @@ mod tests {
     #[test]
     fn nothing_is_launched_after_the_watchdog_has_cleaned_up() {
         let folder = folder("late");
-        let programs = self::folder("late-programs");
-        let program = endless(&programs);
         let mut watchdog = watch(&folder, 1);
         drop(watchdog.stdin.take());
         watchdog.wait().expect("our child");
-        let output = launch(&folder, &program).output().expect("sh runs");
+        let output = launch(&folder, &cat()).output().expect("sh runs");
         assert!(!output.status.success());
-        fs::remove_dir_all(programs).expect("removed");
     }
 
     #[test]
