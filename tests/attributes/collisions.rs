@@ -81,6 +81,7 @@ async fn a_key_is_held_and_pending_by_itself() {
     assert_eq!(there(&numbers).len(), 9, "from nobody else");
     let unknown = transaction.commit_with(async { Err::<(), _>(io::Error::other("on purpose")) }).await;
     assert!(unknown.is_err());
+    numbers.evict_all();
     load_all();
     assert_eq!(there(&numbers), [0, 1, 3, 4, 6, 7, 8], "nothing is kept that is held");
     clock.advance(SETTLE);

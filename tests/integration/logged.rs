@@ -27,20 +27,25 @@ pub(crate) fn times_logged(text: &'static str, work: impl FnOnce()) -> usize {
 
 /// The numbers in this field of what is logged with this text by this thread while it works.
 pub(crate) fn numbers_logged(text: &'static str, field: &'static str, work: impl FnOnce()) -> Vec<u64> {
-    let numbers = Arc::new(Mutex::new(Vec::new()));
-    let noting = numbers.clone();
+    texts_logged(text, field, work).iter().map(|text| text.parse().expect("a number")).collect()
+}
+
+/// The same of any field.
+pub(crate) fn texts_logged(text: &'static str, field: &'static str, work: impl FnOnce()) -> Vec<String> {
+    let texts = Arc::new(Mutex::new(Vec::new()));
+    let noting = texts.clone();
     let note = move |event: &Event<'_>| {
         event.record(&mut |recorded: &Field, value: &dyn Debug| {
             if recorded.name() == field {
-                noting.lock().unwrap().push(format!("{value:?}").parse().expect("a number"));
+                noting.lock().unwrap().push(format!("{value:?}"));
             }
         });
     };
     let listening = listen(text, note);
     work();
     drop(listening);
-    let numbers = numbers.lock().unwrap();
-    numbers.clone()
+    let texts = texts.lock().unwrap();
+    texts.clone()
 }
 
 /// For as long as it is there this thread listens.

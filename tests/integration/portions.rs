@@ -12,7 +12,8 @@ use cachesync_tests::wait::{eventually, within};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    nodes::{DEADLINE, another},
+    logged::texts_logged,
+    nodes::{DEADLINE, another, only},
     reentry::ends,
 };
 
@@ -170,4 +171,15 @@ fn keys_behind_one_that_panics_in_a_transaction_may_use_it_in_their_drop() {
         assert_eq!(cache.get(&Evicting(1)), None, "what was evicted in the drop is evicted");
         CACHE.with(|used| *used.borrow_mut() = None);
     });
+}
+
+#[tokio::test]
+async fn a_key_that_panics_as_it_leaves_is_logged_with_the_name_of_its_cache() {
+    let registry = only(CacheConfig::new("picky")).await;
+    let picky: Cache<Picky, u32> = registry.cache("picky").expect("configured");
+    picky.get_with(&Picky(PANICS), async || PANICS).await;
+    ARMED.set(Armed::Hash);
+    let logged = texts_logged("panicked in its `Hash`", "cache", || picky.evict_all());
+    ARMED.set(Armed::No);
+    assert_eq!((picky.len(), logged), (0, vec!["picky".to_owned()]));
 }

@@ -4,7 +4,7 @@
 use std::{hash::BuildHasher, time::Duration};
 
 use super::{
-    store::{Store, discard, lock, report, survived},
+    store::{Store, discard, lock, survived},
     stripe::Stripe,
     tags::Tag,
 };
@@ -53,7 +53,7 @@ impl<K: Key, V: Value> Store<K, V> {
         }
         // Not `clear`: it drops the values under the shard's lock.
         if !survived(&mut || self.entries.drain().for_each(|left| self.dismiss(left))) {
-            report("a key that left a cache panicked in its `Hash`");
+            self.info.report("a key that left a cache panicked in its `Hash`");
             // It hashes nothing, so it is all that is left to do. Of a shard where it panics over a `Drop` nothing is left, so
             // it gets further each time.
             while !survived(&mut || self.entries.clear()) {}

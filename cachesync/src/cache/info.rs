@@ -170,6 +170,12 @@ impl CacheInfo {
         self.longest_key.load(Ordering::Relaxed)
     }
 
+    /// Says that code of the user's panicked.
+    #[cold]
+    pub(super) fn report(&self, problem: &str) {
+        tracing::error!(cache = %self.name, "{problem}");
+    }
+
     /// Whether the cache's key type survives the wire, found out with its first key (rule R10).
     ///
     /// A key that does not come back equal would be evicted here and stay cached elsewhere.

@@ -383,7 +383,7 @@ impl<K: Key, V: Value> Store<K, V> {
             };
             // The index may name what is gone; the eviction, or another key's load, must not end here.
             if !survived(&mut forget) {
-                report("a key that left a cache panicked in its `Hash` or `Eq`");
+                self.info.report("a key that left a cache panicked in its `Hash` or `Eq`");
             }
         }
         discard(left);
@@ -436,7 +436,7 @@ pub(crate) fn discard<T>(leftover: T) {
 /// Apart from what is dropped, of which there are many types.
 fn discard_in(place: &mut dyn Leftover) {
     if !survived(&mut || place.leave()) {
-        report("a key or value that left a cache panicked in its `Drop`");
+        report_drop();
     }
 }
 
@@ -455,10 +455,9 @@ pub(super) fn survived(work: &mut dyn FnMut()) -> bool {
     catch_unwind(AssertUnwindSafe(work)).is_ok()
 }
 
-/// Says that code of the user's panicked, and what that means.
 #[cold]
-pub(super) fn report(problem: &str) {
-    tracing::error!("{problem}");
+fn report_drop() {
+    tracing::error!("a key or value that left a cache panicked in its `Drop`");
 }
 
 /// Many keys or values of the user's, which [`discard`] drops one by one: a panic of one is not the end of another, nor,

@@ -14,7 +14,7 @@
 //! Invariant: an entry of the cache whose tags are not in the index carries none. The converse need not hold: the index
 //! may name keys whose entries are about to leave.
 
-use std::{fmt, hash::BuildHasher, sync::Arc};
+use std::{fmt, hash::BuildHasher, mem, sync::Arc};
 
 use cachesync_core::codec::MAX_TAG_BYTES;
 use hashbrown::{HashMap, HashTable};
@@ -104,8 +104,9 @@ impl TagIndex {
         // After this no code of the user's is run.
         let carried = self.tags.find_mut(hash, |carrying| carrying.hash == hash && key.is(&carrying.key));
         let key = if let Some(carrying) = carried {
-            carrying.tags = tags.into();
-            carrying.key.clone()
+            let (key, before) = (carrying.key.clone(), mem::replace(&mut carrying.tags, tags.into()));
+            self.unlist(hash, &key, &before);
+            key
         } else {
             let key = key.keep();
             let carrying = Carrying { hash, key: key.clone(), tags: tags.into() };
@@ -128,9 +129,15 @@ impl TagIndex {
         let Ok(found) = self.tags.find_entry(hash, is_it) else { return Forgotten { _key: None } };
         // The last of those that go: none of the others is dropped as a key.
         let Carrying { key, tags, .. } = found.remove().0;
-        for tag in &tags {
+        self.unlist(hash, &key, &tags);
+        Forgotten { _key: Some(key) }
+    }
+
+    /// The key carries none of these tags any more.
+    fn unlist(&mut self, hash: u64, key: &AnyKey, tags: &[Tag]) {
+        for tag in tags {
             if let Some(keys) = self.keys.get_mut(tag) {
-                if let Ok(found) = keys.find_entry(hash, |carrier| Arc::ptr_eq(&carrier.key, &key)) {
+                if let Ok(found) = keys.find_entry(hash, |carrier| Arc::ptr_eq(&carrier.key, key)) {
                     found.remove();
                 }
                 if keys.is_empty() {
@@ -138,7 +145,6 @@ impl TagIndex {
                 }
             }
         }
-        Forgotten { _key: Some(key) }
     }
 
     /// Marks a tag as evicted by the eviction of this number; returns the keys that carry it.
@@ -187,6 +193,18 @@ mod tests {
         drop(index.forget(1, &1u64));
         assert_eq!(keys(&index.evict(&b, 3)), [2]);
         drop(index.forget(2, &2u64));
+        assert!(index.keys.is_empty() && index.tags.is_empty(), "nothing piles up");
+    }
+
+    #[test]
+    fn a_key_that_is_registered_again_carries_what_it_was_registered_with_last() {
+        let mut index = TagIndex::default();
+        let [a, b, c] = tags(["a", "b", "c"]);
+        assert!(index.register(1, &1u64, &[a.clone(), b.clone()], 0));
+        assert!(index.register(1, &1u64, &[b.clone(), c.clone()], 0));
+        assert!(index.evict(&a, 1).is_empty());
+        assert_eq!((keys(&index.evict(&b, 2)), keys(&index.evict(&c, 3))), (vec![1], vec![1]));
+        drop(index.forget(1, &1u64));
         assert!(index.keys.is_empty() && index.tags.is_empty(), "nothing piles up");
     }
 
