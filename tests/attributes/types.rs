@@ -35,6 +35,18 @@ async fn in_macro(user: &User, name: &str) -> Option<u64> {
     Some(user.id + name.len() as u64)
 }
 
+macro_rules! with_two_of_a_name {
+    ($id:ident) => {
+        #[cacheable(cache = "types-two-of-a-name", key = (id, $id))]
+        async fn two_of_a_name(id: &str, $id: u64) -> Option<usize> {
+            Some(id.len() + usize::try_from($id).ok()?)
+        }
+    };
+}
+
+// The compiler tells the one that the macro writes from the one that it is given.
+with_two_of_a_name!(id);
+
 struct Repository<T>(T);
 
 impl<T: Clone + Send + Sync + 'static> Repository<T> {
@@ -51,12 +63,13 @@ impl<T: Clone + Send + Sync + 'static> Repository<T> {
 
 #[tokio::test]
 async fn types_are_known_at_start_where_they_can_be_written() {
-    const EXPECTED: [(&str, Option<&str>, Option<&str>); 7] = [
+    const EXPECTED: [(&str, Option<&str>, Option<&str>); 8] = [
         ("types-load", Some("(u64, alloc::string::String)"), Some("alloc::sync::Arc<u64>")),
         ("types-generic", Some("u64"), Some("alloc::string::String")),
         ("types-hidden", None, Some("char")),
         ("types-evict", Some("u64"), None),
         ("types-macro", Some("alloc::string::String"), Some("u64")),
+        ("types-two-of-a-name", Some("(alloc::string::String, u64)"), Some("usize")),
         ("types-method", Some("alloc::string::String"), None),
         ("types-associated", None, Some("alloc::string::String")),
     ];
@@ -74,6 +87,7 @@ async fn types_are_known_at_start_where_they_can_be_written() {
         hidden(&["a"]).await.expect("Some");
         evict(1).await.expect("Ok");
         in_macro(&user, "a").await.expect("Some");
+        two_of_a_name("a", 1).await.expect("Some");
         Repository(1u8).method("a").await.expect("Some");
         Repository::<u8>::associated(&[]).await.expect("Some");
     };

@@ -180,10 +180,15 @@ fn key_type_of(
     quote_spanned!(Span::mixed_site()=> { #declarations #output #key_is })
 }
 
-/// The parameter of this name, as a value that is never made.
+/// The parameter of this name, as a value that is never made. Of two that the compiler alone can tell apart, since a macro has
+/// written one of them, it is none.
 fn parameter(used: &Use, outside: &Outside<'_>, name: &Ident) -> Option<TokenStream> {
-    let is_it = |parameter: &&Parameter| parameter.name().is_some_and(|own| own == name) && !parameter.conditional;
-    let parameter = used.function.parameters.iter().find(is_it)?;
+    let is_it = |parameter: &&Parameter| parameter.bindings.iter().any(|binding| binding.ident == *name);
+    let mut parameters = used.function.parameters.iter().filter(is_it);
+    let (Some(parameter), None) = (parameters.next(), parameters.next()) else { return None };
+    if parameter.name().is_none() || parameter.conditional {
+        return None;
+    }
     Some(never(&with_lifetime(&outside.written(&parameter.ty)?, "'_")))
 }
 

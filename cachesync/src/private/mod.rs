@@ -1,10 +1,9 @@
 //! What the attributes expand to. Not for people: it changes without notice.
 //!
 //! `keyed` finds out what the key of an expression is, `refused` why it is none, `known` what is known of both types
-//! before a call, `list` what is in a list of keys or
-//! tags, `returned` and `outcome` what is cached of a return type and what counts as success, `policy` what is kept on
-//! which terms, `step` looks, leads and settles, `batch` does so for many keys at once, of whose values `pairs` knows,
-//! `typed` holds an expansion against the types of its cache.
+//! before a call, `list` what is in a list of keys or tags, `returned` and `outcome` what is cached of a return type and what
+//! counts as success, `policy` what is kept on which terms, `step` looks, leads and settles, `batch` does so for many keys at
+//! once, of whose values `pairs` knows, `typed` holds an expansion against the types of its cache.
 
 #[cfg(cachesync_mutations)]
 pub use crate::mutation::Mutation;
