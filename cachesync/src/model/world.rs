@@ -131,7 +131,7 @@ impl World {
         if let Some(value) = self.cache.get(&key) {
             return value;
         }
-        let miss = match Miss::begin(&self.store, Vec::new(), &key, &how(), true) {
+        let miss = match Miss::begin(&self.store, Vec::new(), key, &how(), true) {
             Ok(miss) => miss,
             Err(value) => return value,
         };
