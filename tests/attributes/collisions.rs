@@ -1,8 +1,11 @@
-//! Keys whose hashes are all the same: what becomes of one of them is none of the others' business.
+//! Keys whose hashes are all the same: what becomes of one of them is none of the others' business; and what they are told
+//! apart by may panic.
 
 use std::{
+    cell::Cell,
     hash::{Hash, Hasher},
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
 };
 
 use cachesync::{Cache, Registry, Transaction, cache_evict, cacheable};
@@ -10,13 +13,27 @@ use cachesync_tests::{
     gate::Gate,
     wait::{DEADLINE, within},
 };
-use futures_util::future::join_all;
+use futures_util::{FutureExt, future::join_all};
 use serde::{Deserialize, Serialize};
 
 use crate::nodes::{SETTLE, begun, behind, cache, clocked, registry, stats};
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Eq, Serialize, Deserialize)]
 struct Same(u64);
+
+thread_local! {
+    /// The comparison that panics, counted down.
+    static PANICS_IN: Cell<Option<u32>> = const { Cell::new(None) };
+}
+
+impl PartialEq for Same {
+    fn eq(&self, other: &Self) -> bool {
+        let more = PANICS_IN.get();
+        PANICS_IN.set(more.and_then(|more| more.checked_sub(1)));
+        assert!(more != Some(0), "on purpose");
+        self.0 == other.0
+    }
+}
 
 impl Hash for Same {
     fn hash<H: Hasher>(&self, _: &mut H) {}
@@ -114,5 +131,50 @@ async fn each_key_carries_its_own_tags() {
         assert_eq!(hidden, [0, 6], "pending: of those that are there 2 and 8 carry it");
         transaction.commit();
         assert_eq!(there(&numbers), [0, 6]);
+    }
+}
+
+/// Whether it came to its end before as many comparisons; with one more it panics.
+fn survives(comparisons: u32, work: impl FnOnce()) -> bool {
+    PANICS_IN.set(Some(comparisons));
+    _ = catch_unwind(AssertUnwindSafe(work));
+    PANICS_IN.take().is_some()
+}
+
+#[tokio::test]
+async fn an_eviction_that_panics_at_any_comparison_leaves_nothing_that_it_meant_and_is_in_nobodys_way() {
+    let registry = registry(&["same-tags"]).await;
+    let numbers: Cache<Same, u64> = cache(&registry, "same-tags");
+    let commit = |work: fn(&Cache<Same, u64>)| {
+        let transaction = Transaction::begin();
+        transaction.scope(async { work(&numbers) }).now_or_never().expect("it does not wait");
+        transaction.commit();
+    };
+    let evictions: [(&str, &dyn Fn()); 5] = [
+        ("key", &|| numbers.evict(&Same(3))),
+        ("keys", &|| numbers.evict_many([&Same(5), &Same(3), &Same(1)])),
+        ("tag", &|| numbers.evict_tag(1)),
+        ("all", &|| numbers.evict_all()),
+        ("commit", &|| commit(|numbers| numbers.evict(&Same(3)))),
+    ];
+    for (what, evict) in evictions {
+        let mut comparisons = 0;
+        loop {
+            (0..KEYS).for_each(|id| _ = load_tagged(&registry, id));
+            assert_eq!(there(&numbers).len(), 9, "{what}: after {comparisons}");
+            // Of a load in flight nothing may be kept either.
+            let reservation = numbers.reserve(&Same(3));
+            let survives = survives(comparisons, evict);
+            // The transaction whose eviction is not noted has an owner who knows.
+            let is_meant = what != "commit" || survives;
+            let filled = reservation.fill(100);
+            assert!(!is_meant || !filled && numbers.get(&Same(3)).is_none(), "{what}: after {comparisons}");
+            if survives {
+                break;
+            }
+            comparisons += 1;
+        }
+        assert!(comparisons > 0 || what == "all", "{what}");
+        assert!(comparisons < 1_000, "{what}");
     }
 }
