@@ -10,7 +10,10 @@ use std::{hash::BuildHasher, mem, time::Duration};
 
 use cachesync_core::codec;
 
-use super::store::{Leftovers, STRIPES, Store, lock, stripe_of};
+use super::{
+    leftovers::Leftovers,
+    store::{STRIPES, Store, lock, stripe_of},
+};
 use crate::key::{Key, Value};
 
 /// How many keys are evicted together: as many as a frame names, so that what is sent while others are still being queued is

@@ -4,7 +4,8 @@
 use std::{hash::BuildHasher, time::Duration};
 
 use super::{
-    store::{Store, discard, lock, survived},
+    leftovers::{discard, survived},
+    store::{Store, lock},
     stripe::Stripe,
     tags::Tag,
 };

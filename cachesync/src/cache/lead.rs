@@ -6,7 +6,8 @@ use super::{
     admission::{Admission, Full},
     content::{Content, Terms},
     flight::{Flight, Outcome},
-    store::{Store, discard},
+    leftovers::discard,
+    store::Store,
     stripe::{Purpose, Redeemed},
 };
 use crate::{

@@ -11,6 +11,7 @@ pub(crate) mod flight;
 mod holds;
 pub(crate) mod info;
 pub(crate) mod lead;
+pub(crate) mod leftovers;
 pub(crate) mod load;
 mod marks;
 mod nesting;

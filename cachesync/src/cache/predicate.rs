@@ -13,7 +13,10 @@
 
 use std::{collections::HashSet, mem, time::Duration};
 
-use super::store::{Store, discard, lock};
+use super::{
+    leftovers::discard,
+    store::{Store, lock},
+};
 use crate::key::{Key, Value};
 
 impl<K: Key, V: Value> Store<K, V> {

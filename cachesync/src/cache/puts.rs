@@ -8,7 +8,8 @@ use std::hash::BuildHasher;
 use super::{
     content::{Content, Terms},
     lead::Lead,
-    store::{Store, discard},
+    leftovers::discard,
+    store::Store,
     stripe::Stripe,
 };
 use crate::{

@@ -13,11 +13,7 @@ use std::{
 use cachesync_core::{codec, frame::EncodedKey, shape::KeyShape};
 
 use crate::{
-    cache::{
-        info::CacheInfo,
-        store::{Leftovers, Store},
-        tags::Tag,
-    },
+    cache::{info::CacheInfo, leftovers::Leftovers, store::Store, tags::Tag},
     key::{Key, Value},
     statistics::count,
     sync::{Mutex, OnceLock},

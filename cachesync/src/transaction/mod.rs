@@ -29,7 +29,7 @@ use pending::{Outcome, Pending, Replaced};
 use crate::{
     cache::{
         info::CacheInfo,
-        store::{Leftovers, discard},
+        leftovers::{Leftovers, discard},
         tags::Tag,
     },
     key::{Key, KeyForm},

@@ -14,7 +14,7 @@ use std::{
 
 use crate::{
     cache::{
-        store::{Leftovers, discard},
+        leftovers::{Leftovers, discard},
         tags::Tag,
     },
     key::{Key, KeyForm, Probe},
